@@ -44,7 +44,7 @@ install 'command -v redis-server || command -v valkey-server' redis-server
 tools="${CARGO_TARGET_DIR:-target}/test-tools"
 wanted="$(cat tests/tools/* <(python3 --version) | sha256sum)"
 if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
-    say "installing third-party clients (Python, Node)"
+    say "installing third-party clients (Python, Node) and cargo-deny"
     rm -rf "$tools"
     mkdir -p "$tools/node"
     python3 -m venv "$tools/python" || fail "no virtual environment for Python"
@@ -55,6 +55,13 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
         fail "Node's packages could not be installed"
     printf '%s\n' "$wanted" >"$tools/installed"
 fi
+
+# What the dependencies may be: deny.toml. Advisories are in a git repository, not in the registry:
+# see SECURITY.md.
+say "dependencies (cargo deny)"
+deny="$(command -v cargo-deny || echo "$tools/python/bin/cargo-deny")"
+"$deny" --locked --workspace check -D unmatched-skip -D license-not-encountered \
+    --hide-inclusion-graph bans licenses sources
 
 # A private PostgreSQL and a private Redis: temporary folders, free ports, gone afterwards.
 services="$(mktemp -d "${TMPDIR:-/tmp}/bellpull-services.XXXXXX")"

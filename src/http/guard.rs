@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -65,8 +65,26 @@ async fn guard(in_flight: InFlight, mut request: Request, next: Next) -> Respons
     let slot = Slot::new(&in_flight);
     let method = request.method().clone();
     request.extensions_mut().insert(slot.clone());
+    let mut recorder = Recorder { slot: slot.clone(), status: None };
     let response = within(REQUEST_MAX, request, next).await;
+    recorder.status = Some(response.status());
+    drop(recorder);
     slot.count(&method, response).await
+}
+
+/// Records what an admin changes by a request, when it ends: also if its client leaves before the
+/// answer.
+struct Recorder {
+    slot: Slot,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if let Some(act) = self.slot.noted() {
+            act.record(self.status);
+        }
+    }
 }
 
 async fn within(limit: Duration, request: Request, next: Next) -> Response {
@@ -157,7 +175,6 @@ fn cors(allowed_origins: &[String]) -> Option<CorsLayer> {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::StatusCode;
     use axum::routing::{get, post};
     use serde_json::Value;
     use tower::ServiceExt;

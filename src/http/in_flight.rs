@@ -16,6 +16,7 @@ use bellpull_actors::domain::ids::UserId;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
+use super::audit::Act;
 use super::error::ApiError;
 use crate::auth::Principal;
 use crate::config::HttpConfig;
@@ -154,13 +155,25 @@ struct Place {
     entry: OnceLock<Entry>,
     /// The room of its body.
     body: OnceLock<BodyRoom>,
+    /// What an admin changes by it.
+    act: OnceLock<Box<Act>>,
 }
 
 impl Slot {
     /// An anonymous slot.
     pub(super) fn new(in_flight: &InFlight) -> Self {
-        let (in_flight, entry, body) = (in_flight.clone(), OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Place { in_flight, entry, body }))
+        let (entry, body, act) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Place { in_flight: in_flight.clone(), entry, body, act }))
+    }
+
+    /// Keeps what an admin changes by this request.
+    pub(super) fn note(&self, act: Act) {
+        let _ = self.0.act.set(Box::new(act));
+    }
+
+    /// What an admin changes by this request.
+    pub(super) fn noted(&self) -> Option<&Act> {
+        self.0.act.get().map(|act| &**act)
     }
 
     /// Assigns the request to this principal.

@@ -8,6 +8,7 @@
 mod account_fields;
 mod account_pages;
 mod analytics;
+mod audit;
 mod auth;
 mod body;
 mod choices;

@@ -32,7 +32,7 @@ use super::query::{Id, Params};
 use super::responses as res;
 use super::routes::Routes;
 use super::try_limit::TryLimit;
-use super::who::Who;
+use super::who::{Recorded, Who};
 use crate::auth::Principal;
 use crate::config::Config;
 use crate::delivery::outside::Outside;
@@ -131,7 +131,7 @@ async fn list(
 )]
 async fn create(
     State(handles): State<Handles>,
-    Who(principal): Who,
+    Recorded(principal): Recorded,
     Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<res::Webhook>), ApiError> {
     body.require("url");
@@ -195,7 +195,7 @@ async fn read(
 )]
 async fn change(
     State(handles): State<Handles>,
-    Who(principal): Who,
+    Recorded(principal): Recorded,
     Id(id): Id,
     Strict(mut body): Strict,
 ) -> Result<Json<res::Webhook>, ApiError> {
@@ -219,7 +219,7 @@ async fn change(
 )]
 async fn delete(
     State(handles): State<Handles>,
-    Who(principal): Who,
+    Recorded(principal): Recorded,
     Id(id): Id,
 ) -> Result<StatusCode, ApiError> {
     let hook = handles.visible(&principal, id).await?;
@@ -240,7 +240,7 @@ async fn delete(
 )]
 async fn rotate(
     State(handles): State<Handles>,
-    Who(principal): Who,
+    Recorded(principal): Recorded,
     Id(id): Id,
     _: NoFields,
 ) -> Result<Json<res::Webhook>, ApiError> {

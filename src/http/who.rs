@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use bellpull_actors::rate::retry_after_s;
 use bellpull_actors::write_rate::WriteRate;
 
+use super::audit::Act;
 use super::error::ApiError;
 use super::in_flight::Slot;
 use crate::auth::{Auth, AuthError, Principal};
@@ -24,6 +25,10 @@ pub(super) struct Who(pub(super) Principal);
 /// The same without the limit: for a request that must succeed for an account that is over it.
 #[derive(Debug, Clone)]
 pub(super) struct Unlimited(pub(super) Principal);
+
+/// The same; what an admin changes is recorded.
+#[derive(Debug, Clone)]
+pub(super) struct Recorded(pub(super) Principal);
 
 /// The same, but only an admin or a super admin (a service token is one).
 #[derive(Debug, Clone)]
@@ -69,6 +74,23 @@ where
     }
 }
 
+impl<S> FromRequestParts<S> for Recorded
+where
+    Auth: FromRef<S>,
+    WriteRate: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Who(principal) = Who::from_request_parts(parts, state).await?;
+        if principal.user.role.is_admin() {
+            note(parts, &principal);
+        }
+        Ok(Self(principal))
+    }
+}
+
 impl<S> FromRequestParts<S> for Admin
 where
     Auth: FromRef<S>,
@@ -80,6 +102,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Who(principal) = Who::from_request_parts(parts, state).await?;
         if principal.user.role.is_admin() {
+            note(parts, &principal);
             Ok(Self(principal))
         } else {
             Err(ApiError::forbidden())
@@ -99,10 +122,18 @@ where
         use bellpull_actors::domain::user::Role;
         let Who(principal) = Who::from_request_parts(parts, state).await?;
         if principal.user.role == Role::SuperAdmin {
+            note(parts, &principal);
             Ok(Self(principal))
         } else {
             Err(ApiError::forbidden())
         }
+    }
+}
+
+/// Keeps what an admin's request changes, for the record that its end makes.
+fn note(parts: &Parts, principal: &Principal) {
+    if let (Some(slot), Some(act)) = (parts.extensions.get::<Slot>(), Act::of(parts, principal)) {
+        slot.note(act);
     }
 }
 

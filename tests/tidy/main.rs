@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what helps a test fails as a test does")]
 
 mod circles;
+mod security;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Caller;
@@ -45,6 +46,8 @@ async fn no_secret_and_no_message_is_in_any_log_line() {
         socket.expect_nothing().await;
         assert_eq!(unknown.get("/api/tickets/?token=stray-token-in-a-query").await.0, 401);
         assert_eq!(ada.restart("user/1").await, 403);
+        let one_time = opened_by_a_ticket(&ada).await;
+        secrets.push(one_time);
         let refresh = json!({ "refresh": text(&login["refresh"]) });
         let (status, fresh) = ada.post("/api/auth/refresh/", refresh.clone()).await;
         assert_eq!(status, 200, "{fresh}");
@@ -78,6 +81,69 @@ async fn no_secret_and_no_message_is_in_any_log_line() {
             }
         }
     }
+}
+
+/// A socket of each kind is opened and closed: by a ticket, and by a token in the header that
+/// browsers can set. The ticket.
+async fn opened_by_a_ticket(who: &Caller) -> String {
+    let (status, issued) = who.post("/api/auth/ws-ticket/", json!({})).await;
+    assert_eq!(status, 200, "{issued}");
+    let ticket = issued["ticket"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        // The second time it is refused: that may be logged, the ticket may not.
+        let url = format!("ws://{}/ws/?ticket={ticket}", who.at);
+        let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        futures_util::SinkExt::close(&mut socket).await.unwrap();
+    }
+    let mut request =
+        tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!(
+            "ws://{}/ws/",
+            who.at
+        ))
+        .unwrap();
+    let pair = format!("bellpull.v1, bearer.{}", who.token).parse().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", pair);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    futures_util::SinkExt::close(&mut socket).await.unwrap();
+    ticket
+}
+
+/// What needs an admin's right is in the log with who, what and the outcome, and without content.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_admin_changes_is_in_the_log() {
+    let (folder, database) = folder();
+    let log = folder.path().join("log");
+    let settings = [("BELLPULL_LOG", "json"), ("BELLPULL_LOG_FILTER", "info")];
+    let hub = Process::serve_logged(&database, &settings, &log);
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let carl = Caller::join(&database, hub.address, "carl", "client");
+    let user = format!("/api/users/{}/", carl.id);
+    let change = json!({"full_name": "Quixotic Zebra"});
+    assert_eq!(ada.ask(Method::PATCH, &user, &change).await.0, 200);
+    assert_eq!(ada.ask(Method::DELETE, "/api/scheduled/4711/", &json!({})).await.0, 404);
+    assert_eq!(carl.ask(Method::PATCH, &user, &change).await.0, 403);
+    let hook = json!({"url": "https://hooks.example.com/jabberwock", "project": 1});
+    assert_eq!(ada.post("/api/webhooks/", hook).await.0, 201);
+    assert_eq!(ada.get(&user).await.0, 200);
+    assert!(hub.terminate().success());
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let acts: Vec<Value> = lines.filter(|line| line["target"] == "bellpull::audit").collect();
+    let found: Vec<_> = acts
+        .iter()
+        .map(|line| {
+            assert_eq!((&line["user"], &line["username"]), (&json!(ada.id), &json!("ada")));
+            assert_eq!(line["role"], "admin", "{line}");
+            (line["method"].clone(), line["path"].clone(), line["status"].clone())
+        })
+        .collect();
+    let wanted = [
+        (json!("PATCH"), json!(user), json!(200)),
+        (json!("DELETE"), json!("/api/scheduled/4711/"), json!(404)),
+        (json!("POST"), json!("/api/webhooks/"), json!(201)),
+    ];
+    assert_eq!(found, wanted, "{text}");
+    assert!(!text.contains("Quixotic") && !text.contains("jabberwock"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,7 @@ mod projects;
 mod proxies;
 mod raw_heads;
 mod reads;
+mod rights;
 mod scheduled;
 mod sends;
 mod stream;

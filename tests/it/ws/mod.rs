@@ -18,6 +18,7 @@ mod nodes;
 mod notes;
 mod resume;
 mod slow;
+mod rights;
 mod streams;
 mod tickets;
 mod v1;
