@@ -48,9 +48,9 @@ fn each_of_the_twenty_points_names_what_holds_it() {
     let (_, points) = text.split_once("## Twenty points").unwrap();
     for point in 1..=20 {
         let row = points.lines().find(|line| line.starts_with(&format!("| {point} |")));
-        let row = row.unwrap_or_else(|| panic!("there is no point {point}"));
-        let (_, held) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
-        assert!(held.contains('`'), "no test holds point {point}: {row}");
+        let held = row.and_then(|row| row.trim_end_matches(" |").rsplit_once(" | "));
+        let (_, held) = held.unwrap_or_default();
+        assert!(held.contains('`'), "no test holds point {point}");
     }
 }
 
