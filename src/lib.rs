@@ -16,6 +16,8 @@ pub mod config;
 pub mod console;
 pub mod delivery;
 pub mod edge;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod nodes;
 mod open_files;

@@ -65,7 +65,7 @@ impl Keys {
     }
 }
 
-fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
+pub(super) fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
     let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
     pick(keys, header.alg, header.kid.as_deref())?.open(token)
 }

@@ -14,6 +14,8 @@ mod claims;
 pub mod credentials;
 mod ended;
 pub mod follow;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod hash_memory;
 pub mod issue;
 mod key;

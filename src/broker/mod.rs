@@ -18,6 +18,8 @@
 //! Limits that all nodes share are counted on the same connection; see [`limits`].
 
 mod contents;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod health;
 mod limits;
 mod message;

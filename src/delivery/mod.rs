@@ -14,6 +14,8 @@ pub mod account_link;
 pub mod channels;
 pub mod defaults;
 pub mod email;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 pub mod link;
 mod mail_server;
 mod mail_turns;

@@ -8,6 +8,8 @@
 
 pub(crate) mod address_limit;
 mod forwarded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod handshakes;
 pub mod listen;
 pub(crate) mod prefixed;

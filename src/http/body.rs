@@ -114,7 +114,7 @@ where
 
 impl Fields {
     /// The fields of a body that has been read.
-    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
+    pub(super) fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
         // Many clients POST an action without a body, some of them with a content type.
         if bytes.is_empty() {
             return Ok(Self::new(Map::new()));

@@ -18,6 +18,8 @@ mod error;
 mod escalations;
 mod explain;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod guard;
 mod home;
 mod hooks;

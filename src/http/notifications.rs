@@ -126,7 +126,7 @@ async fn unread(
 }
 
 /// The filters that every list has.
-fn narrow(params: &mut Params) -> NotificationFilter {
+pub(super) fn narrow(params: &mut Params) -> NotificationFilter {
     NotificationFilter {
         is_read: None,
         channel: params.choice("notification_type", Channel::from_name),

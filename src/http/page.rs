@@ -100,7 +100,7 @@ impl Paging {
         Ok(pieces)
     }
 
-    fn link(&self, page: u32) -> String {
+    pub(super) fn link(&self, page: u32) -> String {
         let mut query = self.filters.clone();
         // The first page's URL has no number, as in Django REST framework.
         if page > 1 {

@@ -145,7 +145,7 @@ fn visible(byte: &u8) -> bool {
 }
 
 /// The send in the body, or all its errors.
-fn new_send(
+pub(super) fn new_send(
     fields: &mut Fields,
     principal: &Principal,
     now: Timestamp,

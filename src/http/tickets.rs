@@ -104,7 +104,7 @@ async fn list(
 }
 
 /// The words to search for.
-fn search(params: &mut Params) -> Option<Search> {
+pub(super) fn search(params: &mut Params) -> Option<Search> {
     let text = params.bounded("search", SEARCH_MAX)?;
     params.checked("search", Search::of(&text).map_err(|_| TOO_MANY_WORDS))
 }

@@ -52,6 +52,12 @@ const RECHECK: Duration = Duration::from_secs(2);
 /// Events that wait for a reader. When these are full, the nodes' own logs keep what follows.
 const WAITING_MAX: usize = 256;
 
+/// A reader's position, read and written again.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn position(text: &str, own: &NodeName) -> String {
+    Cursor::parse(text, own).to_string()
+}
+
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(events))
 }

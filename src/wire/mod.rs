@@ -18,6 +18,8 @@ mod envelope;
 mod fields;
 mod format;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod inbox;
 mod incident;
 mod project;

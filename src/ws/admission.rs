@@ -66,7 +66,7 @@ impl From<Refusal> for Denied {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Parameters {
+pub(super) struct Parameters {
     ticket: Option<String>,
     token: Option<String>,
     dialect: Option<String>,
@@ -124,7 +124,7 @@ pub(super) async fn admit(
     let (dialect, subprotocol) =
         offered.choose(parameters.dialect.as_deref(), route.spoken(edge.rules.dialect))?;
     let subprotocol = subprotocol.and_then(|name| HeaderValue::from_str(name).ok());
-    let feed = read_feed(edge, route, dialect, &parameters)?;
+    let feed = read_feed(&edge.rules.epoch, route, dialect, &parameters)?;
     let credential = credential(&parameters, request.headers(), offered.token)?;
     match let_in(edge, route, credential).await {
         Ok(principal) => Ok(Admitted { principal, dialect, feed, route, subprotocol }),
@@ -135,8 +135,8 @@ pub(super) async fn admit(
     }
 }
 
-fn read_feed(
-    edge: &WsEdge,
+pub(super) fn read_feed(
+    epoch: &str,
     route: SocketRoute,
     dialect: Dialect,
     parameters: &Parameters,
@@ -146,11 +146,11 @@ fn read_feed(
         epoch: parameters.epoch.as_deref(),
         replay: parameters.replay.as_deref(),
     };
-    let feed = wish.feed(dialect, &edge.rules.epoch)?;
+    let feed = wish.feed(dialect, epoch)?;
     Ok(if route.stream().is_some() { Feed::Nothing } else { feed })
 }
 
-fn credential<'a>(
+pub(super) fn credential<'a>(
     parameters: &'a Parameters,
     headers: &'a HeaderMap,
     offered: Option<&'a str>,

@@ -42,7 +42,7 @@ const BODY_MAX: usize = 64 * 1024;
 /// The beginning of a connection.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one a handshake, and moved once")]
-enum Begun {
+pub(super) enum Begun {
     /// A handshake, and the length of its head.
     Handshake(Request<()>, SocketRoute, usize),
     /// Something else, or unreadable.
@@ -117,7 +117,7 @@ fn read_some(stream: &TcpStream, begun: &mut Vec<u8>) -> Result<usize, ErrorKind
     Ok(count)
 }
 
-fn look_at(begun: &[u8]) -> Begun {
+pub(super) fn look_at(begun: &[u8]) -> Begun {
     let length = begun.len().min(BEGINNING.len());
     if begun.get(..length) != BEGINNING.get(..length) {
         return Begun::Other;
@@ -170,7 +170,7 @@ fn route(path: &str) -> Option<SocketRoute> {
 }
 
 /// An answer's head in wire format.
-fn head<B>(answer: &Response<B>) -> Vec<u8> {
+pub(super) fn head<B>(answer: &Response<B>) -> Vec<u8> {
     let status = answer.status();
     let reason = status.canonical_reason().unwrap_or_default();
     let mut head = Vec::with_capacity(HEAD_USUAL);

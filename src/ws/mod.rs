@@ -13,6 +13,8 @@ mod edge;
 mod encode;
 mod fast_path;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod handshake;
 mod offer;
 mod origin;

@@ -45,7 +45,8 @@ fn root() -> PathBuf {
 fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        // What cargo builds there is not the project's.
+        if path.is_dir() && !path.ends_with("target") {
             files(&path, ending, found);
         } else if path.extension().is_some_and(|one| one == ending) {
             found.push(path);

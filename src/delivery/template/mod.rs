@@ -13,6 +13,8 @@
 mod budget;
 mod cost;
 mod filters;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod lower;
 mod run;
 #[cfg(test)]

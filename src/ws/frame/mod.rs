@@ -4,6 +4,8 @@
 //! cut. Between messages it holds no memory; a message that would be too long is refused when its
 //! length is known, before memory is allocated.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod head;
 #[cfg(test)]
 mod tests;

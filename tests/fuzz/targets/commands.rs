@@ -1,0 +1,3 @@
+//! Messages of WebSocket clients.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bellpull::fuzzing::commands(bytes));

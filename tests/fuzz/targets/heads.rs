@@ -1,0 +1,3 @@
+//! Requests on a connection.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bellpull::fuzzing::heads(bytes));

@@ -1,0 +1,3 @@
+//! Messages between nodes.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bellpull::fuzzing::messages(bytes));
