@@ -38,6 +38,7 @@ pub(crate) fn requests(first: &[u8], second: &[u8]) -> Vec<Request<Vec<u8>>> {
     });
     let stream = tokio::io::join(first.chain(second), tokio::io::sink());
     let connection = http1::Builder::new()
+        .half_close(true) // the bytes end, but the client waits for its answers
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(StrictHeads::new(stream)), service);

@@ -45,7 +45,7 @@ impl Tree {
             return Err(Fault::new("it is not a template"));
         };
         let mut lowering =
-            Lowering { scopes: vec![HashSet::new()], free: BTreeSet::new(), depth: 0 };
+            Lowering { scopes: vec![HashSet::new()], free: BTreeSet::new(), depth: 0, loops: 0 };
         let body = lowering.body(&template.children)?;
         Ok(Self { body, free: lowering.free })
     }
@@ -84,6 +84,8 @@ struct Lowering {
     scopes: Vec<HashSet<String>>,
     free: BTreeSet<String>,
     depth: usize,
+    /// How many loops the current statement is inside of.
+    loops: usize,
 }
 
 impl Lowering {
@@ -149,7 +151,9 @@ impl Lowering {
         self.scopes.push(HashSet::new());
         let target = self.target(&found.target)?;
         let keep = found.filter_expr.as_ref().map(|keep| self.expr(keep)).transpose()?;
+        self.loops += 1;
         let body = self.scoped(&found.body)?;
+        self.loops -= 1;
         let otherwise = self.body(&found.else_body)?;
         Ok(Node::For(Box::new(For { target, items, keep, body, otherwise })))
     }
@@ -199,6 +203,7 @@ impl Lowering {
             ast::Expr::Var(var) => Kind::Name(var.id.into()),
             ast::Expr::Const(found) => Kind::Const(found.value.clone()),
             ast::Expr::GetAttr(get) if is_loop(&get.expr) => {
+                self.must_loop(line)?;
                 let field = LoopField::from_name(get.name);
                 Kind::Loop(field.ok_or_else(|| unavailable(&format!("loop.{}", get.name), line))?)
             }
@@ -321,6 +326,7 @@ impl Lowering {
                 Ok(Kind::Range(self.positional(&call.args, line)?))
             }
             ast::Expr::GetAttr(get) if is_loop(&get.expr) && get.name == "cycle" => {
+                self.must_loop(line)?;
                 Ok(Kind::Cycle(self.positional(&call.args, line)?))
             }
             ast::Expr::Var(var) => Err(unavailable(&format!("the function {}", var.id), line)),
@@ -336,6 +342,11 @@ impl Lowering {
             CallArg::PosSplat(_) | CallArg::KwargSplat(_) => Err(unavailable("*", line)),
         };
         args.iter().map(one).collect()
+    }
+
+    /// Refuses `loop` outside of a loop, where it would be nothing.
+    fn must_loop(&self, line: u16) -> Result<(), Fault> {
+        if self.loops == 0 { Err(unavailable("loop outside of a loop", line)) } else { Ok(()) }
     }
 
     fn is_bound(&self, name: &str) -> bool {

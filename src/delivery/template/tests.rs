@@ -194,6 +194,8 @@ fn what_fails_in_jinja_fails_here() {
 fn what_has_no_bound_is_refused_by_its_name() {
     let told = |text: &str| parse("text", text).unwrap_err().to_string();
     for (text, what) in [
+        ("{{ loop.index }}", "loop outside of a loop"),
+        ("{% for x in [] %}{% else %}{{ loop.cycle(1) }}{% endfor %}", "loop outside of a loop"),
         ("{% set x %}a{% endset %}", "{% set %} of a block"),
         ("{% filter upper %}a{% endfilter %}", "{% filter %}"),
         ("{% autoescape false %}a{% endautoescape %}", "{% autoescape %}"),
