@@ -56,10 +56,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const SHORT_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many unsent bytes the kernel buffers for a connection. By default it buffers up to 4 MiB,
-/// which no limit of ours counts: a client that reads slowly would look stalled while it works those
-/// off, and nothing in there can be replaced by something newer. A client that reads at 10 KB/s has
-/// this within two seconds; one that reads fast has it at once, for only what its own buffer has no
-/// room for is unsent.
+/// which no limit of ours counts: a client that reads slowly would look stalled while it works
+/// those off, and nothing in there can be replaced by something newer. A client that reads at
+/// 10 KB/s has this within two seconds; one that reads fast has it at once, for only what its own
+/// buffer has no room for is unsent.
 const UNSENT_IN_KERNEL: u32 = 16 * 1024;
 
 /// How long requests in progress may take once the hub stops.

@@ -16,6 +16,16 @@ fn present(value: Option<&RawValue>) -> Option<&str> {
     value.map(RawValue::get).filter(|written| *written != "null")
 }
 
+/// A value that its client is sent back as it was written: any, but a string with half of a
+/// surrogate pair, which is valid by JSON's grammar alone and which strict parsers refuse.
+pub(super) fn echo(key: &str, value: Option<&RawValue>) -> Result<Option<Box<RawValue>>, BadFrame> {
+    let Some(value) = value else { return Ok(None) };
+    if value.get().contains("\\u") && serde_json::from_str::<Value>(value.get()).is_err() {
+        return Err(BadFrame::invalid(key, "valid Unicode"));
+    }
+    Ok(Some(value.to_owned()))
+}
+
 /// An integer within bounds; `None` if missing.
 pub(super) fn number<T>(
     key: &str,

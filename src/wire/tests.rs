@@ -70,6 +70,24 @@ fn any_command() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn a_timestamp_that_could_not_be_sent_back_as_json_is_refused() {
+    for dialect in Dialect::ALL {
+        for endpoint in Endpoint::ALL {
+            let ping = |sent: &str| {
+                decode(dialect, endpoint, &format!(r#"{{"type":"ping","timestamp":{sent}}}"#))
+            };
+            for half in [r#""\ud800""#, r#"["\udc00\ud800"]"#, r#"{"\ud800":1}"#] {
+                let bad = ping(half).unwrap_err();
+                assert!(bad.message.contains("timestamp"), "{}", bad.message);
+            }
+            for whole in [r#""\ud83d\ude00""#, "1e999", "null", r#"{"a":[]}"#] {
+                assert!(ping(whole).is_ok(), "{whole}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_a_decoder_panic(text in "\\PC*") {

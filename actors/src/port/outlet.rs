@@ -253,6 +253,15 @@ pub enum Revoked {
     Right,
 }
 
+impl From<Broken> for Ending {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Gone => Self::Closed { code: 1006 },
+            Broken::TooSlow => Self::TooSlow,
+        }
+    }
+}
+
 impl From<Revoked> for Ending {
     fn from(revoked: Revoked) -> Self {
         match revoked {

@@ -19,7 +19,7 @@ use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
-use crate::port::outlet::{Broken, Ending, Outgoing, Welcome};
+use crate::port::outlet::{Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
 
 /// Messages that may be handled before the sessions are flushed although more wait.
@@ -133,7 +133,7 @@ impl UserEntity {
             Heard::ProtocolPing(payload) => session.push(Outgoing::ProtocolPong(&payload)),
             Heard::Writable => match session.flush(&self.shared.unsent) {
                 Ok(()) => self.advance(myself, index, state),
-                Err(broken) => self.drop_session(myself, index, ending(broken), state),
+                Err(broken) => self.drop_session(myself, index, broken.into(), state),
             },
             Heard::Asked(asked) => {
                 state.is_asking = true;
@@ -346,7 +346,7 @@ impl UserEntity {
                 self.load_more(state.own(myself), state.id, session, after);
             }
             Ok(Next::Texts(texts)) => self.read_texts(state.own(myself), session, texts),
-            Err(broken) => self.drop_session(myself, index, ending(broken), state),
+            Err(broken) => self.drop_session(myself, index, broken.into(), state),
         }
     }
 
@@ -388,7 +388,7 @@ impl UserEntity {
             if session.is_dirty
                 && let Err(broken) = session.flush(&self.shared.unsent)
             {
-                self.drop_session(myself, index, ending(broken), state);
+                self.drop_session(myself, index, broken.into(), state);
                 continue;
             }
             is_blocked |= session.is_blocked();
@@ -417,13 +417,6 @@ impl UserEntity {
 
 pub(super) fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
     *delivered = (*delivered).max(sent.unwrap_or(Seq::ZERO));
-}
-
-pub(super) fn ending(broken: Broken) -> Ending {
-    match broken {
-        Broken::Gone => Ending::Closed { code: 1006 },
-        Broken::TooSlow => Ending::TooSlow,
-    }
 }
 
 pub(super) fn observe(call: Call<(), Value>, state: &UserState) {

@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use ractor::ActorRef;
 
 use super::asking::{Outcome, refused};
-use super::handlers::ending;
 use super::session::SessionState;
 use super::subscription::{Phase, Purpose, Subscription};
 use super::{UserEntity, UserState};
@@ -96,7 +95,7 @@ impl UserEntity {
                 while index < state.sessions.len() {
                     match state.sessions[index].show_event(&content, &self.shared.unsent) {
                         Ok(()) => index += 1,
-                        Err(broken) => self.drop_session(myself, index, ending(broken), state),
+                        Err(broken) => self.drop_session(myself, index, broken.into(), state),
                     }
                 }
             }

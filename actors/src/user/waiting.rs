@@ -332,7 +332,8 @@ mod tests {
                         waiting.take().inspect(|event| slow.show(&event.event));
                     }
                 } else if let Some(event) = next(&fast, number, step) {
-                    if let StreamEvent::Ticket { action: TicketAction::Deleted, line } = &event.event
+                    use TicketAction::Deleted;
+                    if let StreamEvent::Ticket { action: Deleted, line } = &event.event
                         && !slow.tickets.contains_key(&line.id.0)
                     {
                         deleted_unseen.push(line.id.0);

@@ -60,7 +60,7 @@ pub(super) fn decode(text: &str) -> Result<Heard, BadFrame> {
         return draft.note("type", own).map(asked);
     }
     let ask = match name.as_ref() {
-        "ping" => return Ok(Heard::Ping(timestamp.map(ToOwned::to_owned))),
+        "ping" => return fields::echo("timestamp", timestamp).map(Heard::Ping),
         SEND => {
             let own = fields::text("notification_type", named, usize::MAX)?;
             draft.note("notification_type", own.as_deref().unwrap_or(TYPE_DEFAULT))?

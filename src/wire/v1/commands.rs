@@ -31,6 +31,12 @@ const KEYS: [&str; 11] = [
     "token",
 ];
 
+/// What a client's message is.
+enum Message {
+    Ping(Option<Box<RawValue>>),
+    Ask(Ask),
+}
+
 /// Parses a client's message.
 pub(super) fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {
     let [kind, timestamp, id, seq, ids, up_to, all, stream, ticket_id, is_typing, token] =
@@ -38,12 +44,12 @@ pub(super) fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> 
     let tag = tag(id)?;
     let command = Command { endpoint, seq, ids, up_to, all, stream, ticket_id, is_typing, token };
     let asked = envelope::name(kind).and_then(|name| match name.as_ref() {
-        "ping" => Ok(None),
-        name => command.ask(name).map(Some),
+        "ping" => fields::echo("timestamp", timestamp).map(Message::Ping),
+        name => command.ask(name).map(Message::Ask),
     });
     match asked {
-        Ok(None) => Ok(Heard::Ping(timestamp.map(ToOwned::to_owned))),
-        Ok(Some(ask)) => Ok(Heard::Asked(Box::new(Asked { tag, ask }))),
+        Ok(Message::Ping(timestamp)) => Ok(Heard::Ping(timestamp)),
+        Ok(Message::Ask(ask)) => Ok(Heard::Asked(Box::new(Asked { tag, ask }))),
         Err(bad) => Err(bad.tagged(tag)),
     }
 }
