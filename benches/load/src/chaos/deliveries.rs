@@ -101,7 +101,10 @@ pub(super) fn loses_answers(kind: FaultKind) -> bool {
         | FaultKind::Cut
         | FaultKind::Slow
         | FaultKind::HalfOpen
-        | FaultKind::Provider => false,
+        | FaultKind::Provider
+        | FaultKind::Disk
+        | FaultKind::Clock
+        | FaultKind::Files => false,
     }
 }
 

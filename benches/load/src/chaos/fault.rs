@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::manner::{Flow, Manner};
+use crate::cluster::Shift;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
@@ -31,10 +32,16 @@ pub enum FaultKind {
     /// The provider of webhooks hangs, answers late, twice or with 429 or 503, or resets its
     /// connections.
     Provider,
+    /// The disk is full, slow or read-only, or fails to sync, for a time.
+    Disk,
+    /// The time of day is set, by minutes or hours, ahead or back, and then set right.
+    Clock,
+    /// A node can open no more files, for a time.
+    Files,
 }
 
 /// All kinds.
-pub const FAULTS: [FaultKind; 10] = [
+pub const FAULTS: [FaultKind; 13] = [
     FaultKind::Kill,
     FaultKind::Freeze,
     FaultKind::Rolling,
@@ -45,6 +52,9 @@ pub const FAULTS: [FaultKind; 10] = [
     FaultKind::Slow,
     FaultKind::HalfOpen,
     FaultKind::Provider,
+    FaultKind::Disk,
+    FaultKind::Clock,
+    FaultKind::Files,
 ];
 
 /// The shares of connections of which a fault takes one.
@@ -64,6 +74,16 @@ pub(super) const HALF_OPEN: [(Flow, bool); 6] = [
     (Flow::Held { to_node: true, to_client: true }, false),
 ];
 
+/// By how much a clock is set.
+pub(super) const SHIFTS: [Shift; 4] = [
+    Shift::Ahead(Duration::from_secs(3 * 3_600)),
+    Shift::Behind(Duration::from_secs(3 * 3_600)),
+    Shift::Ahead(Duration::from_secs(5 * 60)),
+    Shift::Behind(Duration::from_secs(5 * 60)),
+];
+/// What is wrong with a disk.
+pub(super) const DISKS: [&str; 4] = ["full", "slow", "read-only", "failing to sync"];
+
 /// On how many nodes a kind of fault makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum On {
@@ -71,6 +91,8 @@ pub(super) enum On {
     Any,
     /// On several, which run on PostgreSQL and Redis.
     Several,
+    /// On one, which runs on SQLite.
+    One,
 }
 
 /// What a kind of fault is.
@@ -106,6 +128,10 @@ impl FaultKind {
             Self::HalfOpen => facts("half-open", On::Any, 3, 2_000..10_000, 5_000..25_000),
             // An attempt may take 10 s.
             Self::Provider => facts("provider", On::Any, 3, 300..5_000, 1_000..25_000),
+            Self::Disk => facts("disk", On::One, 4, 200..2_000, 500..8_000),
+            // A process notices within a second that its clock was set.
+            Self::Clock => facts("clock", On::One, 2, 1_500..3_000, 1_500..20_000),
+            Self::Files => facts("files", On::Any, 2, 200..2_000, 500..8_000),
         }
     }
 
@@ -129,7 +155,9 @@ impl FaultKind {
     /// Among how many targets one is drawn.
     pub(super) fn targets(self, nodes: usize) -> usize {
         match self {
-            Self::Kill | Self::Freeze => nodes,
+            Self::Kill | Self::Freeze | Self::Files => nodes,
+            Self::Disk => DISKS.len(),
+            Self::Clock => SHIFTS.len(),
             Self::Cut => LANES,
             // Any number: the actors are drawn from it.
             Self::Panic => nodes * ACTORS,
@@ -147,7 +175,8 @@ impl FaultKind {
             On::Several if nodes < 2 => {
                 Some("one node runs on SQLite, without PostgreSQL and without Redis")
             }
-            On::Any | On::Several => None,
+            On::One if nodes > 1 => Some("it is a fault of the only node's machine"),
+            On::Any | On::Several | On::One => None,
         }
     }
 }
@@ -199,6 +228,13 @@ impl std::fmt::Display for Fault {
                 let end = if is_cut { "then cut" } else { "then on" };
                 write!(f, "lines {lane} to node {node}: {flow:?} for {time:?}, {end}")
             }
+            FaultKind::Disk => write!(f, "disk {} for {time:?}", DISKS[target % DISKS.len()]),
+            FaultKind::Clock => match SHIFTS[target % SHIFTS.len()] {
+                Shift::None => f.write_str("clock right"),
+                Shift::Ahead(by) => write!(f, "clock {by:?} ahead for {time:?}"),
+                Shift::Behind(by) => write!(f, "clock {by:?} behind for {time:?}"),
+            },
+            FaultKind::Files => write!(f, "no more files for node {target} for {time:?}"),
             FaultKind::Provider => {
                 let manner = Manner::FAULTS[target % Manner::FAULTS.len()];
                 write!(f, "the provider {} for {time:?}", manner.name())

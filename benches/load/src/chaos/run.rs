@@ -53,7 +53,7 @@ pub async fn run(
     folder: &Path,
     mut say: impl FnMut(&str),
 ) -> Result<Outcome, LoadError> {
-    let (mut arena, people) = Arena::start(site, folder, plan.nodes, plan.clients).await?;
+    let (mut arena, people) = Arena::start(site, folder, plan).await?;
     say(&format!("{} nodes are ready", plan.nodes));
     let begun = Instant::now();
     let mut tasks = Tasks::start(plan, &people, arena.places(), None);

@@ -80,6 +80,12 @@ impl Arena<'_> {
                 self.disturb(node, lane, flow, is_cut, fault.time);
                 Ok(())
             }
+            FaultKind::Disk | FaultKind::Clock | FaultKind::Files => {
+                let node = self.free(fault.target % self.nodes.len().max(1)).await?;
+                self.inner.begin(fault.kind, fault.target, self.nodes[node].pid())?;
+                self.pass(fault.time).await?;
+                self.inner.end()
+            }
             FaultKind::Provider => {
                 self.receiver.set(Manner::FAULTS[fault.target % Manner::FAULTS.len()]);
                 self.pending.retain(|(_, undo)| *undo != Undo::Provider);

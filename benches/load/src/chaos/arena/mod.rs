@@ -4,6 +4,7 @@
 
 mod actors;
 mod faults;
+mod inner;
 mod lines;
 mod receiver;
 mod site;
@@ -15,12 +16,14 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use self::faults::Undo;
+use self::inner::Inner;
 use self::lines::Lines;
 use self::receiver::Receiver;
 pub(super) use self::receiver::{Call, CallAnswer, Calls};
 use self::site::Backing;
 pub use self::site::Site;
 use super::people::{People, Places};
+use super::plan::Plan;
 use super::request::{Outcome, Request, shown};
 use crate::LoadError;
 use crate::cluster::{NodeOptions, Nodes};
@@ -50,6 +53,8 @@ pub(super) struct Arena<'a> {
     receiver: Receiver,
     nodes: Nodes,
     backing: Backing<'a>,
+    /// The disk and the clock of one node; after the node.
+    inner: Inner,
     /// What is undone, and when.
     pending: Vec<(Instant, Undo)>,
     /// A super admin's token.
@@ -67,11 +72,12 @@ impl<'a> Arena<'a> {
     pub(super) async fn start(
         site: &'a mut Site,
         folder: &Path,
-        count: usize,
-        clients: usize,
+        Plan { nodes: count, clients, faults: kinds, .. }: &Plan,
     ) -> Result<(Self, People), LoadError> {
+        let (count, clients) = (*count, *clients);
         let program = site.program.clone();
-        let (backing, urls) = site.backing(count, folder).await?;
+        let inner = Inner::new(kinds, folder)?;
+        let (backing, urls) = site.backing(count, inner.folder(folder)).await?;
         let secret = secret()?;
         let roster = People::roster(clients);
         let made = accounts(&program, &urls.direct, &secret, &roster).await?;
@@ -83,6 +89,7 @@ impl<'a> Arena<'a> {
         settings.push(own(("BELLPULL_DRAIN_WINDOW_MS", DRAIN_WINDOW_MS)));
         settings.push(own(("BELLPULL_WEBHOOK_ALLOW_PRIVATE", "true")));
         settings.extend(QUICK.into_iter().map(own));
+        settings.extend(inner.settings());
         let options = NodeOptions {
             program: Some(program),
             database: urls.database,
@@ -99,7 +106,7 @@ impl<'a> Arena<'a> {
         }
         let (pending, surprises) = (Vec::new(), Vec::new());
         let token = people.checker.token.clone();
-        let arena = Self { lines, receiver, nodes, backing, pending, token, surprises };
+        let arena = Self { lines, receiver, nodes, backing, inner, pending, token, surprises };
         arena.hook(&people).await?;
         Ok((arena, people))
     }
