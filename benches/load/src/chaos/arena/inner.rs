@@ -107,7 +107,7 @@ fn exhaust(process: u32) -> Result<(Pid, Rlimit), LoadError> {
     let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).map_err(failed)?;
     let before = open_files(&limits).ok_or_else(unknown)?;
     let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or_else(unknown)?;
-    let limit = Rlimit { current: u64::try_from(open).ok(), ..before.clone() };
+    let limit = Rlimit { current: u64::try_from(open).ok(), ..before };
     prlimit(Some(pid), Resource::Nofile, limit).map_err(|error| failed(error.into()))?;
     Ok((pid, before))
 }
