@@ -100,7 +100,7 @@ impl Writer {
         drop(self.log_keeper);
         let Some(connection) = self.connection else { return };
         let emptied = match self.is_hubs {
-            true => connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"),
+            true => connection.execute_batch("PRAGMA wal_checkpoint(FULL)"),
             false => Ok(()),
         };
         if let Err(error) = emptied.and(connection.close().map_err(|(_, error)| error)) {
