@@ -34,7 +34,10 @@ pub(super) fn forwarded(headers: &HeaderMap) -> Option<Vec<Result<IpAddr, Malfor
         Some(_) | None => Err(Malformed),
     };
     let of = |value: &HeaderValue| match value.to_str() {
-        Ok(text) => split(text, ',').into_iter().map(entry).collect(),
+        Ok(text) => match split(text, ',') {
+            Some(elements) => elements.into_iter().map(entry).collect(),
+            None => vec![Err(Malformed)],
+        },
         Err(_) => vec![Err(Malformed)],
     };
     nearest_first(headers.get_all(FORWARDED).iter().map(of))
@@ -47,7 +50,7 @@ pub(super) fn is_https(headers: &HeaderMap) -> bool {
     if let Some(scheme) = text(X_FORWARDED_PROTO) {
         return scheme.rsplit(',').next().is_some_and(is);
     }
-    let element = text(FORWARDED).and_then(|text| split(text, ',').pop());
+    let element = text(FORWARDED).and_then(|text| split(text, ',')?.pop());
     element.and_then(|element| parameter(element, "proto")).is_some_and(|scheme| is(&scheme))
 }
 
@@ -72,7 +75,7 @@ fn parameter(element: &str, name: &str) -> Option<String> {
         let (found, value) = pair.trim().split_once('=')?;
         found.eq_ignore_ascii_case(name).then(|| value.to_owned())
     };
-    let value = split(element, ';').into_iter().find_map(named)?;
+    let value = split(element, ';')?.into_iter().find_map(named)?;
     match value.strip_prefix('"') {
         // An escaped character stands for itself; no address has one.
         Some(quoted) => quoted.strip_suffix('"').map(str::to_owned),
@@ -80,10 +83,11 @@ fn parameter(element: &str, name: &str) -> Option<String> {
     }
 }
 
-/// The parts between separators that are not quoted.
-fn split(text: &str, separator: char) -> Vec<&str> {
+/// The parts between separators that are not quoted; `None` if a quote is not closed. A client that
+/// opens one would hide in it what its proxy appends.
+fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(|c: char| {
+    let between = |c: char| {
         let was_escaped = std::mem::take(&mut is_escaped);
         match c {
             '\\' if is_quoted && !was_escaped => is_escaped = true,
@@ -91,8 +95,9 @@ fn split(text: &str, separator: char) -> Vec<&str> {
             _ => {}
         }
         c == separator && !is_quoted
-    })
-    .collect()
+    };
+    let parts = text.split(between).collect();
+    (!is_quoted).then_some(parts)
 }
 
 #[cfg(test)]
@@ -150,9 +155,12 @@ mod tests {
                 vec!["198.51.100.17", "192.0.2.43"],
             ),
             (
-                "for=unknown, for=_hidden, for=\"_x\", proto=https, for=2001:db8::1, for=\"1.2.3.4",
+                "for=unknown, for=_hidden, for=\"_x\", proto=https, for=2001:db8::1, for=1.2.3",
                 vec!["?"; 6],
             ),
+            // The last entry is the proxy's; the client opened a quote before it.
+            ("for=192.0.2.43, for=198.51.100.1;x=\", for=192.0.2.44", vec!["?"]),
+            ("for=198.51.100.1;x\"y, for=\"[2001:db8::1]\"", vec!["?"]),
         ] {
             assert_eq!(shown(forwarded(&headers(&[("forwarded", line)]))), wanted, "{line}");
         }
@@ -169,6 +177,7 @@ mod tests {
             ("x-forwarded-proto", "", false),
             ("forwarded", "for=192.0.2.1;proto=https", true),
             ("forwarded", "for=192.0.2.1;proto=https, for=192.0.2.2;proto=http", false),
+            ("forwarded", "for=192.0.2.1;proto=https;x=\", for=192.0.2.2;proto=http", false),
             ("x-other", "https", false),
         ] {
             assert_eq!(is_https(&headers(&[(name, value)])), wanted, "{name}: {value}");

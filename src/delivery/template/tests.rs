@@ -107,7 +107,7 @@ fn a_digest_lists_all_its_items() {
 }
 
 /// Every available construct, applied to every variable.
-const SAID: [&str; 44] = [
+const SAID: [&str; 45] = [
     "{{ title }} {{ name }} {{ missing }} {{ ticket }} {{ data.n }} {{ data.f }} {{ data.yes }}",
     "{{ data.tags }} {{ data }} {{ [title, 1, none, true, 1.5] }} {{ () }}",
     "{% if ticket %}a{% elif data.n > 2 %}b{% else %}c{% endif %}",
@@ -120,6 +120,7 @@ const SAID: [&str; 44] = [
     "{% set a = title %}{% with b = a %}{{ b }}{% set a = 1 %}{{ a }}{% endwith %}{{ a }}",
     "{% set a, b = [1, 2] %}{{ a + b }}{{ a - b }}{{ a * b }}{{ a / b }}{{ 7 // 2 }}{{ 7 % 4 }}",
     "{{ 2 ** 10 }} {{ 1.5 + 1 }} {{ -3 // 2 }} {{ -3 % 2 }} {{ -(data.n) }} {{ 7.5 // 2 }}",
+    "{{ 18446744073709551615 * 2 }} {{ 9223372036854775807 + 1 }} {{ 2 ** 64 // 3 }}",
     "{{ title ~ ' ' ~ data.n ~ none }} {{ 'a' + 'b' }}",
     "{{ 1 < 2 < 3 }} {{ 1 < 3 < 2 }} {{ 'a' == 'a' }} {{ 1 != 1.0 }} {{ 'b' >= 'a' }}",
     "{{ 'a' in 'cab' }} {{ 'x' not in data.tags }} {{ 'n' in data }} {{ 1 in [1, 2] }}",

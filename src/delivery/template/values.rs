@@ -32,13 +32,13 @@ pub(super) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Res
         let problem = format!("{} and {} are not both numbers", left.kind(), right.kind());
         return Err(Fault::new(problem));
     }
-    let whole = (operator != Operator::Divide)
-        .then(|| Some((left.as_i64()?, right.as_i64()?)))
-        .flatten()
-        .filter(|_| left.is_integer() && right.is_integer());
-    let made = match whole {
-        Some((left, right)) => of_whole(operator, left, right).map(Value::from),
-        None => {
+    let are_whole = left.is_integer() && right.is_integer() && operator != Operator::Divide;
+    let made = match are_whole {
+        true => {
+            let (left, right) = (i128::try_from(left.clone())?, i128::try_from(right.clone())?);
+            of_whole(operator, left, right).map(whole)
+        }
+        false => {
             let (left, right) = (f64::try_from(left.clone())?, f64::try_from(right.clone())?);
             of_real(operator, left, right).map(Value::from)
         }
@@ -46,7 +46,12 @@ pub(super) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Res
     made.ok_or_else(|| Fault::new("there is no such number"))
 }
 
-fn of_whole(operator: Operator, left: i64, right: i64) -> Option<i64> {
+/// A whole number, which is used as an index or a limit only if it is one of 64 bits.
+fn whole(number: i128) -> Value {
+    i64::try_from(number).map_or_else(|_| Value::from(number), Value::from)
+}
+
+fn of_whole(operator: Operator, left: i128, right: i128) -> Option<i128> {
     match operator {
         Operator::Add => left.checked_add(right),
         Operator::Subtract => left.checked_sub(right),
