@@ -21,6 +21,11 @@ impl InProgress {
         }
     }
 
+    /// All of them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = DeliveryId> {
+        self.0.keys().copied()
+    }
+
     /// Keeps those of new leases that have to wait, and returns the others.
     pub(super) fn keep(&mut self, leased: Vec<Leased>) -> Vec<Leased> {
         let mut others = Vec::with_capacity(leased.len());
@@ -42,7 +47,7 @@ impl InProgress {
 }
 
 /// All deliveries that go out with one.
-fn ids(leased: &Leased) -> impl Iterator<Item = DeliveryId> {
+pub(super) fn ids(leased: &Leased) -> impl Iterator<Item = DeliveryId> {
     std::iter::once(leased.id).chain(leased.with.iter().map(|(id, _)| *id))
 }
 

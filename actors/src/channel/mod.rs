@@ -133,7 +133,7 @@ pub struct OwnMessage(Own);
 
 #[derive(Debug)]
 enum Own {
-    /// The leases of a predecessor are ended, or not.
+    /// Leases that this actor does not know are ended, or not.
     Released(Result<u64, StoreError>),
     /// The leased deliveries, whether these were all, and when the next one is due.
     Leased(Result<(Vec<Leased>, bool, Option<Timestamp>), StoreError>),
@@ -141,8 +141,8 @@ enum Own {
     Tried(Box<Attempt>, Vec<(DeliveryId, u32)>),
     /// Attempts were recorded; or not, and here they are.
     Recorded(Result<Recorded, (StoreError, Vec<Attempt>)>),
-    /// Leases were returned, or will expire.
-    GivenBack,
+    /// Leases were returned, or not.
+    GivenBack(Result<(), StoreError>),
     /// The alarm rings.
     Alarm,
 }
@@ -208,8 +208,10 @@ pub struct ChannelState {
     senders: JoinSet<()>,
     /// Outcomes to be recorded.
     results: Vec<Attempt>,
-    /// The leases of this actor's predecessor are released first: nothing is leased before.
-    is_released: bool,
+    /// Whether there may be leases of which this actor knows nothing: its predecessor's, or those
+    /// of an answer that was lost. They are ended before anything is leased.
+    has_strays: bool,
+    is_releasing: bool,
     is_leasing: bool,
     is_recording: bool,
     /// How many returns of leases are in progress.
@@ -249,8 +251,7 @@ impl Actor for ChannelActor {
         ChannelStart { vitals, nudged, leasing }: ChannelStart,
     ) -> Result<ChannelState, ActorProcessingErr> {
         let own = Handle::new(myself, Arc::clone(&vitals));
-        self.release(own.clone(), Arc::clone(&leasing));
-        Ok(ChannelState {
+        let mut state = ChannelState {
             vitals,
             nudged,
             leasing,
@@ -260,7 +261,8 @@ impl Actor for ChannelActor {
             in_progress: InProgress::default(),
             senders: JoinSet::new(),
             results: Vec::new(),
-            is_released: false,
+            has_strays: true,
+            is_releasing: false,
             is_leasing: false,
             is_recording: false,
             giving_back: 0,
@@ -274,7 +276,9 @@ impl Actor for ChannelActor {
             sent: 0,
             failed: 0,
             again: 0,
-        })
+        };
+        self.release(&mut state);
+        Ok(state)
     }
 
     async fn handle(

@@ -56,7 +56,7 @@ impl ChannelPlace {
         let _ = actor.actor().wait(Some(GONE_MAX)).await; // see `spawn`
         let _turn = self.leasing.acquire().await;
         let ChannelActor { store, owner, channel, .. } = &self.actor;
-        if let Err(error) = in_time(store.release(owner, *channel)).await {
+        if let Err(error) = in_time(store.release(owner, *channel, Vec::new())).await {
             warn!(path = self.path(), %error, "leases end by themselves: they were not given back");
         }
     }

@@ -7,34 +7,39 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::held::while_held;
+use super::in_progress;
 use super::{
     ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
     Recorded,
 };
 use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
+use crate::domain::ids::DeliveryId;
 use crate::failures::back_off;
 use crate::port::LeaseLimit;
 use crate::port::in_time;
-use crate::vitals::Handle;
 
 /// Attempts that died with their process count less: a delivery is given up after this many times
 /// its normal number of attempts.
 const CUT_OFF_FACTOR: u32 = 4;
 
 impl ChannelActor {
-    /// Ends the leases of a predecessor in this process: its attempts ended with it. Leases of
-    /// other nodes are not touched.
-    pub(super) fn release(&self, own: Handle<ChannelMessage>, leasing: Arc<Semaphore>) {
+    /// Ends the leases of this process that this actor does not know. Those of a predecessor: its
+    /// attempts ended with it. And those of an answer that was lost with its connection, or did not
+    /// come in time. Leases of other nodes are not touched.
+    pub(super) fn release(&self, state: &mut ChannelState) {
+        state.is_releasing = true;
         let (store, owner, channel) = (self.store.clone(), self.owner.clone(), self.channel);
+        let (own, leasing) = (state.own.clone(), Arc::clone(&state.leasing));
+        let known = state.queue.iter().flat_map(in_progress::ids).chain(state.in_progress.ids());
+        let known: Vec<DeliveryId> = known.collect();
         tokio::spawn(async move {
             let _turn = leasing.acquire().await;
-            let released = in_time(store.release(&owner, channel)).await;
+            let released = in_time(store.release(&owner, channel, known)).await;
             own.cast(ChannelMessage::Own(OwnMessage(Own::Released(released))));
         });
     }
@@ -42,7 +47,7 @@ impl ChannelActor {
     pub(super) fn own(&self, own: Own, state: &mut ChannelState) {
         match own {
             Own::Released(Ok(_)) => {
-                state.is_released = true;
+                (state.is_releasing, state.has_strays) = (false, false);
                 self.store_answers(state);
             }
             Own::Leased(Ok((leased, is_all, next_due))) => {
@@ -81,9 +86,14 @@ impl ChannelActor {
                 }
                 self.store_answers(state);
             }
-            Own::Released(Err(error)) => self.store_fails(&error.to_string(), state),
+            Own::Released(Err(error)) => {
+                state.is_releasing = false;
+                self.store_fails(&error.to_string(), state);
+            }
             Own::Leased(Err(error)) => {
                 state.is_leasing = false;
+                // It may be committed all the same.
+                state.has_strays = true;
                 state.has_more = true;
                 self.store_fails(&error.to_string(), state);
             }
@@ -92,9 +102,13 @@ impl ChannelActor {
                 state.results.splice(0..0, unrecorded);
                 self.store_fails(&error.to_string(), state);
             }
-            Own::GivenBack => {
+            Own::GivenBack(done) => {
                 state.giving_back -= 1;
                 state.has_more = true;
+                if let Err(error) = done {
+                    state.has_strays = true;
+                    self.store_fails(&error.to_string(), state);
+                }
             }
             Own::Alarm => {
                 state.alarm = None;
@@ -122,14 +136,11 @@ impl ChannelActor {
         if !state.results.is_empty() && !state.is_recording && !is_store_away {
             self.record(state);
         }
+        if state.has_strays && !state.is_releasing && !is_store_away {
+            self.release(state);
+        }
         if state.drain.is_some() {
             return self.drain(state);
-        }
-        if !state.is_released {
-            if !is_store_away && state.store_failures > 0 {
-                self.release(state.own.clone(), Arc::clone(&state.leasing));
-            }
-            return;
         }
         let room = match state.circuit.pass(now) {
             Pass::All => self.limits.in_flight_share(*self.nodes.borrow()),
@@ -146,7 +157,8 @@ impl ChannelActor {
         let held = state.queue.len() + state.in_flight;
         let is_low = held < wanted && state.queue.len() < room;
         let can_record = state.results.len() <= LEASED_PER_PLACE * self.limits.in_flight_max;
-        if state.has_more && is_low && can_record && !state.is_leasing && !is_store_away {
+        let is_free = !state.is_leasing && !state.has_strays && !is_store_away;
+        if state.has_more && is_low && can_record && is_free {
             self.lease(wanted - held, state);
         }
     }
@@ -299,11 +311,8 @@ impl ChannelActor {
         });
         let leases = leases.collect();
         tokio::spawn(async move {
-            // If this fails, the leases expire.
-            if let Err(error) = in_time(store.give_back(&owner, leases)).await {
-                warn!(%error, "leases were not given back");
-            }
-            own.cast(ChannelMessage::Own(OwnMessage(Own::GivenBack)));
+            let done = in_time(store.give_back(&owner, leases)).await;
+            own.cast(ChannelMessage::Own(OwnMessage(Own::GivenBack(done))));
         });
     }
 
@@ -313,6 +322,7 @@ impl ChannelActor {
         if is_done
             && !state.is_recording
             && !state.is_leasing
+            && !state.has_strays
             && let Some(reply) = state.drain.take()
         {
             reply.send(());

@@ -64,12 +64,18 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         until: Timestamp,
     ) -> Result<Vec<Leased>, StoreError>;
 
-    /// Ends the leases of a channel that this owner holds, and no others: the actor that sent them
-    /// has ended, with all attempts that it had begun. How many there were. Idempotent.
+    /// Ends the leases of a channel that this owner holds, but for those of `known`, and no others:
+    /// the actor that had them has ended, with all attempts that it had begun, or the answer that
+    /// named them was lost. How many there were. Idempotent.
     ///
     /// A store that only one process can open ends the leases of earlier processes itself when it
     /// is opened: none of them can be alive. Elsewhere they end by their time.
-    async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError>;
+    async fn release(
+        &self,
+        owner: &LeaseOwner,
+        channel: Channel,
+        known: Vec<DeliveryId>,
+    ) -> Result<u64, StoreError>;
 
     /// Records attempts, many at once, in order: the delivery's status, its provider's id, when it
     /// is due again, and a row per attempt. Idempotent: an attempt that was recorded before changes

@@ -47,6 +47,8 @@ struct Data {
     leases: usize,
     /// How long the next request for leases takes.
     slow: Duration,
+    /// Whether the answer to the next one is lost.
+    loses_answer: bool,
 }
 
 impl Data {
@@ -112,6 +114,11 @@ impl FakeOutbox {
     /// The next request for leases takes so long.
     pub fn slow_down(&self, time: Duration) {
         self.data().slow = time;
+    }
+
+    /// The next request for leases takes them, and its answer is lost.
+    pub fn lose_answer(&self) {
+        self.data().loses_answer = true;
     }
 
     /// How often a lease was requested.
@@ -207,17 +214,25 @@ impl DeliveryStore for FakeOutbox {
             })
         };
         let leased: Vec<Leased> = due.into_iter().filter_map(lease).collect();
+        if !leased.is_empty() && std::mem::take(&mut data.loses_answer) {
+            return Err(StoreError::Unavailable("the answer was lost".to_owned()));
+        }
         Ok(joined(leased, |id| data.deliveries[&id].lane == DIGEST))
     }
 
-    async fn release(&self, owner: &LeaseOwner, _channel: Channel) -> Result<u64, StoreError> {
+    async fn release(
+        &self,
+        owner: &LeaseOwner,
+        _channel: Channel,
+        known: Vec<DeliveryId>,
+    ) -> Result<u64, StoreError> {
         let mut data = self.open()?;
-        let is_own = |one: &&mut FakeDelivery| {
-            one.leased_until.is_some() && one.owner.as_ref() == Some(owner)
+        let is_stray = |(id, one): &(&DeliveryId, &mut FakeDelivery)| {
+            one.leased_until.is_some() && one.owner.as_ref() == Some(owner) && !known.contains(id)
         };
-        let leased = data.deliveries.values_mut().filter(is_own);
+        let strays = data.deliveries.iter_mut().filter(is_stray);
         let mut count = 0;
-        for one in leased {
+        for (_, one) in strays {
             one.leased_until = None;
             count += 1;
         }

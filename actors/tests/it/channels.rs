@@ -204,6 +204,20 @@ async fn leases_that_are_taken_while_the_actor_dies_end_with_it() {
     assert_eq!(office.email.times_given(), [1, 1, 1]);
 }
 
+/// They would end by their time only, which stands still here.
+#[tokio::test(start_paused = true)]
+async fn leases_whose_answer_was_lost_are_taken_again_and_no_others() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=2);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.email.sender.until_in_flight(2).await;
+    office.email.outbox.lose_answer();
+    office.email.put(3..=5);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.email.until_sent(5).await;
+    assert_eq!(office.email.times_given(), [1, 1, 1, 1, 1]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let office = Office::open(sends).await;

@@ -38,13 +38,20 @@ impl DeliveryStore for PostgresStore {
         rows.into_iter().map(|row| row.leased(channel, until, &contents)).collect()
     }
 
-    async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError> {
+    async fn release(
+        &self,
+        owner: &LeaseOwner,
+        channel: Channel,
+        known: Vec<DeliveryId>,
+    ) -> Result<u64, StoreError> {
         let sql = "WITH own AS (SELECT id FROM deliveries WHERE leased_until IS NOT NULL \
-                   AND channel = $1 AND lease_owner = $2 ORDER BY id FOR UPDATE) \
+                   AND channel = $1 AND lease_owner = $2 AND id <> ALL ($3::bigint[]) \
+                   ORDER BY id FOR UPDATE) \
                    UPDATE deliveries d SET leased_until = NULL, lease_owner = NULL \
                    FROM own WHERE d.id = own.id";
         let mut work = self.begin().await?;
-        let query = sqlx::query(sql).bind(channel.as_str()).bind(owner.as_str());
+        let known: Vec<i64> = known.into_iter().map(|id| id.0).collect();
+        let query = sqlx::query(sql).bind(channel.as_str()).bind(owner.as_str()).bind(known);
         let done = query.execute(&mut *work).await.map_err(failed)?;
         work.commit().await?;
         Ok(done.rows_affected())

@@ -36,8 +36,13 @@ impl DeliveryStore for SqliteStore {
         rows.into_iter().map(|row| row.leased(channel, held_until, &contents)).collect()
     }
 
-    async fn release(&self, owner: &LeaseOwner, channel: Channel) -> Result<u64, StoreError> {
-        self.changed(Write::Release(owner.clone(), channel)).await
+    async fn release(
+        &self,
+        owner: &LeaseOwner,
+        channel: Channel,
+        known: Vec<DeliveryId>,
+    ) -> Result<u64, StoreError> {
+        self.changed(Write::Release(owner.clone(), channel, known)).await
     }
 
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {

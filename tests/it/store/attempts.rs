@@ -236,7 +236,7 @@ pub(crate) async fn a_provider_that_took_it_may_have_died_with_us<F: Fixture>() 
     fixture.store().record(written).await.unwrap();
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    store.release(&owner(), Channel::Email).await.unwrap();
+    store.release(&owner(), Channel::Email, Vec::new()).await.unwrap();
     let again = lease(store, 100, 60).await;
     assert_eq!(again.len(), 30, "nothing is lost, and what was recorded does not go out again");
     let expected = leased[20..].iter().map(|one| (one.id.0, 2));

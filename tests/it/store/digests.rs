@@ -115,7 +115,7 @@ pub(crate) async fn a_digest_says_the_same_over_retries_and_a_crash<F: Fixture>(
     // The process dies over the first attempt, the second comes to nothing.
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    store.release(&owner(), Channel::Email).await.unwrap();
+    store.release(&owner(), Channel::Email, Vec::new()).await.unwrap();
     let second = lease(store, 9, DAY + HOUR).await.remove(0);
     assert_eq!((second.id, second.attempt, said(&second)), (first.id, 2, vec!["one", "two"]));
     let later = Outcome::Later { error: "450".to_owned(), after: None, is_outage: false };

@@ -272,7 +272,7 @@ pub(crate) async fn a_late_success_of_what_was_called_off_counts<F: Fixture>() {
     set(store, "news", &[(Sms, 1)]).await;
     let id = due(store, "news", &ann, 0).await.entries[0].id;
     let leased = texts(store, 2 * SECOND).await;
-    store.release(&owner(), Sms).await.unwrap();
+    store.release(&owner(), Sms, Vec::new()).await.unwrap();
     read(store, &ann, id).await;
     assert_eq!(ways(store, id).await, [GOES_OUT, SEEN]);
     record(store, &leased[0], Outcome::Sent { provider_id: None }, None).await;
@@ -302,7 +302,7 @@ pub(crate) async fn wishes_hold_back_steps_too<F: Fixture>() {
     assert_eq!((digest.len(), digest[0].contents.len()), (1, 1));
     assert_eq!(digest[0].notification, Some(ids[1]));
     // What an e-mail has gathered stays as it is once a server may have taken it.
-    store.release(&owner(), Email).await.unwrap();
+    store.release(&owner(), Email, Vec::new()).await.unwrap();
     read(store, &ann, ids[1]).await;
     let again = lease(store, 10, 2 * hour + 1).await;
     assert_eq!((again.len(), again[0].id), (1, digest[0].id));

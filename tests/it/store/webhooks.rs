@@ -410,14 +410,14 @@ pub(crate) async fn a_full_lane_does_not_hold_up_the_others<F: Fixture>() {
     let others = store.lease(&other, Channel::Webhook, limit, at(1_001), at(9_000)).await.unwrap();
     assert_eq!(others.len(), 4, "what one owner holds closes no lane to another");
     assert!(store.next_due(&other, Channel::Webhook, 5).await.unwrap() < Some(at(1_000)));
-    store.release(&other, Channel::Webhook).await.unwrap();
+    store.release(&other, Channel::Webhook, Vec::new()).await.unwrap();
     let sent = Outcome::Sent { provider_id: None };
     store.record(vec![attempt(&leased[0], sent)]).await.unwrap();
     assert_eq!(lease(1_002).await.len(), 1, "one has made room");
     // What ended without a record has its place back.
     assert_eq!(lease(9_000).await.len(), 5);
     let most = LeaseLimit { most: 3, lane_max: 4 };
-    store.release(&owner(), Channel::Webhook).await.unwrap();
+    store.release(&owner(), Channel::Webhook, Vec::new()).await.unwrap();
     let few = store.lease(&owner(), Channel::Webhook, most, at(9_001), at(9_002)).await.unwrap();
     assert_eq!(few.len(), 3);
 }
@@ -465,7 +465,7 @@ pub(crate) async fn a_lane_that_hangs_gets_one_at_a_time_until_it_answers<F: Fix
     // Who begins anew knows it still.
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    store.release(&owner(), Channel::Webhook).await.unwrap();
+    store.release(&owner(), Channel::Webhook, Vec::new()).await.unwrap();
     let one = leases(store, limit, 1_004).await;
     let elsewhere = one.iter().filter(|leased| target(leased).id == quick).count();
     assert_eq!((one.len(), elsewhere), (2, 1), "one goes there, and the others' as ever");

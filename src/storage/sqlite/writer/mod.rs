@@ -129,7 +129,7 @@ pub(super) enum Write {
     AddMember(ProjectId, UserId),
     RemoveMember(ProjectId, UserId),
     Lease(Lease),
-    Release(LeaseOwner, Channel),
+    Release(LeaseOwner, Channel, Vec<DeliveryId>),
     Record(Vec<Attempt>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Report(Box<Report>),

@@ -45,8 +45,9 @@ pub(super) fn apply(
     for (at, write) in writes.iter().enumerate() {
         if let Write::GiveBack(owner, leases) = write {
             give_back(connection, owner, leases)?;
-        } else if let Write::Release(owner, channel) = write {
-            answers[at] = Some(Ok(Done::Changed(release(connection, owner, *channel)?)));
+        } else if let Write::Release(owner, channel, known) = write {
+            let count = release(connection, owner, *channel, known)?;
+            answers[at] = Some(Ok(Done::Changed(count)));
         } else if let Write::Retry { delivery, now } = write {
             answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now)?)));
         }
@@ -74,10 +75,13 @@ fn release(
     connection: &Connection,
     owner: &LeaseOwner,
     channel: Channel,
+    known: &[DeliveryId],
 ) -> Result<u64, rusqlite::Error> {
     let sql = "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL \
-               WHERE leased_until IS NOT NULL AND channel = ? AND lease_owner = ?";
-    execute(connection, sql, (channel.as_str(), owner.as_str()))
+               WHERE leased_until IS NOT NULL AND channel = ? AND lease_owner = ? \
+               AND id NOT IN (SELECT value FROM json_each(?))";
+    let known = id_list(known.iter().map(|id| id.0));
+    execute(connection, sql, (channel.as_str(), owner.as_str(), known))
 }
 
 fn retry(connection: &Connection, delivery: DeliveryId, now: Timestamp) -> Result<u64, Failure> {
