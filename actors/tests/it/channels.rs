@@ -204,10 +204,10 @@ async fn leases_that_are_taken_while_the_actor_dies_end_with_it() {
     assert_eq!(office.email.times_given(), [1, 1, 1]);
 }
 
-/// They would end by their time only, which stands still here.
 #[tokio::test(start_paused = true)]
 async fn leases_whose_answer_was_lost_are_taken_again_and_no_others() {
     let office = Office::open(sends).await;
+    let begun = tokio::time::Instant::now();
     office.email.put(1..=2);
     office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.sender.until_in_flight(2).await;
@@ -216,6 +216,7 @@ async fn leases_whose_answer_was_lost_are_taken_again_and_no_others() {
     office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
     office.email.until_sent(5).await;
     assert_eq!(office.email.times_given(), [1, 1, 1, 1, 1]);
+    assert!(begun.elapsed() < ChannelLimits::default().lease, "they did not end by their time");
 }
 
 #[tokio::test(start_paused = true)]
