@@ -17,6 +17,7 @@
 //! times as many deliveries as may be in flight, and nothing while more results than that wait (the
 //! store is unavailable).
 
+mod clock_watch;
 mod held;
 mod in_progress;
 mod place;
@@ -41,8 +42,9 @@ use crate::domain::delivery::{Attempt, Leased};
 use crate::domain::ids::DeliveryId;
 use crate::domain::retry::RetryRule;
 use crate::domain::routing::Channel;
-use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, SetBack, StoreError};
 use crate::vitals::{Handle, Vitals};
+use clock_watch::ClockWatch;
 use in_progress::InProgress;
 pub(crate) use place::ChannelPlace;
 pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
@@ -143,6 +145,8 @@ enum Own {
     Recorded(Result<Recorded, (StoreError, Vec<Attempt>)>),
     /// Leases were returned, or not.
     GivenBack(Result<(), StoreError>),
+    /// The store has moved what was due by the clock as it was, or not.
+    SetBack(SetBack, Result<u64, StoreError>),
     /// The alarm rings.
     Alarm,
 }
@@ -222,6 +226,7 @@ pub struct ChannelState {
     /// When the next attempt may begin, by the channel's rate.
     next_at: Instant,
     alarm: Option<(Instant, JoinHandle<()>)>,
+    clock: ClockWatch,
     drain: Option<Reply<(), ()>>,
     /// Answers of the store in a row that were failures.
     store_failures: u32,
@@ -270,6 +275,7 @@ impl Actor for ChannelActor {
             circuit: Circuit::default(),
             next_at: Instant::now(),
             alarm: None,
+            clock: ClockWatch::new(self.clock.now()),
             drain: None,
             store_failures: 0,
             trouble: None,

@@ -20,8 +20,7 @@ use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
 use crate::domain::ids::DeliveryId;
 use crate::failures::back_off;
-use crate::port::LeaseLimit;
-use crate::port::in_time;
+use crate::port::{LeaseLimit, in_time};
 
 /// Attempts that died with their process count less: a delivery is given up after this many times
 /// its normal number of attempts.
@@ -110,6 +109,7 @@ impl ChannelActor {
                     self.store_fails(&error.to_string(), state);
                 }
             }
+            Own::SetBack(clock, moved) => self.was_set_back(clock, moved, state),
             Own::Alarm => {
                 state.alarm = None;
                 state.has_more = true;
@@ -133,11 +133,15 @@ impl ChannelActor {
         let now = Instant::now();
         // A failing store is retried when the alarm fires, not after every message.
         let is_store_away = state.store_failures > 0 && state.alarm.is_some();
+        self.look_at_clock(state);
         if !state.results.is_empty() && !state.is_recording && !is_store_away {
             self.record(state);
         }
         if state.has_strays && !state.is_releasing && !is_store_away {
             self.release(state);
+        }
+        if !is_store_away {
+            self.tell_of_clock(state);
         }
         if state.drain.is_some() {
             return self.drain(state);
@@ -329,14 +333,14 @@ impl ChannelActor {
         }
     }
 
-    fn store_answers(&self, state: &mut ChannelState) {
+    pub(super) fn store_answers(&self, state: &mut ChannelState) {
         if std::mem::take(&mut state.store_failures) > 0 {
             state.trouble = None;
             info!(channel = self.channel.as_str(), "the store answers again");
         }
     }
 
-    fn store_fails(&self, error: &str, state: &mut ChannelState) {
+    pub(super) fn store_fails(&self, error: &str, state: &mut ChannelState) {
         state.store_failures = state.store_failures.saturating_add(1);
         state.trouble = Some(error.to_owned());
         warn!(channel = self.channel.as_str(), error, "the outbox does not answer");

@@ -29,6 +29,15 @@ impl LeaseOwner {
     }
 }
 
+/// A clock that was set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetBack {
+    /// What it would be now, had it not been set.
+    pub was: Timestamp,
+    /// What it is now.
+    pub now: Timestamp,
+}
+
 /// External deliveries. They are written in the transaction of their event (see
 /// [`super::TicketStore::commit`]); here they are leased, and their attempts are recorded. No
 /// transaction is open while a provider is called.
@@ -47,14 +56,8 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// forward, an owner may be given its own ones again, and has to notice it. The leases that a
     /// store returns that only one process can open have no end. Two concurrent calls, of one node
     /// or of two, never lease the same delivery. A digest's deliveries are leased together, as one.
-    /// As many as the limit allows, or all that are due. Not idempotent: if the
-    /// answer is lost, the leases expire.
-    ///
-    /// A lane is a part of a channel that may be slow by itself: the host of a push service, or of
-    /// a user's webhook; a channel with one provider is one lane. However many wait in a lane, an
-    /// owner leases no more of it at once than its share, and deliveries of other lanes are leased
-    /// past it. What other owners hold does not count: a node that was killed in the middle would
-    /// otherwise close its lanes to all until its leases end.
+    /// As many as the limit allows, or all that are due. Not idempotent: if the answer is lost, the
+    /// owner releases what it does not know, or the leases expire.
     async fn lease(
         &self,
         owner: &LeaseOwner,
@@ -76,6 +79,14 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         channel: Channel,
         known: Vec<DeliveryId>,
     ) -> Result<u64, StoreError>;
+
+    /// The clock was set back. What a channel had due by the clock as it was is due now; what failed
+    /// and is tried again later is so as much earlier, and now at the earliest. How many were moved. Not idempotent: what failed
+    /// would be moved again.
+    ///
+    /// The time of a delivery that waits for a time of day (a quiet time's end) and was not due by
+    /// the clock as it was is right already.
+    async fn set_back(&self, channel: Channel, clock: SetBack) -> Result<u64, StoreError>;
 
     /// Records attempts, many at once, in order: the delivery's status, its provider's id, when it
     /// is due again, and a row per attempt. Idempotent: an attempt that was recorded before changes

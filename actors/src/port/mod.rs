@@ -38,7 +38,7 @@ pub use analytics::ReportStore;
 pub use broker::{Broker, BrokerMessage, BrokerState, Subscriber};
 pub use clock::Clock;
 pub use comments::CommentStore;
-pub use deliveries::{DeliveryStore, LeaseLimit, LeaseOwner};
+pub use deliveries::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack};
 pub use delivery_log::DeliveryLog;
 pub use escalations::EscalationStore;
 pub use explain::ExplainStore;

@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::locale::Locale;
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
-use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, Sender, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, Sender, SetBack, StoreError};
 
 /// How long a test waits for an expected state before it fails.
 const PATIENCE: Duration = Duration::from_secs(7_200);
@@ -235,6 +235,19 @@ impl DeliveryStore for FakeOutbox {
         for (_, one) in strays {
             one.leased_until = None;
             count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn set_back(&self, _channel: Channel, clock: SetBack) -> Result<u64, StoreError> {
+        let mut data = self.open()?;
+        let mut count = 0;
+        for one in data.deliveries.values_mut() {
+            let is_waiting = one.status == DeliveryStatus::Queued && one.leased_until.is_none();
+            if is_waiting && one.due_at > clock.now && one.due_at <= clock.was {
+                one.due_at = clock.now;
+                count += 1;
+            }
         }
         Ok(count)
     }

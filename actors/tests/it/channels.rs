@@ -11,7 +11,7 @@ use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::{HubLimits, RestartError};
 use bellpull_actors::observe::{ActorReport, TreeEvent};
-use bellpull_actors::port::LeaseOwner;
+use bellpull_actors::port::{Clock, LeaseOwner};
 use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast::Receiver;
@@ -24,6 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A hub with e-mail and WhatsApp.
 struct Office {
+    clock: Arc<FakeClock>,
     node: TestNode,
     email: Desk,
     whatsapp: Desk,
@@ -80,8 +81,8 @@ impl Office {
         let (email, whatsapp) = (Desk::open(&clock, email), Desk::open(&clock, sends));
         let channels =
             vec![email.actor(Channel::Email, &clock), whatsapp.actor(Channel::WhatsApp, &clock)];
-        let node = TestNode::with_channels(HubLimits::default(), clock, channels).await;
-        Self { node, email, whatsapp }
+        let node = TestNode::with_channels(HubLimits::default(), clock.clone(), channels).await;
+        Self { clock, node, email, whatsapp }
     }
 
     async fn find(&self, path: &str) -> ActorReport {
@@ -217,6 +218,22 @@ async fn leases_whose_answer_was_lost_are_taken_again_and_no_others() {
     office.email.until_sent(5).await;
     assert_eq!(office.email.times_given(), [1, 1, 1, 1, 1]);
     assert!(begun.elapsed() < ChannelLimits::default().lease, "they did not end by their time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_due_is_sent_after_the_clock_was_set_back() {
+    let office = Office::open(sends).await;
+    let begun = tokio::time::Instant::now();
+    let hours = SignedDuration::from_hours(3);
+    let right = office.clock.now();
+    office.clock.set(right + hours);
+    office.email.put(1..=9);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.email.until_sent(2).await;
+    office.clock.set(right);
+    office.email.until_sent(9).await;
+    assert_eq!(office.email.times_given(), [1; 9]);
+    assert!(begun.elapsed() < SECOND * 60, "nothing waits for the old time");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::plan;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, StoreError};
+use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 
 use super::lanes::{held, lane_room, lanes};
@@ -53,6 +53,20 @@ impl DeliveryStore for PostgresStore {
         let known: Vec<i64> = known.into_iter().map(|id| id.0).collect();
         let query = sqlx::query(sql).bind(channel.as_str()).bind(owner.as_str()).bind(known);
         let done = query.execute(&mut *work).await.map_err(failed)?;
+        work.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn set_back(&self, channel: Channel, clock: SetBack) -> Result<u64, StoreError> {
+        let sql = "WITH early AS (SELECT id FROM deliveries WHERE status = 'QUEUED' \
+                   AND leased_until IS NULL AND channel = $1 AND due_at > $2 \
+                   AND (due_at <= $3 OR failures > 0) ORDER BY id FOR UPDATE) \
+                   UPDATE deliveries d SET due_at = greatest($2, d.due_at - ($3 - $2)) \
+                   FROM early WHERE d.id = early.id";
+        let mut work = self.begin().await?;
+        let query = sqlx::query(sql).bind(channel.as_str()).bind(clock.now.as_millisecond());
+        let done = query.bind(clock.was.as_millisecond()).execute(&mut *work).await;
+        let done = done.map_err(failed)?;
         work.commit().await?;
         Ok(done.rows_affected())
     }

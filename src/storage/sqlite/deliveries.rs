@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Attempt, Leased, ProviderReport};
 use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, StoreError};
+use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;
@@ -43,6 +43,10 @@ impl DeliveryStore for SqliteStore {
         known: Vec<DeliveryId>,
     ) -> Result<u64, StoreError> {
         self.changed(Write::Release(owner.clone(), channel, known)).await
+    }
+
+    async fn set_back(&self, channel: Channel, clock: SetBack) -> Result<u64, StoreError> {
+        self.changed(Write::SetBack(channel, clock)).await
     }
 
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {

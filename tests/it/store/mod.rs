@@ -308,6 +308,7 @@ macro_rules! suite {
                 a_lease_outlives_a_crash_and_ends,
                 a_lease_ends_by_its_time_for_any_owner,
                 a_release_frees_only_its_owners_leases,
+                what_was_due_is_due_after_the_clock_was_set_back,
                 only_the_owner_gives_a_lease_back,
                 two_owners_share_what_is_due,
                 a_lost_lease_leaves_the_next_owners_alone,

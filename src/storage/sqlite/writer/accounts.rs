@@ -83,6 +83,7 @@ pub(super) fn apply(
         | Write::SaveDelivered(_)
         | Write::Lease(_)
         | Write::Release(..)
+        | Write::SetBack(..)
         | Write::Record(_)
         | Write::GiveBack(..)
         | Write::Report(_)

@@ -68,7 +68,7 @@ use bellpull_actors::port::send_log::CancelSend;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
-use bellpull_actors::port::{LeaseOwner, StoreError};
+use bellpull_actors::port::{LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -130,6 +130,7 @@ pub(super) enum Write {
     RemoveMember(ProjectId, UserId),
     Lease(Lease),
     Release(LeaseOwner, Channel, Vec<DeliveryId>),
+    SetBack(Channel, SetBack),
     Record(Vec<Attempt>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Report(Box<Report>),

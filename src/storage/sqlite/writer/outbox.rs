@@ -12,7 +12,7 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::plan;
 use bellpull_actors::domain::plan::step::Step;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::LeaseOwner;
+use bellpull_actors::port::{LeaseOwner, SetBack};
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -48,6 +48,9 @@ pub(super) fn apply(
         } else if let Write::Release(owner, channel, known) = write {
             let count = release(connection, owner, *channel, known)?;
             answers[at] = Some(Ok(Done::Changed(count)));
+        } else if let Write::SetBack(channel, clock) = write {
+            let count = set_back(connection, *channel, *clock)?;
+            answers[at] = Some(Ok(Done::Changed(count)));
         } else if let Write::Retry { delivery, now } = write {
             answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now)?)));
         }
@@ -82,6 +85,18 @@ fn release(
                AND id NOT IN (SELECT value FROM json_each(?))";
     let known = id_list(known.iter().map(|id| id.0));
     execute(connection, sql, (channel.as_str(), owner.as_str(), known))
+}
+
+fn set_back(
+    connection: &Connection,
+    channel: Channel,
+    clock: SetBack,
+) -> Result<u64, rusqlite::Error> {
+    let sql = "UPDATE deliveries SET due_at = max(?2, due_at - (?3 - ?2)) \
+               WHERE status = 'QUEUED' AND leased_until IS NULL AND channel = ?1 \
+               AND due_at > ?2 AND (due_at <= ?3 OR failures > 0)";
+    let (was, now) = (clock.was.as_millisecond(), clock.now.as_millisecond());
+    execute(connection, sql, (channel.as_str(), now, was))
 }
 
 fn retry(connection: &Connection, delivery: DeliveryId, now: Timestamp) -> Result<u64, Failure> {
