@@ -58,6 +58,12 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// or of two, never lease the same delivery. A digest's deliveries are leased together, as one.
     /// As many as the limit allows, or all that are due. Not idempotent: if the answer is lost, the
     /// owner releases what it does not know, or the leases expire.
+    ///
+    /// A lane is a part of a channel that may be slow by itself: the host of a push service, or of
+    /// a user's webhook; a channel with one provider is one lane. However many wait in a lane, an
+    /// owner leases no more of it at once than its share, and deliveries of other lanes are leased
+    /// past it. What other owners hold does not count: a node that was killed in the middle would
+    /// otherwise close its lanes to all until its leases end.
     async fn lease(
         &self,
         owner: &LeaseOwner,
@@ -81,8 +87,8 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<u64, StoreError>;
 
     /// The clock was set back. What a channel had due by the clock as it was is due now; what failed
-    /// and is tried again later is so as much earlier, and now at the earliest. How many were moved. Not idempotent: what failed
-    /// would be moved again.
+    /// and is tried again later is so as much earlier, and now at the earliest. How many were moved.
+    /// Not idempotent: what failed would be moved again.
     ///
     /// The time of a delivery that waits for a time of day (a quiet time's end) and was not due by
     /// the clock as it was is right already.
