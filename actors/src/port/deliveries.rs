@@ -86,9 +86,9 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         known: Vec<DeliveryId>,
     ) -> Result<u64, StoreError>;
 
-    /// The clock was set back. What a channel had due by the clock as it was is due now; what failed
-    /// and is tried again later is so as much earlier, and now at the earliest. How many were moved.
-    /// Not idempotent: what failed would be moved again.
+    /// The clock was set back. What a channel had due by the clock as it was is due now. What has
+    /// failed and is tried again later is tried as much earlier, and now at the earliest. How many
+    /// were moved. Not idempotent: what has failed would be moved again.
     ///
     /// The time of a delivery that waits for a time of day (a quiet time's end) and was not due by
     /// the clock as it was is right already.
