@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 /// How deep a message may nest. No dialect needs more than three levels; senders' own data may.
 const DEPTH_MAX: usize = 32;
 
-/// How much of a client's own text an answer repeats, in characters.
+/// How much of a client's own text an answer repeats, in characters with their escapes.
 const QUOTE_MAX: usize = 64;
 
 /// A message that its dialect rejects.
@@ -56,12 +56,26 @@ impl BadFrame {
 
     /// The dialect does not know this `type`.
     pub(super) fn unknown_type(name: &str) -> Self {
-        let mut quote: String = name.chars().take(QUOTE_MAX).collect();
-        if quote.len() < name.len() {
-            quote.push('…');
-        }
-        Self::new("unknown_type", format!("No message has the type {quote:?} here."))
+        let message = format!("No message has the type {} here.", quoted(name));
+        Self::new("unknown_type", message)
     }
+}
+
+/// A client's own text in quotes. Its bound counts escapes: one character may have ten of them.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    let mut room = QUOTE_MAX;
+    for char in text.chars() {
+        let escaped = char.escape_debug();
+        let Some(left) = room.checked_sub(escaped.len()) else {
+            quoted.push('…');
+            break;
+        };
+        room = left;
+        quoted.extend(escaped);
+    }
+    quoted.push('"');
+    quoted
 }
 
 impl From<BadFrame> for Heard {
@@ -252,7 +266,12 @@ mod tests {
 
     #[test]
     fn an_answer_repeats_little_of_what_was_sent() {
-        let bad = BadFrame::unknown_type(&"é".repeat(1_000));
-        assert!(bad.message.chars().count() < 120, "{}", bad.message);
+        for char in ["é", "\u{7f}", "\u{e0001}", "\"", "\\"] {
+            let bad = BadFrame::unknown_type(&char.repeat(1_000));
+            assert!(bad.message.chars().count() < 120, "{}", bad.message);
+            assert!(bad.message.ends_with("…\" here."), "{}", bad.message);
+        }
+        let bad = BadFrame::unknown_type("it's \"x\"\n");
+        assert_eq!(bad.message, r#"No message has the type "it\'s \"x\"\n" here."#);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Deliveries are due by the time of day. What was due before the clock was set back by hours would
 //! wait for hours. The channel compares the clock with the time that has passed, and has the store
-//! move such deliveries.
+//! move such deliveries. Of a clock that was set back while no process ran the channel knows
+//! nothing: when it starts, the store moves what shows by itself that it was written in the future.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -20,12 +21,23 @@ const LEAST: SignedDuration = SignedDuration::from_secs(2);
 pub(super) struct ClockWatch {
     seen: (Timestamp, Instant),
     pending: Option<SetBack>,
+    /// Whether the store has not yet moved what a clock before this start wrote.
+    is_new: bool,
     is_telling: bool,
+}
+
+/// What the store is told of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// The channel has started.
+    Start,
+    /// It was set back.
+    SetBack(SetBack),
 }
 
 impl ClockWatch {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { seen: (now, Instant::now()), pending: None, is_telling: false }
+        Self { seen: (now, Instant::now()), pending: None, is_new: true, is_telling: false }
     }
 
     /// Looks at it; how far it was set back since it was last looked at.
@@ -42,17 +54,25 @@ impl ClockWatch {
     }
 
     /// What the store is to be told now, if anything.
-    pub(super) fn tell(&mut self) -> Option<SetBack> {
-        let pending = self.pending.filter(|_| !self.is_telling)?;
+    pub(super) fn tell(&mut self) -> Option<Notice> {
+        if self.is_telling {
+            return None;
+        }
+        let notice = match self.is_new {
+            true => Notice::Start,
+            false => Notice::SetBack(self.pending?),
+        };
         self.is_telling = true;
-        Some(pending)
+        Some(notice)
     }
 
     /// The store was told, or not.
-    pub(super) fn told(&mut self, told: Option<SetBack>) {
+    pub(super) fn told(&mut self, told: Option<Notice>) {
         self.is_telling = false;
-        if told.is_some() && told == self.pending {
-            self.pending = None;
+        match told {
+            Some(Notice::Start) => self.is_new = false,
+            Some(Notice::SetBack(clock)) if self.pending == Some(clock) => self.pending = None,
+            Some(Notice::SetBack(_)) | None => {}
         }
     }
 }
@@ -82,22 +102,29 @@ impl ChannelActor {
 
     /// Tells the store that the clock was set back, if it has to know.
     pub(super) fn tell_of_clock(&self, state: &mut ChannelState) {
-        let Some(clock) = state.clock.tell() else { return };
+        let Some(notice) = state.clock.tell() else { return };
         let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
+        let now = self.clock.now();
         tokio::spawn(async move {
-            let moved = in_time(store.set_back(channel, clock)).await;
-            own.cast(ChannelMessage::Own(OwnMessage(Own::SetBack(clock, moved))));
+            let moved = in_time(async {
+                match notice {
+                    Notice::Start => store.repair_due(channel, now).await,
+                    Notice::SetBack(clock) => store.set_back(channel, clock).await,
+                }
+            });
+            let moved = moved.await;
+            own.cast(ChannelMessage::Own(OwnMessage(Own::ClockTold(notice, moved))));
         });
     }
 
     /// The store was told.
-    pub(super) fn was_set_back(
+    pub(super) fn told_of_clock(
         &self,
-        clock: SetBack,
+        notice: Notice,
         moved: Result<u64, StoreError>,
         state: &mut ChannelState,
     ) {
-        state.clock.told(moved.is_ok().then_some(clock));
+        state.clock.told(moved.is_ok().then_some(notice));
         match moved {
             Ok(moved) => {
                 state.has_more |= moved > 0;
@@ -121,6 +148,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_is_set_back_is_noticed_until_the_store_was_told() {
         let mut watch = ClockWatch::new(at(1_000));
+        assert_eq!((watch.tell(), watch.tell()), (Some(Notice::Start), None));
+        watch.told(None);
+        assert_eq!(watch.tell(), Some(Notice::Start), "again");
+        watch.told(Some(Notice::Start));
+        assert_eq!(watch.tell(), None);
         tokio::time::advance(Duration::from_secs(10)).await;
         for (now, why) in [(1_010, "right"), (1_009, "corrected"), (9_000, "set ahead")] {
             assert_eq!(watch.look(at(now)), None, "{why}");
@@ -129,12 +161,14 @@ mod tests {
         let set_back = SetBack { was: at(9_005), now: at(1_015) };
         assert_eq!(watch.look(at(1_015)), Some(set_back));
         assert_eq!(watch.look(at(1_015)), None, "once");
-        assert_eq!((watch.tell(), watch.tell()), (Some(set_back), None));
+        let notice = Notice::SetBack(set_back);
+        assert_eq!((watch.tell(), watch.tell()), (Some(notice), None));
         watch.told(None);
-        assert_eq!(watch.tell(), Some(set_back), "again");
+        assert_eq!(watch.tell(), Some(notice), "again");
         assert_eq!(watch.look(at(15)), Some(SetBack { was: at(1_015), now: at(15) }));
-        watch.told(Some(set_back));
-        assert_eq!(watch.tell(), Some(SetBack { was: at(9_005), now: at(15) }), "both");
+        watch.told(Some(notice));
+        let both = SetBack { was: at(9_005), now: at(15) };
+        assert_eq!(watch.tell(), Some(Notice::SetBack(both)));
     }
 
     #[test]

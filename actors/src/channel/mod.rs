@@ -42,9 +42,9 @@ use crate::domain::delivery::{Attempt, Leased};
 use crate::domain::ids::DeliveryId;
 use crate::domain::retry::RetryRule;
 use crate::domain::routing::Channel;
-use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, SetBack, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
-use clock_watch::ClockWatch;
+use clock_watch::{ClockWatch, Notice};
 use in_progress::InProgress;
 pub(crate) use place::ChannelPlace;
 pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
@@ -145,8 +145,8 @@ enum Own {
     Recorded(Result<Recorded, (StoreError, Vec<Attempt>)>),
     /// Leases were returned, or not.
     GivenBack(Result<(), StoreError>),
-    /// The store has moved what was due by the clock as it was, or not.
-    SetBack(SetBack, Result<u64, StoreError>),
+    /// The store has moved what a wrong clock had due, or not.
+    ClockTold(Notice, Result<u64, StoreError>),
     /// The alarm rings.
     Alarm,
 }
@@ -227,6 +227,9 @@ pub struct ChannelState {
     next_at: Instant,
     alarm: Option<(Instant, JoinHandle<()>)>,
     clock: ClockWatch,
+    /// Whether it was drained: from then on nothing is begun.
+    is_draining: bool,
+    /// Who waits until it is drained.
     drain: Option<Reply<(), ()>>,
     /// Answers of the store in a row that were failures.
     store_failures: u32,
@@ -276,6 +279,7 @@ impl Actor for ChannelActor {
             next_at: Instant::now(),
             alarm: None,
             clock: ClockWatch::new(self.clock.now()),
+            is_draining: false,
             drain: None,
             store_failures: 0,
             trouble: None,
@@ -300,7 +304,10 @@ impl Actor for ChannelActor {
                 state.nudged.store(false, Release);
                 state.has_more = true;
             }
-            ChannelMessage::Drain(call) => state.drain = call.open().map(|((), reply)| reply),
+            ChannelMessage::Drain(call) => {
+                state.is_draining = true;
+                state.drain = call.open().map(|((), reply)| reply);
+            }
             ChannelMessage::Observe(call) => self.observe(call, state),
             ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),
             #[cfg(feature = "testing")]

@@ -109,7 +109,7 @@ impl ChannelActor {
                     self.store_fails(&error.to_string(), state);
                 }
             }
-            Own::SetBack(clock, moved) => self.was_set_back(clock, moved, state),
+            Own::ClockTold(notice, moved) => self.told_of_clock(notice, moved, state),
             Own::Alarm => {
                 state.alarm = None;
                 state.has_more = true;
@@ -143,7 +143,7 @@ impl ChannelActor {
         if !is_store_away {
             self.tell_of_clock(state);
         }
-        if state.drain.is_some() {
+        if state.is_draining {
             return self.drain(state);
         }
         let room = match state.circuit.pass(now) {

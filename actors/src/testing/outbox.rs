@@ -28,6 +28,8 @@ pub struct FakeDelivery {
     pub status: DeliveryStatus,
     /// Attempts that were begun.
     pub attempts: u32,
+    /// When it was put there.
+    pub put_at: Timestamp,
     /// When it is due.
     pub due_at: Timestamp,
     /// Until when it is leased.
@@ -99,10 +101,17 @@ impl FakeOutbox {
 
     /// The same in a lane.
     pub fn put_in(&self, lane: &'static str, id: i64, after: jiff::SignedDuration) {
-        let due_at = self.clock.now() + after;
-        let status = DeliveryStatus::Queued;
-        let (leased_until, owner, recorded) = (None, None, Vec::new());
-        let one = FakeDelivery { status, attempts: 0, due_at, leased_until, owner, recorded, lane };
+        let put_at = self.clock.now();
+        let one = FakeDelivery {
+            status: DeliveryStatus::Queued,
+            attempts: 0,
+            put_at,
+            due_at: put_at + after,
+            leased_until: None,
+            owner: None,
+            recorded: Vec::new(),
+            lane,
+        };
         self.data().deliveries.insert(DeliveryId(id), one);
     }
 
@@ -246,6 +255,19 @@ impl DeliveryStore for FakeOutbox {
             let is_waiting = one.status == DeliveryStatus::Queued && one.leased_until.is_none();
             if is_waiting && one.due_at > clock.now && one.due_at <= clock.was {
                 one.due_at = clock.now;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    async fn repair_due(&self, _channel: Channel, now: Timestamp) -> Result<u64, StoreError> {
+        let mut data = self.open()?;
+        let mut count = 0;
+        for one in data.deliveries.values_mut() {
+            let is_waiting = one.status == DeliveryStatus::Queued && one.leased_until.is_none();
+            if is_waiting && one.put_at > now && one.due_at > now {
+                one.due_at = (one.due_at - one.put_at.duration_since(now)).max(now);
                 count += 1;
             }
         }

@@ -77,8 +77,14 @@ impl Desk {
 
 impl Office {
     async fn open(email: fn() -> Reaction) -> Self {
+        Self::open_after(email, |_, _| {}).await
+    }
+
+    /// After something was done with the clock and what e-mail finds.
+    async fn open_after(email: fn() -> Reaction, before: impl FnOnce(&FakeClock, &Desk)) -> Self {
         let clock = Arc::new(FakeClock::default());
         let (email, whatsapp) = (Desk::open(&clock, email), Desk::open(&clock, sends));
+        before(&clock, &email);
         let channels =
             vec![email.actor(Channel::Email, &clock), whatsapp.actor(Channel::WhatsApp, &clock)];
         let node = TestNode::with_channels(HubLimits::default(), clock.clone(), channels).await;
@@ -237,6 +243,19 @@ async fn what_was_due_is_sent_after_the_clock_was_set_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_clock_ahead_wrote_before_the_start_is_sent_at_once() {
+    let begun = tokio::time::Instant::now();
+    let office = Office::open_after(sends, |clock, email| {
+        let right = clock.now();
+        clock.set(right + SignedDuration::from_hours(3));
+        email.put(1..=9);
+        clock.set(right);
+    });
+    office.await.email.until_sent(9).await;
+    assert!(begun.elapsed() < SECOND * 60, "nothing waits for the old time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn channels_that_fail_too_often_are_their_supervisors_failure() {
     let office = Office::open(sends).await;
     let mut events = office.node.hub.events(None).live;
@@ -284,6 +303,20 @@ async fn a_drain_waits_for_what_is_with_the_provider_and_begins_nothing() {
     assert_eq!((office.email.outbox.count(Sent), office.email.outbox.count(Queued)), (2, 8));
     assert!((1..=10).all(|id| office.email.outbox.of(id).leased_until.is_none()));
     assert_eq!(office.email.times_given(), [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_channel_leases_nothing_more() {
+    let office = Office::open(sends).await;
+    office.email.put(1..=1);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.email.until_sent(1).await;
+    office.node.hub.end_sending().await;
+    office.email.put(2..=3);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!((2..=3).all(|id| office.email.outbox.of(id).leased_until.is_none()));
+    assert_eq!(office.email.times_given(), [1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,7 @@ impl Run<'_> {
             self.budget.step()?;
             let key = match attribute {
                 None => item,
-                Some(path) => along(&item, path),
+                Some(path) => along(&item, path).unwrap_or_default(),
             };
             keys = keys.saturating_add(self.weight(&key)?);
         }
@@ -96,7 +96,7 @@ impl Run<'_> {
         let mut mapped = Vec::new();
         for item in of.try_iter()? {
             self.budget.step()?;
-            mapped.push(along(&item, path));
+            mapped.push(along(&item, path)?);
         }
         self.list(mapped)
     }
@@ -113,8 +113,13 @@ fn attribute<'a>(named: &'a [(&str, Value)]) -> Result<Option<&'a str>, Fault> {
     }
 }
 
-fn along(item: &Value, path: &str) -> Value {
-    path.split('.').fold(item.clone(), |value, name| value.get_attr(name).unwrap_or_default())
+/// What the path leads to, as minijinja reads it: a number is an index, and what is undefined has
+/// no attributes.
+fn along(item: &Value, path: &str) -> Result<Value, minijinja::Error> {
+    path.split('.').try_fold(item.clone(), |value, name| match name.parse() {
+        Ok(index) => value.get_item_by_index(index),
+        Err(_) => value.get_attr(name),
+    })
 }
 
 /// The size of a value as text. A list is refused: the filter would convert it to a text that was

@@ -107,7 +107,7 @@ fn a_digest_lists_all_its_items() {
 }
 
 /// Every available construct, applied to every variable.
-const SAID: [&str; 45] = [
+const SAID: [&str; 47] = [
     "{{ title }} {{ name }} {{ missing }} {{ ticket }} {{ data.n }} {{ data.f }} {{ data.yes }}",
     "{{ data.tags }} {{ data }} {{ [title, 1, none, true, 1.5] }} {{ () }}",
     "{% if ticket %}a{% elif data.n > 2 %}b{% else %}c{% endif %}",
@@ -135,6 +135,8 @@ const SAID: [&str; 45] = [
     "{{ data.tags | first }} {{ data.tags | last }} {{ 'abc' | first }} {{ [] | first }}",
     "{{ data.tags | sort | join }} {{ data.tags | sort(reverse=true) }} {{ [3, 1] | sort }}",
     "{{ data.list | sort(attribute='x') }} {{ data.list | map(attribute='x') | join(',') }}",
+    "{{ [[1, 2], [3]] | map(attribute='0') | join }} {{ data.list | map(attribute='y') | length }}",
+    "{{ data.list | sort(attribute='y.z') | length }}",
     "{{ data.tags | unique }} {{ data.tags | reverse }} {{ 'abc' | reverse }}",
     "{{ data.tags | min }} {{ [1, 5, 2] | max }} {{ 'a b  c' | split }} {{ 'a-b' | split('-') }}",
     "{{ 'a\nb' | lines }} {{ 'abc' | list }} {{ ('a\nb' | split('\n'))[-1] }}",
@@ -183,6 +185,8 @@ fn what_fails_in_jinja_fails_here() {
         "{% set a, b = [1] %}",
         "{{ 9223372036854775807 ** 9 }}",
         "{{ [] | map }}",
+        "{{ [{'x': 1}] | map(attribute='y.z') }}",
+        "{{ [{'x': 1}] | map(attribute='.') }}",
         "{{ range() }}",
         "{{ title | replace('a') }}",
     ] {

@@ -71,6 +71,24 @@ impl DeliveryStore for PostgresStore {
         Ok(done.rows_affected())
     }
 
+    async fn repair_due(&self, channel: Channel, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "WITH written AS (SELECT d.id, CASE WHEN d.failures > 0 THEN \
+                   (SELECT max(a.started_at) FROM delivery_attempts a WHERE a.delivery_id = d.id) \
+                   WHEN d.rule IS NULL THEN d.due_at WHEN d.rule = 'escalation' THEN \
+                   (SELECT m.created_at FROM notifications n JOIN messages m \
+                   ON m.id = n.message_id WHERE n.id = d.notification_id) END AS written_at \
+                   FROM deliveries d WHERE d.status = 'QUEUED' AND d.leased_until IS NULL \
+                   AND d.channel = $1 AND d.due_at > $2 ORDER BY d.id FOR UPDATE OF d) \
+                   UPDATE deliveries d SET due_at = greatest($2, d.due_at - (w.written_at - $2)) \
+                   FROM written w WHERE d.id = w.id AND w.written_at > $2 \
+                   AND d.due_at >= w.written_at";
+        let mut work = self.begin().await?;
+        let query = sqlx::query(sql).bind(channel.as_str()).bind(now.as_millisecond());
+        let done = query.execute(&mut *work).await.map_err(failed)?;
+        work.commit().await?;
+        Ok(done.rows_affected())
+    }
+
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
         if attempts.is_empty() {
             return Ok(());

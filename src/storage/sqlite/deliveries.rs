@@ -49,6 +49,10 @@ impl DeliveryStore for SqliteStore {
         self.changed(Write::SetBack(channel, clock)).await
     }
 
+    async fn repair_due(&self, channel: Channel, now: Timestamp) -> Result<u64, StoreError> {
+        self.changed(Write::RepairDue(channel, now)).await
+    }
+
     async fn record(&self, attempts: Vec<Attempt>) -> Result<(), StoreError> {
         self.writer.write(Write::Record(attempts)).await.map(drop)
     }

@@ -14,6 +14,7 @@ mod account_links;
 mod accounts;
 mod attempts;
 mod changes;
+mod clocks;
 mod comments;
 mod delivery_log;
 mod digests;
@@ -295,6 +296,10 @@ macro_rules! suite {
                 requests_of_every_kind_share_a_group,
                 a_caller_that_gives_up_harms_no_other,
             }
+            clocks {
+                what_was_due_is_due_after_the_clock_was_set_back,
+                what_was_written_in_the_future_is_due_by_the_clock_as_it_is,
+            }
             digests {
                 quiet_hours_delay_what_leaves_the_house,
                 a_digest_gathers_all_that_is_due_for_its_recipient_only,
@@ -308,7 +313,6 @@ macro_rules! suite {
                 a_lease_outlives_a_crash_and_ends,
                 a_lease_ends_by_its_time_for_any_owner,
                 a_release_frees_only_its_owners_leases,
-                what_was_due_is_due_after_the_clock_was_set_back,
                 only_the_owner_gives_a_lease_back,
                 two_owners_share_what_is_due,
                 a_lost_lease_leaves_the_next_owners_alone,

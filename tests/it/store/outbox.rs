@@ -11,7 +11,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{NewUser, UserChanges};
 use bellpull_actors::port::delivery_log::DeliveryFilter;
 use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, LeaseOwner, SetBack};
+use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, LeaseOwner};
 use futures_util::future::join_all;
 
 use super::people::{at, fill, first, new_user, news, person, tell};
@@ -147,7 +147,7 @@ async fn lease_as(store: &impl Store, owner: &LeaseOwner, limit: u32, now: i64) 
 }
 
 /// An attempt of 7 ms, without another one after it.
-fn tried(leased: &Leased, outcome: Outcome) -> Attempt {
+pub(crate) fn tried(leased: &Leased, outcome: Outcome) -> Attempt {
     let (delivery, number) = (leased.id, leased.attempt);
     Attempt { delivery, number, started_at: at(60), took_ms: 7, outcome, due_at: None }
 }
@@ -192,26 +192,6 @@ pub(crate) async fn a_release_frees_only_its_owners_leases<F: Fixture>() {
     let third: Vec<(i64, u32)> = of_a.iter().map(|one| (one.id.0, 3)).collect();
     assert_eq!(names(&lease_as(store, &a, 10, 52).await), third);
     assert_eq!(store.release(&b, Channel::Email, Vec::new()).await.unwrap(), 2);
-}
-
-pub(crate) async fn what_was_due_is_due_after_the_clock_was_set_back<F: Fixture>() {
-    let fixture = F::make().await;
-    let store = &**fixture.store();
-    let ann = reachable(store, "ann").await;
-    fill(store, &ann, 4).await;
-    let leased = lease(store, 2, 50).await;
-    let outcome = Outcome::Later { error: "busy".to_owned(), after: None, is_outage: false };
-    let failed = Attempt { due_at: Some(at(9_000)), ..tried(&leased[0], outcome) };
-    store.record(vec![failed]).await.unwrap();
-    let clock = SetBack { was: at(50), now: at(-1_000) };
-    assert!(lease(store, 10, -1_000).await.is_empty(), "nothing is due by it");
-    assert_eq!(store.set_back(Channel::Email, clock).await.unwrap(), 3);
-    let due = store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap();
-    assert_eq!(due, Some(at(-1_000)));
-    assert_eq!(lease(store, 10, -1_000).await.len(), 2, "one is leased, one has failed");
-    assert!(lease(store, 10, 7_949).await.iter().all(|one| one.id != leased[0].id));
-    assert!(lease(store, 10, 7_950).await.iter().any(|one| one.id == leased[0].id));
-    assert_eq!(store.set_back(Channel::Sms, clock).await.unwrap(), 4, "each channel by itself");
 }
 
 pub(crate) async fn only_the_owner_gives_a_lease_back<F: Fixture>() {

@@ -84,6 +84,7 @@ pub(super) fn apply(
         | Write::Lease(_)
         | Write::Release(..)
         | Write::SetBack(..)
+        | Write::RepairDue(..)
         | Write::Record(_)
         | Write::GiveBack(..)
         | Write::Report(_)

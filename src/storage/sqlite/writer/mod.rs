@@ -131,6 +131,7 @@ pub(super) enum Write {
     Lease(Lease),
     Release(LeaseOwner, Channel, Vec<DeliveryId>),
     SetBack(Channel, SetBack),
+    RepairDue(Channel, Timestamp),
     Record(Vec<Attempt>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Report(Box<Report>),

@@ -51,6 +51,9 @@ pub(super) fn apply(
         } else if let Write::SetBack(channel, clock) = write {
             let count = set_back(connection, *channel, *clock)?;
             answers[at] = Some(Ok(Done::Changed(count)));
+        } else if let Write::RepairDue(channel, now) = write {
+            let count = repair_due(connection, *channel, *now)?;
+            answers[at] = Some(Ok(Done::Changed(count)));
         } else if let Write::Retry { delivery, now } = write {
             answers[at] = Some(Ok(Done::Changed(retry(connection, *delivery, *now)?)));
         }
@@ -97,6 +100,23 @@ fn set_back(
                AND due_at > ?2 AND (due_at <= ?3 OR failures > 0)";
     let (was, now) = (clock.was.as_millisecond(), clock.now.as_millisecond());
     execute(connection, sql, (channel.as_str(), now, was))
+}
+
+fn repair_due(
+    connection: &Connection,
+    channel: Channel,
+    now: Timestamp,
+) -> Result<u64, rusqlite::Error> {
+    let sql = "UPDATE deliveries SET due_at = max(?2, due_at - (w.written_at - ?2)) FROM \
+               (SELECT d.id, CASE WHEN d.failures > 0 THEN \
+               (SELECT max(a.started_at) FROM delivery_attempts a WHERE a.delivery_id = d.id) \
+               WHEN d.rule IS NULL THEN d.due_at WHEN d.rule = 'escalation' THEN \
+               (SELECT m.created_at FROM notifications n JOIN messages m \
+               ON m.id = n.message_id WHERE n.id = d.notification_id) END AS written_at \
+               FROM deliveries d WHERE d.status = 'QUEUED' AND d.leased_until IS NULL \
+               AND d.channel = ?1 AND d.due_at > ?2) w \
+               WHERE deliveries.id = w.id AND w.written_at > ?2 AND due_at >= w.written_at";
+    execute(connection, sql, (channel.as_str(), now.as_millisecond()))
 }
 
 fn retry(connection: &Connection, delivery: DeliveryId, now: Timestamp) -> Result<u64, Failure> {
