@@ -95,13 +95,13 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     async fn set_back(&self, channel: Channel, clock: SetBack) -> Result<u64, StoreError>;
 
     /// Moves what a clock wrote that was ahead of this one, and is not leased. How many were moved.
-    /// A channel asks for it when it starts: of a clock that was set back while no process ran, only
-    /// the rows can tell. What was moved is not moved again, unless it waits for longer than the
-    /// clock was ahead.
+    /// A channel asks for it when it starts: of a clock that was set back while no process ran,
+    /// only the rows can tell. What was moved is not moved again, unless it waits for longer than
+    /// the clock was ahead.
     ///
     /// What no rule delays and was never tried was due when it was written: it is due now. What was
-    /// last tried in the future is tried as much earlier, and now at the earliest; so is a step of an
-    /// escalation whose notification was written in the future. What waits for a time of day (the
+    /// last tried in the future is tried as much earlier, and now at the earliest; so is a step of
+    /// an escalation whose notification was written in the future. What waits for a time of day (the
     /// end of quiet hours, a digest) waits for it.
     async fn repair_due(&self, channel: Channel, now: Timestamp) -> Result<u64, StoreError>;
 
