@@ -101,8 +101,8 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// What no rule delays and was never tried was due when it was written: it is due now. What was
     /// last tried in the future is tried as much earlier, and now at the earliest; so is a step of
-    /// an escalation whose notification was written in the future. What waits for a time of day (the
-    /// end of quiet hours, a digest) waits for it.
+    /// an escalation whose notification was written in the future. What waits for a time of day
+    /// (the end of quiet hours, a digest) waits for it.
     async fn repair_due(&self, channel: Channel, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Records attempts, many at once, in order: the delivery's status, its provider's id, when it
