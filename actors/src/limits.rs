@@ -64,6 +64,8 @@ pub struct Retention {
     pub tombstones: Option<SignedDuration>,
     /// Finished deliveries (`retention.deliveries_days`).
     pub deliveries: Option<SignedDuration>,
+    /// The audit log (`retention.audit_days`).
+    pub audit: Option<SignedDuration>,
     /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
     pub keys: SignedDuration,
 }
@@ -73,6 +75,7 @@ impl Default for Retention {
         Self {
             tombstones: Some(SignedDuration::from_hours(30 * 24)),
             deliveries: Some(SignedDuration::from_hours(90 * 24)),
+            audit: Some(SignedDuration::from_hours(365 * 24)),
             keys: SignedDuration::from_hours(24),
         }
     }
@@ -84,6 +87,7 @@ impl Retention {
         match what {
             Old::Deliveries => self.deliveries,
             Old::Tombstones | Old::Messages => self.tombstones,
+            Old::Audit => self.audit,
         }
     }
 }

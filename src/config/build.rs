@@ -76,6 +76,7 @@ impl Config {
             retention: Retention {
                 tombstones: days(values.number("retention.deleted_days")?),
                 deliveries: days(values.number("retention.deliveries_days")?),
+                audit: days(values.number("retention.audit_days")?),
                 keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
             },
             operator_listen: values.address("operator.listen"),

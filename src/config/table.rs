@@ -295,6 +295,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("retention.deliveries_days", "", "90", number("days", 0, 36_500),
         "How long a delivery that has come to an end is kept, with its attempts and what it said; \
          0: for ever, and with it what its recipient has deleted. One that is queued always is"),
+    setting("retention.audit_days", "", "365", number("days", 0, 36_500),
+        "How long the audit log keeps what admins and operators changed; 0: for ever"),
     setting("retention.idempotency_hours", "", "24", number("hours", 24, 8_760),
         "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,

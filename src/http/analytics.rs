@@ -11,14 +11,12 @@ use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
 use bellpull_actors::port::{Clock, ReportStore};
-use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::openapi as doc;
-use super::query::EVENT_MAX;
-use super::query::Params;
+use super::query::{EVENT_MAX, Params, moment};
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
@@ -112,20 +110,6 @@ async fn report(
     }
 }
 
-/// A time, or a day in UTC: its beginning, or that many days later.
-fn moment(text: &str, days: i64) -> Result<Timestamp, &'static str> {
-    let day = |text: &str| -> Option<Timestamp> {
-        let date: Date = text.parse().ok()?;
-        let date = date.checked_add(days.days()).ok()?;
-        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    };
-    // An unescaped plus in a query has become a space.
-    let time = || text.replace(' ', "+").parse().ok();
-    let is_day = text.len() == "2026-01-01".len();
-    let found = if is_day { day(text) } else { time() };
-    found.ok_or("Enter a time such as 2026-01-31T10:00:00Z, or a day such as 2026-01-31.")
-}
-
 fn held_back(row: &ReportRow) -> i64 {
     row.suppressed.iter().map(|(_, count)| count).sum()
 }
@@ -197,17 +181,6 @@ mod tests {
             ("a,b", "\"a,b\""),
         ] {
             assert_eq!(cell(text), wanted);
-        }
-    }
-
-    #[test]
-    fn a_day_is_whole_and_a_moment_is_itself() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        assert_eq!(moment("2026-01-31", 0), Ok(at("2026-01-31T00:00:00Z")));
-        assert_eq!(moment("2026-01-31", 1), Ok(at("2026-02-01T00:00:00Z")));
-        assert_eq!(moment("2026-01-31T10:00:00 01:00", 1), Ok(at("2026-01-31T09:00:00Z")));
-        for bad in ["", "2026-02-30", "yesterday", "2026-01-31T25:00:00Z", "9999-12-31"] {
-            assert!(moment(bad, 1).is_err(), "{bad}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -12,6 +13,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tokio::task::JoinHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
@@ -65,10 +67,9 @@ async fn guard(in_flight: InFlight, mut request: Request, next: Next) -> Respons
     let slot = Slot::new(&in_flight);
     let method = request.method().clone();
     request.extensions_mut().insert(slot.clone());
-    let mut recorder = Recorder { slot: slot.clone(), status: None };
+    let recorder = Recorder { slot: slot.clone(), is_finished: false };
     let response = within(REQUEST_MAX, request, next).await;
-    recorder.status = Some(response.status());
-    drop(recorder);
+    recorder.finish(response.status()).await;
     slot.count(&method, response).await
 }
 
@@ -76,13 +77,29 @@ async fn guard(in_flight: InFlight, mut request: Request, next: Next) -> Respons
 /// answer.
 struct Recorder {
     slot: Slot,
-    status: Option<StatusCode>,
+    is_finished: bool,
+}
+
+impl Recorder {
+    /// Waits for the entry: a change that is acknowledged is in the audit log.
+    async fn finish(mut self, status: StatusCode) {
+        self.is_finished = true;
+        if let Some(recording) = self.record(Some(status)) {
+            let _ = recording.await;
+        }
+    }
+
+    /// In a task of its own: it is not ended with the request.
+    fn record(&self, status: Option<StatusCode>) -> Option<JoinHandle<()>> {
+        let act = Arc::clone(self.slot.noted()?);
+        Some(tokio::spawn(async move { act.record(status).await }))
+    }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if let Some(act) = self.slot.noted() {
-            act.record(self.status);
+        if !self.is_finished {
+            self.record(None);
         }
     }
 }

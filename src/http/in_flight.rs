@@ -156,7 +156,7 @@ struct Place {
     /// The room of its body.
     body: OnceLock<BodyRoom>,
     /// What an admin changes by it.
-    act: OnceLock<Box<Act>>,
+    act: OnceLock<Arc<Act>>,
 }
 
 impl Slot {
@@ -168,12 +168,12 @@ impl Slot {
 
     /// Keeps what an admin changes by this request.
     pub(super) fn note(&self, act: Act) {
-        let _ = self.0.act.set(Box::new(act));
+        let _ = self.0.act.set(Arc::new(act));
     }
 
     /// What an admin changes by this request.
-    pub(super) fn noted(&self) -> Option<&Act> {
-        self.0.act.get().map(|act| &**act)
+    pub(super) fn noted(&self) -> Option<&Arc<Act>> {
+        self.0.act.get()
     }
 
     /// Assigns the request to this principal.

@@ -9,6 +9,7 @@ mod account_fields;
 mod account_pages;
 mod analytics;
 mod audit;
+mod audit_log;
 mod auth;
 mod body;
 mod choices;
@@ -62,12 +63,13 @@ use axum::routing::any;
 use bellpull_actors::directory::{Tickets, Users};
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
-    AccountStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, InboxStore,
-    PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, Store, TicketStore,
+    AccountStore, AuditStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore,
+    InboxStore, PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, Store, TicketStore,
 };
 use bellpull_actors::sends::Sends;
 use bellpull_actors::write_rate::WriteRate;
 
+use self::audit::AuditLog;
 use self::body::BodyLimit;
 use self::in_flight::InFlight;
 use self::page::LinkBase;
@@ -243,6 +245,7 @@ fn client_routes() -> Routes {
         .merge(escalations::routes())
         .merge(scheduled::routes())
         .merge(analytics::routes())
+        .merge(audit_log::routes())
         .merge(explain::routes())
         .merge(hooks::routes())
         .merge(push::routes())
@@ -272,6 +275,12 @@ handles! {
     Arc<dyn ProjectStore> = |edge| edge.store.clone();
     Arc<dyn CommentStore> = |edge| edge.store.clone();
     Arc<dyn InboxStore> = |edge| edge.store.clone();
+    Arc<dyn AuditStore> = |edge| edge.store.clone();
+    AuditLog = |edge| AuditLog {
+        store: edge.store.clone(),
+        clock: Arc::clone(&edge.clock),
+        node: edge.nodes.name().to_string(),
+    };
     Arc<dyn AccountStore> = |edge| edge.store.clone();
     Arc<dyn DeliveryStore> = |edge| edge.store.clone();
     Arc<dyn DeliveryLog> = |edge| edge.store.clone();

@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use bellpull_actors::domain::event::Event;
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
 use super::error::{ApiError, FieldErrors};
@@ -159,6 +161,20 @@ impl<S: Send + Sync> FromRequestParts<S> for EventName {
     }
 }
 
+/// A time, or a day in UTC: its beginning, or that many days later.
+pub(super) fn moment(text: &str, days: i64) -> Result<Timestamp, &'static str> {
+    let day = |text: &str| -> Option<Timestamp> {
+        let date: Date = text.parse().ok()?;
+        let date = date.checked_add(days.days()).ok()?;
+        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    // An unescaped plus in a query has become a space.
+    let time = || text.replace(' ', "+").parse().ok();
+    let is_day = text.len() == "2026-01-01".len();
+    let found = if is_day { day(text) } else { time() };
+    found.ok_or("Enter a time such as 2026-01-31T10:00:00Z, or a day such as 2026-01-31.")
+}
+
 /// Whether a sender may use this event name.
 pub(super) fn is_event_name(name: &str) -> bool {
     (1..=EVENT_MAX).contains(&name.chars().count())
@@ -190,6 +206,17 @@ mod tests {
     use axum::http::Request;
 
     use super::*;
+
+    #[test]
+    fn a_day_is_whole_and_a_moment_is_itself() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(moment("2026-01-31", 0), Ok(at("2026-01-31T00:00:00Z")));
+        assert_eq!(moment("2026-01-31", 1), Ok(at("2026-02-01T00:00:00Z")));
+        assert_eq!(moment("2026-01-31T10:00:00 01:00", 1), Ok(at("2026-01-31T09:00:00Z")));
+        for bad in ["", "2026-02-30", "yesterday", "2026-01-31T25:00:00Z", "9999-12-31"] {
+            assert!(moment(bad, 1).is_err(), "{bad}");
+        }
+    }
 
     pub(super) async fn params(uri: &str) -> Params {
         let (mut parts, ()) = Request::get(uri).body(()).unwrap().into_parts();

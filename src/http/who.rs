@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use bellpull_actors::rate::retry_after_s;
 use bellpull_actors::write_rate::WriteRate;
 
-use super::audit::Act;
+use super::audit::{Act, AuditLog};
 use super::error::ApiError;
 use super::in_flight::Slot;
 use crate::auth::{Auth, AuthError, Principal};
@@ -78,6 +78,8 @@ impl<S> FromRequestParts<S> for Recorded
 where
     Auth: FromRef<S>,
     WriteRate: FromRef<S>,
+    AuditLog: FromRef<S>,
+    TrustedProxies: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = ApiError;
@@ -85,7 +87,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Who(principal) = Who::from_request_parts(parts, state).await?;
         if principal.user.role.is_admin() {
-            note(parts, &principal);
+            note(parts, &principal, state);
         }
         Ok(Self(principal))
     }
@@ -95,6 +97,8 @@ impl<S> FromRequestParts<S> for Admin
 where
     Auth: FromRef<S>,
     WriteRate: FromRef<S>,
+    AuditLog: FromRef<S>,
+    TrustedProxies: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = ApiError;
@@ -102,7 +106,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Who(principal) = Who::from_request_parts(parts, state).await?;
         if principal.user.role.is_admin() {
-            note(parts, &principal);
+            note(parts, &principal, state);
             Ok(Self(principal))
         } else {
             Err(ApiError::forbidden())
@@ -114,6 +118,8 @@ impl<S> FromRequestParts<S> for Operator
 where
     Auth: FromRef<S>,
     WriteRate: FromRef<S>,
+    AuditLog: FromRef<S>,
+    TrustedProxies: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = ApiError;
@@ -122,7 +128,7 @@ where
         use bellpull_actors::domain::user::Role;
         let Who(principal) = Who::from_request_parts(parts, state).await?;
         if principal.user.role == Role::SuperAdmin {
-            note(parts, &principal);
+            note(parts, &principal, state);
             Ok(Self(principal))
         } else {
             Err(ApiError::forbidden())
@@ -131,10 +137,15 @@ where
 }
 
 /// Keeps what an admin's request changes, for the record that its end makes.
-fn note(parts: &Parts, principal: &Principal) {
-    if let (Some(slot), Some(act)) = (parts.extensions.get::<Slot>(), Act::of(parts, principal)) {
-        slot.note(act);
-    }
+fn note<S>(parts: &Parts, principal: &Principal, state: &S)
+where
+    AuditLog: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
+    let Some(slot) = parts.extensions.get::<Slot>() else { return };
+    let address = address(parts, state);
+    let act = Act::of(parts, principal, address, AuditLog::from_ref(state));
+    act.into_iter().for_each(|act| slot.note(act));
 }
 
 /// The token of `Authorization: Bearer …`. Credentials of another scheme are ignored.
@@ -164,9 +175,16 @@ where
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let peer = peer(&parts.extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        Ok(Self(TrustedProxies::from_ref(state).client(peer, &parts.headers)))
+        Ok(Self(address(parts, state)))
     }
+}
+
+fn address<S>(parts: &Parts, state: &S) -> IpAddr
+where
+    TrustedProxies: FromRef<S>,
+{
+    let peer = peer(&parts.extensions).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    TrustedProxies::from_ref(state).client(peer, &parts.headers)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! is the store of one node or several. Both decode rows by [`rows`].
 
 mod attempts;
+mod audit_rows;
 mod contents;
 mod delivery_rows;
 mod error;

@@ -7,6 +7,7 @@
 pub mod account_links;
 pub mod accounts;
 pub mod analytics;
+pub mod audit;
 pub mod broker;
 pub mod clock;
 pub mod comments;
@@ -35,6 +36,7 @@ pub mod webhooks;
 
 pub use accounts::AccountStore;
 pub use analytics::ReportStore;
+pub use audit::AuditStore;
 pub use broker::{Broker, BrokerMessage, BrokerState, Subscriber};
 pub use clock::Clock;
 pub use comments::CommentStore;

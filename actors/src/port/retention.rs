@@ -20,11 +20,13 @@ pub enum Old {
     /// project's webhooks is kept with those deliveries. Never one that is not sent yet, nor while
     /// its idempotency key is kept.
     Messages,
+    /// Entries of the audit log.
+    Audit,
 }
 
 impl Old {
     /// All kinds, in the order in which they are removed: one makes rows of the next removable.
-    pub const ALL: [Self; 3] = [Self::Deliveries, Self::Tombstones, Self::Messages];
+    pub const ALL: [Self; 4] = [Self::Deliveries, Self::Tombstones, Self::Messages, Self::Audit];
 
     /// Its name in metrics and logs.
     #[must_use]
@@ -33,6 +35,7 @@ impl Old {
             Self::Deliveries => "deliveries",
             Self::Tombstones => "tombstones",
             Self::Messages => "messages",
+            Self::Audit => "audit",
         }
     }
 }

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::{
-    AccountStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore, ExplainStore,
-    InboxStore, NodeStore, PreferenceStore, ProjectStore, PushStore, ReportStore, RetentionStore,
-    SendLog, SendStore, StoreError, TemplateStore, TicketStore, WebhookStore,
+    AccountStore, AuditStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore,
+    ExplainStore, InboxStore, NodeStore, PreferenceStore, ProjectStore, PushStore, ReportStore,
+    RetentionStore, SendLog, SendStore, StoreError, TemplateStore, TicketStore, WebhookStore,
 };
 
 /// A database that implements every store port. Only the composition root, tests and benches hold
@@ -17,6 +17,7 @@ pub trait Store:
     + CommentStore
     + InboxStore
     + AccountStore
+    + AuditStore
     + SendStore
     + SendLog
     + RetentionStore

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod analytics;
+mod audit;
 mod deliveries;
 mod escalations;
 mod explain;
@@ -38,6 +39,7 @@ use utoipa_axum::routes;
 
 pub(super) use self::accounts::*;
 pub(super) use self::analytics::*;
+pub(super) use self::audit::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::escalations::*;
 pub(super) use self::explain::*;

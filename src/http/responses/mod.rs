@@ -7,6 +7,7 @@
 
 mod accounts;
 mod analytics;
+mod audit;
 mod deliveries;
 mod escalations;
 mod explain;
@@ -25,6 +26,7 @@ mod webhooks;
 
 pub(super) use self::accounts::*;
 pub(super) use self::analytics::*;
+pub(super) use self::audit::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::escalations::*;
 pub(super) use self::explain::*;

@@ -17,6 +17,7 @@ mod account_links;
 mod account_rows;
 mod accounts;
 mod attempts;
+mod audit;
 mod columns;
 mod comments;
 mod connect;

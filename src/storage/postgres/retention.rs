@@ -46,6 +46,10 @@ const FORGOTTEN: &str = "WITH locked AS (SELECT user_id FROM inboxes WHERE user_
     JOIN unnest($1::bigint[], $2::bigint[]) AS v (user_id, seq) ON v.user_id = locked.user_id \
     WHERE i.user_id = locked.user_id";
 
+/// All of them may be removed.
+const AUDIT: &str = "DELETE FROM audit_log WHERE id = ANY (ARRAY (SELECT id FROM audit_log \
+    WHERE at < $1 ORDER BY at, id LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
 /// Rows of these messages were removed.
 const COPIES: &str = "WITH locked AS (SELECT id FROM messages WHERE id = ANY ($1) \
     ORDER BY id FOR UPDATE) UPDATE messages m SET copies = greatest(m.copies - v.count, 0) \
@@ -66,6 +70,7 @@ impl RetentionStore for PostgresStore {
             Old::Deliveries => deliveries(&mut work, before, from, limit).await?,
             Old::Tombstones => tombstones(&mut work, before, from, limit).await?,
             Old::Messages => messages(&mut work, before, from, limit).await?,
+            Old::Audit => audit(&mut work, before, from, limit).await?,
         };
         if forgotten.removed == 0 {
             work.roll_back().await;
@@ -157,6 +162,18 @@ async fn messages(
     remove(connection, "DELETE FROM sends WHERE message_id = ANY ($1)", &removal.ids).await?;
     remove(connection, "DELETE FROM messages WHERE id = ANY ($1)", &removal.ids).await?;
     Ok(removal.outcome())
+}
+
+async fn audit(
+    connection: &mut PgConnection,
+    before: Timestamp,
+    from: Position,
+    limit: u32,
+) -> Result<Forgotten, StoreError> {
+    let query = sqlx::query(AUDIT).bind(before.as_millisecond()).bind(i64::from(limit));
+    let removed = query.execute(connection).await.map_err(failed)?.rows_affected();
+    let is_all = removed < u64::from(limit);
+    Ok(Forgotten { removed, next: (!is_all).then_some(from) })
 }
 
 async fn remove(

@@ -18,6 +18,7 @@
 
 mod account_links;
 mod accounts;
+mod audit;
 mod columns;
 mod comments;
 mod crowd_reader;

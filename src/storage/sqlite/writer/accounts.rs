@@ -15,8 +15,8 @@ use super::super::rows::user;
 use super::super::statement::{execute, one};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, escalations, logins, nodes, preferences, projects, push,
-    retention, sends, templates, webhooks,
+    Answer, Done, Write, account_links, audit, escalations, logins, nodes, preferences, projects,
+    push, retention, sends, templates, webhooks,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -63,6 +63,7 @@ pub(super) fn apply(
         }
         Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
         Write::Forget(step) => retention::forget(connection, *step)?,
+        Write::Audit(entry) => audit::add(connection, entry)?,
         Write::CancelSend(id) => sends::cancel(connection, *id)?,
         Write::PutTemplate(template) => templates::put(connection, template)?,
         Write::DeleteTemplate(key) => templates::delete(connection, key)?,

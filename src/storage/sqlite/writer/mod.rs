@@ -16,6 +16,7 @@ mod accounts;
 mod attempts;
 mod audience;
 mod audiences;
+mod audit;
 mod begin;
 mod context;
 mod digests;
@@ -61,6 +62,7 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::port::account_links::EndedLogin;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
+use bellpull_actors::port::audit::AuditEntry;
 use bellpull_actors::port::escalations::EscalationRow;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::retention::Forgotten;
@@ -133,6 +135,7 @@ pub(super) enum Write {
     SetBack(Channel, SetBack),
     RepairDue(Channel, Timestamp),
     Record(Vec<Attempt>),
+    Audit(Box<AuditEntry>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Report(Box<Report>),
     Retry {

@@ -45,6 +45,10 @@ const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s
     FROM messages m INDEXED BY messages_free WHERE m.copies = 0 AND m.created_at < ?3 \
     AND (m.created_at, m.id) > (?1, ?2) ORDER BY m.created_at, m.id LIMIT ?4";
 
+/// All of them may be removed.
+const AUDIT: &str = "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log \
+    INDEXED BY audit_log_at WHERE at < ?1 ORDER BY at, id LIMIT ?2)";
+
 /// Rows of these messages were removed.
 static COPIES: MultiRow = MultiRow::new(
     "UPDATE messages SET copies = max(copies - v.column2, 0) FROM ",
@@ -66,6 +70,7 @@ pub(super) fn forget(connection: &Connection, step: Step) -> Result<Answer, Fail
         Old::Deliveries => deliveries(connection, step)?,
         Old::Tombstones => tombstones(connection, step)?,
         Old::Messages => messages(connection, step)?,
+        Old::Audit => audit(connection, step)?,
     };
     Ok(Ok(Done::Forgotten(forgotten)))
 }
@@ -143,4 +148,10 @@ fn messages(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
         execute(connection, rows, (&list,))?;
     }
     Ok(removal.outcome())
+}
+
+fn audit(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
+    let removed = execute(connection, AUDIT, (step.before.as_millisecond(), step.limit))?;
+    let is_all = removed < u64::from(step.limit);
+    Ok(Forgotten { removed, next: (!is_all).then_some(step.from) })
 }
