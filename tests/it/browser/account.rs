@@ -83,26 +83,3 @@ async fn a_password_is_reset_and_an_address_confirmed_on_the_pages() {
     until(&page, &shows("bad")).await;
     hub.stop().await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_console_asks_for_a_link() {
-    let hub = Hub::start().await;
-    let Some(browser) = Browser::open(&format!("{}/console/", hub.base())) else { return };
-    let page = debugger(&browser, "/console/").await;
-    let shown = |form: &str| {
-        format!(
-            "[...document.forms].filter((one) => !one.hidden && one.offsetParent) \
-             .map((one) => one.id).join() === '{form}'"
-        )
-    };
-    until(&page, &shown("login")).await;
-    evaluate(&page, "document.querySelector('#login a').click()").await;
-    until(&page, &shown("forgot")).await;
-    let send = "(() => { const form = document.getElementById('forgot'); \
-                form.email.value = 'jane@example.com'; form.requestSubmit(); })()";
-    evaluate(&page, send).await;
-    // This hub sends no mails, and says so.
-    let said = "document.getElementById('forgot-said').textContent.includes('smtp.url')";
-    until(&page, said).await;
-    hub.stop().await;
-}

@@ -5,6 +5,7 @@ mod client;
 mod console;
 mod debugger;
 mod line;
+mod page;
 mod waits;
 
 use std::process::{Child, Command, Stdio};

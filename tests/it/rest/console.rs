@@ -8,22 +8,44 @@ use crate::support::{Hub, answer};
 #[tokio::test]
 async fn the_console_and_its_files_are_served_and_run_nothing_of_others() {
     let hub = Hub::start().await;
-    for (path, kind, says) in [
-        ("/console/", "text/html", "<title>Bellpull</title>"),
-        ("/console", "text/html", "<title>Bellpull</title>"),
-        ("/console/console.js", "text/javascript", "/client/bellpull.js"),
-        ("/console/workflow.js", "text/javascript", "start_work"),
-        ("/console/console.css", "text/css", "[hidden]"),
+    let page = hub.request(Method::GET, "/console/").send().await.unwrap().text().await.unwrap();
+    let asset = |kind: &str| {
+        let from = page.find("/console/assets/").unwrap();
+        let mut parts = page[from..].split('"').filter(|part| part.starts_with("/console/assets/"));
+        parts.find(|part| part.ends_with(kind)).unwrap().to_owned()
+    };
+    let (script, style) = (asset(".js"), asset(".css"));
+    for (path, kind, cache, says) in [
+        ("/console/", "text/html", "no-cache", "<title>Bellpull</title>"),
+        ("/console", "text/html", "no-cache", "<title>Bellpull</title>"),
+        ("/console/tickets/5", "text/html", "no-cache", "<title>Bellpull</title>"),
+        (&script, "text/javascript", "immutable", "/client/bellpull.js"),
+        (&style, "text/css", "immutable", "[hidden]"),
+        ("/console/workflow.js", "text/javascript", "no-cache", "start_work"),
+        ("/console/push-worker.js", "text/javascript", "no-cache", "showNotification"),
     ] {
         let response = hub.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200, "{path}");
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         assert!(header("content-type").starts_with(kind), "{path}");
+        assert!(header("cache-control").contains(cache), "{path}");
         assert!(header("content-security-policy").contains("script-src 'self'"), "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
         assert!(response.text().await.unwrap().contains(says), "{path}");
     }
+    let gzip = hub.request(Method::GET, &script).header("accept-encoding", "br, gzip;q=0.8");
+    let response = gzip.send().await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    assert_eq!(response.headers()["vary"], "accept-encoding");
+    let size = response.bytes().await.unwrap().len();
+    assert!(size < 150 * 1024, "{size} bytes");
+    let first = hub.request(Method::GET, "/console/").send().await.unwrap();
+    let tag = first.headers()["etag"].clone();
+    let again = hub.request(Method::GET, "/console/").header("if-none-match", tag);
+    assert_eq!(again.send().await.unwrap().status().as_u16(), 304);
+    let gone = hub.request(Method::GET, "/console/assets/index-old.js").send().await.unwrap();
+    assert_eq!(gone.status().as_u16(), 404, "an asset of an earlier version");
     for (path, status) in
         [("/client/bellpull.js", 200), ("/client/bellpull.d.ts", 200), ("/unsubscribe/x/", 404)]
     {

@@ -197,6 +197,11 @@ impl Hub {
         ticket["id"].as_i64().unwrap()
     }
 
+    /// Has the actor at that path of the tree fail.
+    pub fn panic_at(&self, path: &str) {
+        self.app.hub().panic_at(path);
+    }
+
     /// How many sessions it has.
     pub fn sessions(&self) -> usize {
         self.app.hub().users.sessions()

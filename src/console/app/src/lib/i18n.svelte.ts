@@ -1,0 +1,65 @@
+// Texts by language. A text that a language lacks is shown in English.
+
+import { ar } from '../messages/ar';
+import { en, type Key } from '../messages/en';
+
+export const LANGUAGES = { en: 'English', ar: 'العربية' } as const;
+export type Language = keyof typeof LANGUAGES;
+
+const CATALOGUES: Record<Language, Partial<Record<Key, string>>> = { en, ar };
+
+function first(): Language {
+  const chosen = localStorage.getItem('bellpull.language') ?? navigator.language.slice(0, 2);
+  return chosen in LANGUAGES ? chosen as Language : 'en';
+}
+
+class Locale {
+  language = $state<Language>(first());
+
+  apply(): void {
+    document.documentElement.lang = this.language;
+    document.documentElement.dir = this.language === 'ar' ? 'rtl' : 'ltr';
+  }
+
+  set(language: Language): void {
+    this.language = language;
+    localStorage.setItem('bellpull.language', language);
+    this.apply();
+  }
+}
+
+export const locale = new Locale();
+
+export function t(key: Key, values: Record<string, string | number> = {}): string {
+  const text = CATALOGUES[locale.language][key] ?? en[key];
+  return text.replace(/\{(\w+)\}/g, (all, name: string) => String(values[name] ?? all));
+}
+
+export function number(value: number): string {
+  return new Intl.NumberFormat(locale.language).format(value);
+}
+
+const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['year', 31_536_000], ['month', 2_592_000], ['day', 86_400], ['hour', 3600], ['minute', 60],
+];
+
+/** How long ago, in words. */
+export function ago(time: string): string {
+  const seconds = (Date.parse(time) - Date.now()) / 1000;
+  const words = new Intl.RelativeTimeFormat(locale.language, { numeric: 'auto', style: 'short' });
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return words.format(Math.round(seconds / size), unit);
+  }
+  return t('time.now');
+}
+
+export function moment(time: string): string {
+  const style = { dateStyle: 'medium', timeStyle: 'short' } as const;
+  return new Intl.DateTimeFormat(locale.language, style).format(new Date(time));
+}
+
+/** An event's or a step's name, as words: `start_work` is `Start work`. */
+export function words(name: string): string {
+  const text = name.replace(/_/g, ' ');
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

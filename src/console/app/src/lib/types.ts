@@ -1,0 +1,82 @@
+// What the hub's REST interface answers; the OpenAPI document at /api/schema/ is the reference.
+
+export interface Page<T> { count: number; next: string | null; previous: string | null; results: T[] }
+
+export interface User {
+  id: number; username: string; full_name: string; role: string; role_display: string;
+  email: string; email_verified: boolean; is_active: boolean;
+  phone: string; whatsapp_number: string; created_at: string;
+}
+
+export interface Delivery {
+  channel: string; status: string; attempts: number; error: string | null; sent_at: string | null;
+}
+
+export interface Notification {
+  id: number; seq: number; event: string; type: string; subject: string; message: string;
+  ticket: number | null; ticket_title: string | null; action_url: string; is_read: boolean;
+  created_at: string; priority: string; deliveries: Delivery[];
+}
+
+export interface Ticket {
+  id: number; key: string; title: string; description: string; project: number;
+  project_name: string; priority: string; priority_display: string; category: string;
+  category_display: string; status: string; status_display: string; created_by: number;
+  created_by_name: string; assigned_to: number[]; version: number; created_at: string;
+  updated_at: string;
+}
+
+export interface Comment {
+  id: number; author: string; author_id: number; body: string; created_at: string;
+}
+
+export interface HistoryEntry {
+  action: string; by: number; by_name: string; created_at: string; note: string; version: number;
+  from_status_display: string | null; to_status_display: string;
+}
+
+export interface Project { id: number; key: string; name: string; is_open: boolean }
+
+export interface QuietHours { start: string; end: string; timezone: string; days: string[] }
+
+export interface Preferences {
+  events: Record<string, Record<string, boolean>>;
+  quiet_hours: QuietHours | null;
+  email_digest: 'off' | 'hourly' | 'daily';
+  locale: string | null;
+}
+
+export interface Webhook {
+  id: number; url: string; description: string; events: string[] | null; is_active: boolean;
+  failures: number; off_reason: string | null; secret?: string | null; project: number | null;
+}
+
+export interface Reason { code: string; text: string }
+export interface Way {
+  channel: string; status: string | null; text: string; because: Reason[];
+  attempts: { number: number; started_at: string; outcome: string; detail: string | null }[];
+}
+export interface Explanation {
+  event: string; at: string; told: boolean; username: string; user: number; because: Reason[];
+  channels: Way[]; read_at: string | null;
+}
+
+export interface Actor {
+  path: string; node: string; kind: string; state: string; age_ms: number; mailbox_depth: number;
+  handled: number; handle_p50_us: number; handle_p99_us: number; restarts: number;
+  last_restart: { at: string; cause: string; operator: string | null } | null;
+  last_failure: { at: string; text: string } | null;
+  observed: unknown; children: Actor[]; children_total: number;
+}
+
+export interface HubNode {
+  name: string; url: string; version: string; started_at: string; last_seen_at: string;
+  state: string; sessions: number;
+}
+
+export interface OutboxDelivery {
+  id: number; notification: number | null; recipient_name: string | null; channel: string;
+  channel_display: string; status: string; status_display: string; rule: string | null;
+  attempts: number; due_at: string; sent_at: string | null; error: string | null;
+  provider_status: string | null;
+}

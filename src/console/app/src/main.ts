@@ -1,0 +1,11 @@
+import { mount } from 'svelte';
+import './app.css';
+import App from './App.svelte';
+import { locale } from './lib/i18n.svelte';
+import { appearance } from './lib/theme.svelte';
+
+appearance.apply();
+locale.apply();
+
+const target = document.getElementById('app');
+if (target) mount(App, { target });

@@ -1,0 +1,90 @@
+//! The inbox: keys, marks, undo, and many rows.
+
+use serde_json::json;
+
+use super::{Team, open};
+
+async fn unread(team: &Team) -> i64 {
+    let (_, count) = team.hub.get(&team.ada, "/api/notifications/unread_count/").await;
+    count["count"].as_i64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inbox_is_worked_through_by_keys_and_a_deletion_is_undone() {
+    let team = Team::gather().await;
+    for title in ["First", "Second", "Third"] {
+        team.hub.ticket(&team.jane, title).await;
+    }
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "inbox").await else { return };
+    page.until("document.querySelectorAll('.item.unread').length === 3").await;
+    // The newest is the first.
+    page.run("key('j')").await;
+    page.until("one('.item.current')?.textContent.includes('Third')").await;
+    page.run("key('j'); key('e')").await;
+    page.until("!one('.item.current')?.classList.contains('unread')").await;
+    page.until("one('.item.current')?.textContent.includes('Second')").await;
+    page.until("one('nav .count')?.textContent === '2'").await;
+    assert_eq!(unread(&team).await, 2);
+    page.run("key('u')").await;
+    page.until("one('nav .count')?.textContent === '3'").await;
+    assert_eq!(unread(&team).await, 3);
+
+    page.run("key('#')").await;
+    page.until("document.querySelectorAll('.item').length === 2").await;
+    page.until("press('.toast button', 'Undo')").await;
+    page.until("document.querySelectorAll('.item').length === 3").await;
+    page.run("key('#')").await;
+    // It is deleted when the undo has passed.
+    page.until("one('[data-count]')?.dataset.count === '2'").await;
+    let (_, rows) = team.hub.get(&team.ada, "/api/notifications/").await;
+    assert_eq!(rows["count"], 2, "{rows}");
+
+    // What comes in is shown by itself, and so is what another client has marked.
+    team.hub.ticket(&team.jane, "Fourth").await;
+    page.until("one('.item')?.textContent.includes('Fourth')").await;
+    team.hub.post(&team.ada, "/api/notifications/mark_all_as_read/", json!({})).await;
+    page.until("document.querySelectorAll('.item.unread').length === 0").await;
+    page.until("document.querySelector('nav .count') === null").await;
+    page.run("press('button', 'Unread')").await;
+    page.until("shows('No notifications match')").await;
+    page.run("key('?')").await;
+    page.until("one('dialog')?.textContent.includes('Keyboard shortcuts')").await;
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_thousand_rows_only_those_in_view_are_in_the_document() {
+    const ROWS: usize = 10_000;
+    let team = Team::gather().await;
+    let one = json!({"recipients": [team.ada.id], "title": "News", "message": "Something"});
+    let requests = (0..ROWS).map(|_| team.hub.post(&team.root, "/api/notifications/", one.clone()));
+    let mut requests = futures_util::stream::iter(requests);
+    let sending = futures_util::StreamExt::buffer_unordered(&mut requests, 64);
+    let sent = futures_util::StreamExt::filter(sending, |(status, _)| std::future::ready(*status == 202));
+    assert_eq!(futures_util::StreamExt::count(sent).await, ROWS);
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "inbox").await else { return };
+    page.until(&format!("one('[data-count]')?.dataset.count === '{ROWS}'")).await;
+    // 120 frames from the first row to the last: the longest pause between two of them.
+    let scroll = "new Promise((done) => {
+        const list = document.querySelector('.list');
+        const step = list.scrollHeight / 120;
+        let before = performance.now(), longest = 0, count = 0;
+        const frame = (now) => {
+            longest = Math.max(longest, now - before);
+            before = now;
+            if (++count > 120) return done({ longest, rows: document.querySelectorAll('.list li').length });
+            list.scrollTop += step;
+            requestAnimationFrame(frame);
+        };
+        requestAnimationFrame(frame);
+    })";
+    let seen = page.run(scroll).await;
+    println!("longest frame {} ms, {} rows in the document", seen["longest"], seen["rows"]);
+    assert!(seen["rows"].as_u64().unwrap() < 60, "only rows in view are in the document: {seen}");
+    // The last rows are read, too.
+    page.until("document.querySelectorAll('.item').length > 5").await;
+    page.until("document.querySelectorAll('.waiting').length === 0").await;
+    team.hub.stop().await;
+}
