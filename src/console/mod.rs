@@ -67,11 +67,11 @@ pub fn router() -> Router {
     let workflow = || common("text/javascript; charset=utf-8", "no-cache", WORKFLOW_JS.as_str());
     Router::new()
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
-        .route("/console/", get(|headers: HeaderMap| async move { answer("index.html", &headers) }))
+        .route("/console/", get(async |headers: HeaderMap| answer("index.html", &headers)))
         .route("/console/workflow.js", get(move || async move { workflow() }))
         .route(
             "/console/{*path}",
-            get(|Path(path): Path<String>, headers: HeaderMap| async move { answer(&path, &headers) }),
+            get(async |Path(path): Path<String>, headers: HeaderMap| answer(&path, &headers)),
         )
 }
 

@@ -1,5 +1,6 @@
 //! The record of what admins and operators change: an entry of the audit log and an event in the
-//! log for each request, with who, what, which resource and the outcome, and nothing of the content.
+//! log for each request, with who, what, which resource and the outcome, and nothing of the
+//! content.
 //!
 //! It is recorded what needs an admin's right. Steps of tickets are in their history, and what back
 //! ends send (by service tokens, thousands a second) in the list of sends: the log has them only.

@@ -4,7 +4,6 @@
 use bellpull_actors::port::outlet::Outgoing;
 use bellpull_actors::session::Heard;
 use jiff::Timestamp;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{BadFrame, Dialect, Endpoint, Texts, decode, encode};
@@ -81,7 +80,9 @@ fn frames(dialect: Dialect, frame: Outgoing<'_>) -> Vec<Vec<u8>> {
     let mut out = Written::default();
     encode(dialect, frame, || Timestamp::UNIX_EPOCH, &mut out);
     for text in &out.0 {
-        assert!(serde_json::from_slice::<Value>(text).unwrap().is_object());
+        // A number of the client's is repeated as it was sent, and may be beyond any type.
+        serde_json::from_slice::<&RawValue>(text).unwrap();
+        assert!(text.starts_with(b"{"));
     }
     out.0
 }

@@ -54,8 +54,9 @@ impl ChannelActor {
                 state.has_more |= !is_all;
                 // A queued one that is leased again goes out under the new lease.
                 state.queue.retain(|queued| leased.iter().all(|one| one.id != queued.id));
-                let leased = state.in_progress.keep(leased);
-                state.queue.extend(leased);
+                let kept = state.in_progress.keep(leased);
+                state.has_strays |= kept.has_strays;
+                state.queue.extend(kept.leased);
                 let wait = next_due.map_or(LOOK_EVERY, |due| self.until(due)).min(LOOK_EVERY);
                 self.wake_at(Instant::now() + wait, state);
                 self.store_answers(state);
@@ -91,6 +92,7 @@ impl ChannelActor {
             }
             Own::Leased(Err(error)) => {
                 state.is_leasing = false;
+                state.in_progress.end_lease();
                 // It may be committed all the same.
                 state.has_strays = true;
                 state.has_more = true;
@@ -256,6 +258,7 @@ impl ChannelActor {
         // It is free: a predecessor's leases were taken before they were ended.
         let Ok(turn) = Arc::clone(&state.leasing).try_acquire_owned() else { return };
         state.is_leasing = true;
+        state.in_progress.begin_lease();
         state.has_more = false;
         let (store, channel, own) = (self.store.clone(), self.channel, state.own.clone());
         let owner = self.owner.clone();

@@ -51,6 +51,10 @@ struct Data {
     slow: Duration,
     /// Whether the answer to the next one is lost.
     loses_answer: bool,
+    /// How long the question takes when the next one is due.
+    next_due_takes: Duration,
+    /// Whether only one process can open it: its leases have no end for their owner.
+    is_exclusive: bool,
 }
 
 impl Data {
@@ -128,6 +132,16 @@ impl FakeOutbox {
     /// The next request for leases takes them, and its answer is lost.
     pub fn lose_answer(&self) {
         self.data().loses_answer = true;
+    }
+
+    /// From now on, what was leased is known this long after it was leased.
+    pub fn answer_late(&self, delay: Duration) {
+        self.data().next_due_takes = delay;
+    }
+
+    /// From now on, leases have no end for their owner, as in a store of one process.
+    pub fn be_exclusive(&self) {
+        self.data().is_exclusive = true;
     }
 
     /// How often a lease was requested.
@@ -219,7 +233,7 @@ impl DeliveryStore for FakeOutbox {
                 account_link: None,
                 contents: vec![super::content("x")],
                 with: Vec::new(),
-                leased_until: until,
+                leased_until: if data.is_exclusive { Timestamp::MAX } else { until },
             })
         };
         let leased: Vec<Leased> = due.into_iter().filter_map(lease).collect();
@@ -278,7 +292,10 @@ impl DeliveryStore for FakeOutbox {
         let mut data = self.open()?;
         for attempt in attempts {
             let Some(one) = data.deliveries.get_mut(&attempt.delivery) else { continue };
-            if one.attempts == attempt.number && one.status == DeliveryStatus::Queued {
+            let is_sent = matches!(attempt.outcome, Outcome::Sent { .. });
+            let holds = one.attempts == attempt.number && one.status == DeliveryStatus::Queued;
+            // The provider has it, whatever was leased since.
+            if holds || is_sent {
                 one.leased_until = None;
                 match (&attempt.outcome, attempt.due_at) {
                     (Outcome::Sent { .. }, _) => one.status = DeliveryStatus::Sent,
@@ -318,6 +335,10 @@ impl DeliveryStore for FakeOutbox {
         _channel: Channel,
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError> {
+        let takes = self.data().next_due_takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let data = self.open()?;
         let held = data.held(owner, self.clock.now());
         let has_room = |one: &FakeDelivery| {

@@ -227,6 +227,23 @@ async fn leases_whose_answer_was_lost_are_taken_again_and_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_leased_again_while_it_is_sent_is_not_sent_twice() {
+    let office = Office::open(sends).await;
+    office.email.outbox.be_exclusive();
+    office.email.outbox.answer_late(SECOND * 2);
+    office.email.put(1..=1);
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.email.sender.until_in_flight(1).await;
+    // By this clock the lease has ended: it is taken again, and the answer comes after the record.
+    office.clock.set(office.clock.now() + SignedDuration::from_hours(1));
+    office.node.hub.channels.nudge(Channels::of(&Channel::ALL));
+    office.email.until_sent(1).await;
+    tokio::time::sleep(SECOND * 60).await;
+    assert_eq!(office.email.outbox.of(1).attempts, 2, "it was leased twice");
+    assert_eq!(office.email.times_given(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_due_is_sent_after_the_clock_was_set_back() {
     let office = Office::open(sends).await;
     let begun = tokio::time::Instant::now();

@@ -111,6 +111,7 @@ async fn limits_of_nothing_stop_nothing() {
         retention: Retention {
             tombstones: Some(SignedDuration::ZERO),
             deliveries: Some(SignedDuration::ZERO),
+            audit: None,
             keys: SignedDuration::ZERO,
         },
     };

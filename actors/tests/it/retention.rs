@@ -39,7 +39,8 @@ async fn what_is_old_goes_in_small_steps_and_the_rest_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_for_ever_is_not_looked_at() {
-    let retention = Retention { tombstones: None, deliveries: None, ..Retention::default() };
+    let keys = Retention::default().keys;
+    let retention = Retention { tombstones: None, deliveries: None, audit: None, keys };
     let node = TestNode::with(HubLimits { retention, ..HubLimits::default() }).await;
     node.store.grow_old(Old::Deliveries, 3, node.clock.now() - DAY * 10_000);
     tokio::time::sleep(Duration::from_secs(86_400)).await;

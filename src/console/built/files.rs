@@ -4,8 +4,7 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str =
-    "cd5ab7527856abf9e8daa12d964f81095973db6a3bb0beae683100ad072fc89e";
+pub(super) const SOURCES: &str = "cd5ab7527856abf9e8daa12d964f81095973db6a3bb0beae683100ad072fc89e";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {

@@ -337,6 +337,10 @@ impl<'t> Run<'t> {
                 if right.as_str().is_some() {
                     self.text(left)?; // what is looked for in a text becomes one
                 }
+                // The test of this name has nothing in a number; the operator refuses it.
+                if !may_contain(right) {
+                    return Err(Fault::new("in takes a text, a list or a map"));
+                }
                 let is_in = self.state.perform_test("in", &[left.clone(), right.clone()])?;
                 is_in == (relation == Relation::In)
             }
@@ -427,4 +431,17 @@ impl<'t> Run<'t> {
         }
         Ok(weight)
     }
+}
+
+/// Whether something may be in it, or nothing, for it is undefined.
+fn may_contain(value: &Value) -> bool {
+    matches!(
+        value.kind(),
+        ValueKind::Undefined
+            | ValueKind::String
+            | ValueKind::Seq
+            | ValueKind::Map
+            | ValueKind::Iterable
+            | ValueKind::Plain
+    )
 }

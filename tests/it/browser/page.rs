@@ -17,12 +17,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Helpers for the scripts of tests: a visible element by its text, and input as a user's.
 const HELPERS: &str = r"
-window.one = (selector, text = '') => [...document.querySelectorAll(selector)].find((element) =>
-    element.checkVisibility() && (element.getAttribute('aria-label') ?? element.textContent).includes(text));
+window.nameOf = (element) => element.getAttribute('aria-label') ?? element.textContent;
+window.one = (selector, text = '') => [...document.querySelectorAll(selector)]
+    .find((element) => element.checkVisibility() && nameOf(element).includes(text));
 window.press = (selector, text) => {
     const element = one(selector, text);
-    element?.click();
-    return element !== undefined;
+    if (!element || element.disabled) return false;
+    element.click();
+    return true;
 };
 window.fill = (selector, value) => {
     const field = one(selector);
@@ -33,7 +35,7 @@ window.fill = (selector, value) => {
     return true;
 };
 window.key = (key) => {
-    document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
     return true;
 };
 window.shows = (text) => document.body.innerText.includes(text);

@@ -1,6 +1,7 @@
 //! The REST edge, request by request.
 
 mod analytics;
+mod audit;
 mod auth;
 mod bad_input;
 mod comments;

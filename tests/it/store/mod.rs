@@ -2,7 +2,7 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
-//! [`account_links`], [`withdrawn_rights`], [`groups`], [`reports`],
+//! [`account_links`], [`audit`], [`clocks`], [`withdrawn_rights`], [`groups`], [`reports`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`nodes`], [`templates`], [`webhooks`] and
 //! [`model`] know only the ports;
@@ -13,6 +13,7 @@
 mod account_links;
 mod accounts;
 mod attempts;
+mod audit;
 mod changes;
 mod clocks;
 mod comments;
@@ -170,6 +171,10 @@ macro_rules! suite {
                 a_report_is_narrowed_to_an_event_and_a_channel,
                 a_report_goes_by_the_time_of_messages_and_not_by_their_ids,
                 a_send_for_later_counts_when_it_is_due,
+            }
+            audit {
+                entries_are_listed_newest_first_and_by_filters,
+                old_entries_are_removed,
             }
             retention {
                 deliveries_go_by_their_time_and_not_by_their_ids,

@@ -61,7 +61,8 @@ async fn of_ten_thousand_rows_only_those_in_view_are_in_the_document() {
     let requests = (0..ROWS).map(|_| team.hub.post(&team.root, "/api/notifications/", one.clone()));
     let mut requests = futures_util::stream::iter(requests);
     let sending = futures_util::StreamExt::buffer_unordered(&mut requests, 64);
-    let sent = futures_util::StreamExt::filter(sending, |(status, _)| std::future::ready(*status == 202));
+    let sent =
+        futures_util::StreamExt::filter(sending, |(status, _)| std::future::ready(*status == 202));
     assert_eq!(futures_util::StreamExt::count(sent).await, ROWS);
     let base = team.hub.base();
     let Some(mut page) = open(&base, &team.ada, "admin", "inbox").await else { return };
@@ -74,7 +75,8 @@ async fn of_ten_thousand_rows_only_those_in_view_are_in_the_document() {
         const frame = (now) => {
             longest = Math.max(longest, now - before);
             before = now;
-            if (++count > 120) return done({ longest, rows: document.querySelectorAll('.list li').length });
+            const rows = document.querySelectorAll('.list li').length;
+            if (++count > 120) return done({ longest, rows });
             list.scrollTop += step;
             requestAnimationFrame(frame);
         };

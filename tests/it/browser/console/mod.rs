@@ -17,7 +17,7 @@ async fn open(base: &str, who: &Person, role: &str, view: &str) -> Option<Page> 
     let mut page = Page::open(&format!("{base}/console/"), "/console/").await?;
     let user = json!({"id": who.id, "username": who.username, "full_name": "", "role": role});
     let kept = json!({"user": user, "access": who.token, "refresh": ""}).to_string();
-    page.until("document.readyState === 'complete'").await;
+    page.until("location.pathname === '/console/' && document.readyState === 'complete'").await;
     page.run(&format!("sessionStorage.setItem('bellpull', {})", json!(kept))).await;
     page.go(&format!("{base}/console/{view}")).await;
     page.until(IS_LIVE).await;

@@ -25,13 +25,21 @@ async fn two_users_work_on_one_ticket() {
     jane.until("one('dl')?.textContent.includes('Assigned')").await;
 
     // A mention is completed, and what is typed is shown while it is.
-    ada.run("fill('textarea[name=comment]', 'What does @ja'); one('textarea').setSelectionRange(13, 13); \
-             one('textarea').dispatchEvent(new Event('input', { bubbles: true }))").await;
+    ada.run(
+        "fill('textarea[name=comment]', 'What does @ja'); \
+         one('textarea').setSelectionRange(13, 13); \
+         one('textarea').dispatchEvent(new Event('input', { bubbles: true }))",
+    )
+    .await;
     jane.until("shows('ada is typing')").await;
     ada.until("one('[role=option]', '@jane') !== undefined").await;
-    ada.run("one('[role=option] button').dispatchEvent(new MouseEvent('mousedown', { bubbles: true }))").await;
+    ada.run(
+        "one('[role=option] button').dispatchEvent(new MouseEvent('mousedown', { bubbles: true }))",
+    )
+    .await;
     ada.until("one('textarea').value === 'What does @jane '").await;
-    ada.run("fill('textarea[name=comment]', 'What does @jane see?'); press('button', 'Comment')").await;
+    ada.run("fill('textarea[name=comment]', 'What does @jane see?')").await;
+    ada.until("press('button', 'Comment')").await;
     jane.until("shows('@jane see?')").await;
     jane.until("one('nav .count') !== undefined").await;
 

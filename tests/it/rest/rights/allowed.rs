@@ -146,6 +146,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
             "POST /api/projects/{id}/members/ path",
             "POST /api/projects/{id}/members/ body:user",
             "DELETE /api/projects/{id}/members/{user}/ path",
+            "GET /api/audit/ query:user",
             "GET /api/users/{id}/ path",
             "PATCH /api/users/{id}/ path",
             "GET /api/webhooks/ query:project",
@@ -177,6 +178,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
         how: How::Own,
         operations: &[
             "GET /api/analytics/ none",
+            "GET /api/audit/ none",
             "GET /api/deliveries/ none",
             "GET /api/escalations/ none",
             "GET /api/scheduled/ none",
