@@ -56,6 +56,21 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     printf '%s\n' "$wanted" >"$tools/installed"
 fi
 
+# The web app's committed build is of its source. Compressed files depend on Node's own version.
+say "web app (svelte-check, build)"
+app="$tools/app"
+rm -rf "$app"
+mkdir -p "$app/console" "$app/client"
+cp -R src/console/app "$app/console/app"
+rm -rf "$app/console/app/node_modules"
+cp src/client/bellpull.d.ts "$app/client/"
+npm ci --prefix "$app/console/app" --no-audit --no-fund --loglevel=error ||
+    fail "the web app's packages could not be installed"
+npm run check --prefix "$app/console/app" --silent || fail "the web app does not pass its checks"
+npm run build --prefix "$app/console/app" --silent >/dev/null || fail "the web app cannot be built"
+diff -rq --exclude='*.gz' "$app/console/built" src/console/built ||
+    fail "src/console/built is not of the present source: npm ci && npm run build in src/console/app"
+
 # What the dependencies may be: deny.toml. Advisories are in a git repository, not in the registry:
 # see SECURITY.md.
 say "dependencies (cargo deny)"

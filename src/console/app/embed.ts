@@ -60,8 +60,7 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str =
-    "${hash(import.meta.dirname)}";
+pub(super) const SOURCES: &str = "${hash(import.meta.dirname)}";
 
 pub(super) const FILES: &[Embedded] = &[
 ${entries.join('')}];

@@ -1,6 +1,6 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
-import { embed } from './embed';
+import { embed } from './embed.ts';
 
 // The hub serves these two itself: its own client, and its table of ticket steps.
 const served = { bellpull: '/client/bellpull.js', 'bellpull-workflow': '/console/workflow.js' };

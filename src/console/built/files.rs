@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "cd5ab7527856abf9e8daa12d964f81095973db6a3bb0beae683100ad072fc89e";
+pub(super) const SOURCES: &str = "638b116ec564d64053a1452b0632259660fba05fc744f82e4b5659371b0c64a8";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-Bb0PhVIm.js",
+        path: "assets/index-2tKVJvCd.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-Bb0PhVIm.js"),
-        gzip: include_bytes!("assets/index-Bb0PhVIm.js.gz"),
+        bytes: include_bytes!("assets/index-2tKVJvCd.js"),
+        gzip: include_bytes!("assets/index-2tKVJvCd.js.gz"),
     },
     Embedded {
         path: "assets/index-CqYJty2d.css",

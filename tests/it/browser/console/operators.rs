@@ -23,8 +23,9 @@ async fn a_failed_actor_is_seen_within_a_second_and_restarted_by_hand() {
 
     page.until("press('button', 'Restart scheduler')").await;
     page.until("press('dialog button.primary', 'Restart')").await;
+    page.until("one('.toasts')?.textContent.includes('scheduler restarts')").await;
     page.until("press('.open-actor', 'scheduler')").await;
-    page.until("one('dialog')?.textContent.includes('restarted by operator root')").await;
+    page.until("one('dialog')?.textContent.includes('operator (root)')").await;
     page.run("press('dialog button', 'Close'); fill('[placeholder=\"Search actors\"]', 'ticket/')")
         .await;
     page.until("document.querySelector('[data-path=\"scheduler\"]') === null").await;
