@@ -219,7 +219,9 @@ async fn two_nodes_remove_each_old_row_once() {
         .execute(
             "UPDATE deliveries SET status = 'FAILED';
              UPDATE notifications SET deleted_at = 5, changed_seq = seq + 300;
-             INSERT INTO delivery_attempts SELECT id, 1, 0, 0, 'refused', NULL FROM deliveries;",
+             INSERT INTO delivery_attempts SELECT id, 1, 0, 0, 'refused', NULL FROM deliveries;
+             INSERT INTO audit_log (at, user_id, username, role, action, path, address, node)
+             SELECT n, 1, 'ada', 'admin', 'PATCH /', '/', '::1', 'a' FROM generate_series(1, 300) n;",
         )
         .await;
     for what in Old::ALL {
