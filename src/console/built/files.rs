@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "638b116ec564d64053a1452b0632259660fba05fc744f82e4b5659371b0c64a8";
+pub(super) const SOURCES: &str = "02dd4219c4ca79d1db82cadf414cad5b15aaf06dfeb0b9a80e8b9c7549cac583";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-2tKVJvCd.js",
+        path: "assets/index-C3TMaLck.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-2tKVJvCd.js"),
-        gzip: include_bytes!("assets/index-2tKVJvCd.js.gz"),
+        bytes: include_bytes!("assets/index-C3TMaLck.js"),
+        gzip: include_bytes!("assets/index-C3TMaLck.js.gz"),
     },
     Embedded {
-        path: "assets/index-CqYJty2d.css",
+        path: "assets/index-T9f0ZGNq.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-CqYJty2d.css"),
-        gzip: include_bytes!("assets/index-CqYJty2d.css.gz"),
+        bytes: include_bytes!("assets/index-T9f0ZGNq.css"),
+        gzip: include_bytes!("assets/index-T9f0ZGNq.css.gz"),
     },
     Embedded {
         path: "icon.svg",

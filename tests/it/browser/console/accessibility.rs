@@ -5,7 +5,7 @@ use super::{Team, open};
 use crate::clients::tools;
 use crate::support::skip;
 
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 16] = [
     "inbox",
     "inbox?group=ticket",
     "tickets",
@@ -15,7 +15,11 @@ const VIEWS: [&str; 12] = [
     "integrations",
     "account",
     "users",
+    "projects",
+    "sends",
+    "templates",
     "deliveries",
+    "analytics",
     "audit",
     "operators",
 ];

@@ -1,6 +1,7 @@
 //! The console that the hub serves, in Chromium, used as its users do.
 
 mod accessibility;
+mod admins;
 mod inbox;
 mod login;
 mod operators;

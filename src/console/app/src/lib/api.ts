@@ -48,11 +48,11 @@ export async function open<T>(method: string, path: string, body: unknown): Prom
 
 /** A request of the user who is signed in; its response as it is. */
 export async function request(
-  method: string, path: string, body?: unknown, signal?: AbortSignal,
+  method: string, path: string, body?: unknown, signal?: AbortSignal, more: Record<string, string> = {},
 ): Promise<Response> {
   for (let again = true; ; again = false) {
     const access = session.current?.access;
-    const headers: Record<string, string> = { Authorization: `Bearer ${access}` };
+    const headers: Record<string, string> = { ...more, Authorization: `Bearer ${access}` };
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     const init: RequestInit = { method, headers };
     if (body !== undefined) init.body = JSON.stringify(body);
@@ -68,8 +68,10 @@ export async function request(
   }
 }
 
-export async function api<T>(method: string, path: string, body?: unknown): Promise<T> {
-  return await answerOf(await request(method, path, body)) as T;
+export async function api<T>(
+  method: string, path: string, body?: unknown, headers?: Record<string, string>,
+): Promise<T> {
+  return await answerOf(await request(method, path, body, undefined, headers)) as T;
 }
 
 export const get = <T>(path: string) => api<T>('GET', path);

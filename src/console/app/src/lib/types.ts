@@ -80,3 +80,26 @@ export interface OutboxDelivery {
   attempts: number; due_at: string; sent_at: string | null; error: string | null;
   provider_status: string | null;
 }
+
+export interface ScheduledSend {
+  id: number; title: string; message: string; to: string; recipients: number; told: number;
+  status: string; send_at: string; created_at: string; channels: string[]; critical: boolean;
+}
+
+export interface AnalyticsRow {
+  event: string; channel: string; channel_display: string; queued: number; sent: number;
+  failed: number; suppressed: number; delivered: number; notifications_read: number;
+  time_to_read_p50_s: number | null; time_to_read_p95_s: number | null;
+}
+
+export interface TemplateSummary {
+  event: string; event_display: string; channel: string; channel_display: string;
+  is_default: boolean; locales: string[];
+}
+
+export interface Template {
+  event: string; channel: string; locale: string; subject: string; text: string; html: string;
+  is_default: boolean; updated_at: string | null;
+}
+
+export interface TemplatePreview { subject: string; text: string; html: string | null }

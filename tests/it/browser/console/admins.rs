@@ -1,0 +1,82 @@
+//! The admins' views: users, a message to many, templates, projects.
+
+use serde_json::json;
+
+use super::{Team, open};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn admins_change_users_and_see_deliveries() {
+    let team = Team::gather().await;
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "users?search=jane").await else { return };
+    page.until("press('button', 'Edit jane')").await;
+    page.until("one('dialog [type=email]')?.value === 'jane@example.com'").await;
+    page.run(
+        "fill('dialog label:first-of-type input', 'Jane Client'); \
+         press('dialog button[type=submit]')",
+    )
+    .await;
+    page.until("one('td', 'Jane Client') !== undefined").await;
+    let (_, user) = team.hub.get(&team.ada, &format!("/api/users/{}/", team.jane.id)).await;
+    assert_eq!(user["full_name"], "Jane Client");
+    page.run("press('nav a', 'Deliveries')").await;
+    page.until("shows('No deliveries')").await;
+    page.run("press('nav a', 'Audit log')").await;
+    page.until("one('td', 'PATCH /api/users/{id}/') !== undefined").await;
+    page.until("one('nav a', 'Operators') === undefined").await;
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_counted_sent_and_one_for_later_cancelled() {
+    let team = Team::gather().await;
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "sends").await else { return };
+    let fill = "fill('[name=send-title]', 'Maintenance'); \
+                fill('[name=send-message]', 'At ten.'); press('form button[type=submit]')";
+    page.until("shows('Nothing is being sent')").await;
+    page.run(fill).await;
+    page.until("one('dialog')?.textContent.includes('goes to 4 users')").await;
+    page.until("press('dialog button.primary', 'Send')").await;
+    page.until("one('.toasts')?.textContent.includes('Sent.')").await;
+    let (_, rows) = team.hub.get(&team.jane, "/api/notifications/").await;
+    assert_eq!(rows["results"][0]["title"], "Maintenance", "{rows}");
+
+    page.run("fill('[type=datetime-local]', '2100-01-01T10:00')").await;
+    page.run(fill).await;
+    page.until("press('dialog button.primary', 'Send')").await;
+    page.until("one('.send')?.textContent.includes('Scheduled')").await;
+    page.until("press('.send button', 'Cancel')").await;
+    page.until("press('dialog button.primary', 'Cancel the send')").await;
+    page.until("shows('Nothing is being sent')").await;
+    let (_, list) = team.hub.get(&team.ada, "/api/scheduled/").await;
+    assert_eq!(list["count"], 0, "{list}");
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_is_previewed_while_it_is_written_and_a_project_gets_a_member() {
+    let team = Team::gather().await;
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "templates").await else { return };
+    page.until("fill('form input', 'Look: {{ title }}')").await;
+    page.until("one('section strong')?.textContent.startsWith('Look: ')").await;
+    page.run("fill('form input', 'Look: {{ title')").await;
+    page.until("one('[role=alert]') !== undefined").await;
+    page.run("fill('form input', 'Look: {{ title }}')").await;
+    page.until("one('[role=alert]') === undefined && press('button', 'Save')").await;
+    page.until("shows('own text')").await;
+    let (_, template) = team.hub.get(&team.ada, "/api/templates/ticket_created/EMAIL/en/").await;
+    assert_eq!(template["subject"], "Look: {{ title }}");
+
+    let project = json!({"key": "WEB", "name": "Main Website"});
+    assert_eq!(team.hub.post(&team.ada, "/api/projects/", project).await.0, 201);
+    page.run("press('nav a', 'Projects')").await;
+    page.until("press('.projects a', 'WEB')").await;
+    page.until("fill('section [type=search]', 'jane')").await;
+    page.until("press('section button', 'Add')").await;
+    page.until("one('h2', 'Members')?.textContent.includes('1')").await;
+    page.run("press('nav a', 'Analytics')").await;
+    page.until("shows('By channel') || shows('Nothing was sent')").await;
+    team.hub.stop().await;
+}
