@@ -1,7 +1,7 @@
 //! The flags for a new account's addresses: one for each channel whose address is a field of the
 //! account, from the table of channels.
 
-use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::address::{AddressChanges, Addresses};
 use bellpull_actors::domain::channel::{AddressField, Channel};
 use clap::error::Error;
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
@@ -22,6 +22,21 @@ impl AddressFlags {
             }
         }
         Ok(Addresses::of(self.0.iter().cloned()))
+    }
+}
+
+impl AddressFlags {
+    /// The addresses that were given as changes, if all are valid; `None` if none was given.
+    pub(super) fn changes(&self) -> Result<Option<AddressChanges>, CliError> {
+        self.checked()?;
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let mut changes = AddressChanges::default();
+        for (channel, address) in &self.0 {
+            changes.set(*channel, address.clone());
+        }
+        Ok(Some(changes))
     }
 }
 

@@ -24,6 +24,7 @@ mod sends;
 mod serve;
 mod telemetry;
 mod tree;
+mod users;
 mod write_limit;
 
 use std::net::SocketAddr;

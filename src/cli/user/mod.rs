@@ -1,4 +1,7 @@
-//! `user`: creates an account or sets its password, directly in the database.
+//! `user`: accounts, directly in the database, beside a running hub or not.
+
+mod list;
+mod set;
 
 use std::io::BufRead;
 
@@ -42,6 +45,13 @@ enum Command {
     /// also at a hub that runs on the database.
     #[command(after_help = PASSWORD_EXAMPLES)]
     Password(Password),
+    /// Change an account and print it as one line of JSON. A right that it loses ends at once, also
+    /// at a hub that runs on the database.
+    #[command(after_help = set::EXAMPLES)]
+    Set(set::Set),
+    /// List accounts, each as one line of JSON.
+    #[command(after_help = list::EXAMPLES)]
+    List(list::List),
 }
 
 /// The account.
@@ -92,7 +102,7 @@ impl std::fmt::Debug for Create {
     }
 }
 
-/// Creates an account, or sets its password.
+/// Creates, changes or lists accounts.
 ///
 /// # Errors
 /// See [`CliError`].
@@ -100,6 +110,8 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     match args.command {
         Command::Create(create) => run_create(create).await,
         Command::Password(change) => run_password(change).await,
+        Command::Set(set) => set::run(set).await,
+        Command::List(list) => list::run(list).await,
     }
 }
 
@@ -176,15 +188,19 @@ pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
 
 /// Stores the account.
 pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User, CliError> {
-    match store.create_user(new, None).await {
-        Ok((user, _)) => Ok(user),
-        Err(StoreError::Taken(field)) => {
-            Err(CliError::failed(format!("--{field}: a user with that {field} already exists")))
+    store.create_user(new, None).await.map(|(user, _)| user).map_err(refused)
+}
+
+/// Why the store refused an account's fields.
+fn refused(error: StoreError) -> CliError {
+    match error {
+        StoreError::Taken(field) => {
+            CliError::failed(format!("--{field}: a user with that {field} already exists"))
         }
-        Err(StoreError::TooSimilar(field)) => {
-            Err(CliError::failed(format!("--{field}: it looks like another user's {field}")))
+        StoreError::TooSimilar(field) => {
+            CliError::failed(format!("--{field}: it looks like another user's {field}"))
         }
-        Err(error) => Err(error.into()),
+        error => error.into(),
     }
 }
 
