@@ -18,7 +18,7 @@ Examples:
 
 /// Which accounts.
 #[derive(Debug, clap::Args)]
-pub struct List {
+pub(super) struct List {
     /// Only accounts with this role
     #[arg(long)]
     role: Option<String>,

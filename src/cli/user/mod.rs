@@ -193,14 +193,12 @@ pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User,
 
 /// Why the store refused an account's fields.
 fn refused(error: StoreError) -> CliError {
-    match error {
-        StoreError::Taken(field) => {
-            CliError::failed(format!("--{field}: a user with that {field} already exists"))
-        }
-        StoreError::TooSimilar(field) => {
-            CliError::failed(format!("--{field}: it looks like another user's {field}"))
-        }
-        error => error.into(),
+    if let StoreError::Taken(field) = error {
+        CliError::failed(format!("--{field}: a user with that {field} already exists"))
+    } else if let StoreError::TooSimilar(field) = error {
+        CliError::failed(format!("--{field}: it looks like another user's {field}"))
+    } else {
+        error.into()
     }
 }
 

@@ -17,7 +17,7 @@ Examples:
 
 /// The account and its changes.
 #[derive(Debug, clap::Args)]
-pub struct Set {
+pub(super) struct Set {
     /// The account's username
     #[arg(long)]
     username: String,
@@ -76,12 +76,11 @@ async fn change(
         let shown = username.escape_debug();
         return Err(CliError::failed(format!("--username: there is no user {shown}")));
     };
-    match store.update_user(user.id, changes).await {
-        Ok(user) => Ok(user),
-        Err(StoreError::LastSuperAdmin) => {
+    store.update_user(user.id, changes).await.map_err(|error| {
+        if error == StoreError::LastSuperAdmin {
             let why = "the hub would have no active super admin";
-            Err(CliError::failed(format!("--username: {why}")))
+            return CliError::failed(format!("--username: {why}"));
         }
-        Err(error) => Err(refused(error)),
-    }
+        refused(error)
+    })
 }
