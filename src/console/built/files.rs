@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "02dd4219c4ca79d1db82cadf414cad5b15aaf06dfeb0b9a80e8b9c7549cac583";
+pub(super) const SOURCES: &str = "b961b4582cc346ee33aec2cd48bd1bebdfa57204e6101d57e933c8ba04d063da";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-C3TMaLck.js",
+        path: "assets/index-DiwHqcYu.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-C3TMaLck.js"),
-        gzip: include_bytes!("assets/index-C3TMaLck.js.gz"),
+        bytes: include_bytes!("assets/index-DiwHqcYu.js"),
+        gzip: include_bytes!("assets/index-DiwHqcYu.js.gz"),
     },
     Embedded {
-        path: "assets/index-T9f0ZGNq.css",
+        path: "assets/index-DwwC9ZzZ.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-T9f0ZGNq.css"),
-        gzip: include_bytes!("assets/index-T9f0ZGNq.css.gz"),
+        bytes: include_bytes!("assets/index-DwwC9ZzZ.css"),
+        gzip: include_bytes!("assets/index-DwwC9ZzZ.css.gz"),
     },
     Embedded {
         path: "icon.svg",

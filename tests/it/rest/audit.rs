@@ -20,6 +20,8 @@ async fn what_admins_change_is_listed_and_nothing_else() {
     assert_eq!(hub.get(admin, &user).await.0, 200);
     assert_eq!(hub.patch(&team.carl, &user, json!({"full_name": "X"})).await.0, 403);
     hub.ticket(&team.carl, "Own").await;
+    let preview = "/api/templates/ticket_created/EMAIL/en/preview/";
+    assert_eq!(hub.post(admin, preview, json!({"subject": "S"})).await.0, 200);
 
     let (status, list) = hub.get(admin, PATH).await;
     assert_eq!((status, &list["count"]), (200, &json!(2)), "{list}");
