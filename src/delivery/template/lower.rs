@@ -269,6 +269,9 @@ impl Lowering {
         let compare =
             |left, relation, right: Box<Expr>| Kind::Compare(left, vec![(relation, *right)]);
         let operator = match binary.op {
+            BinOpKind::ScAnd if left.is_constant() && right.is_constant() => {
+                return Ok(Kind::BothConstants(left, right));
+            }
             BinOpKind::ScAnd => return Ok(Kind::Both(left, right)),
             BinOpKind::ScOr => return Ok(Kind::Either(left, right)),
             BinOpKind::Eq => return Ok(compare(left, Relation::Equal, right)),

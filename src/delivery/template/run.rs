@@ -204,6 +204,15 @@ impl<'t> Run<'t> {
                 let left = self.eval(left)?;
                 if left.is_true() { self.eval(right)? } else { left }
             }
+            Kind::BothConstants(left, right) => {
+                let left = self.eval(left)?;
+                match self.eval(right) {
+                    Ok(right) if left.is_true() && right.is_true() => right,
+                    Ok(_) => Value::from(false),
+                    Err(fault) if left.is_true() => return Err(fault),
+                    Err(_) => left,
+                }
+            }
             Kind::Either(left, right) => {
                 let left = self.eval(left)?;
                 if left.is_true() { left } else { self.eval(right)? }

@@ -69,19 +69,64 @@ pub(super) enum Kind {
     Loop(LoopField),
     Attribute(Box<Expr>, Box<str>),
     Item(Box<Expr>, Box<Expr>),
-    Slice { of: Box<Expr>, from: Option<Box<Expr>>, to: Option<Box<Expr>> },
+    Slice {
+        of: Box<Expr>,
+        from: Option<Box<Expr>>,
+        to: Option<Box<Expr>>,
+    },
     Not(Box<Expr>),
     Negative(Box<Expr>),
     Both(Box<Expr>, Box<Expr>),
+    /// `and` of two constants: where one of them is false, so is it, and not the operand.
+    BothConstants(Box<Expr>, Box<Expr>),
     Either(Box<Expr>, Box<Expr>),
     Binary(Operator, Box<Expr>, Box<Expr>),
     Compare(Box<Expr>, Vec<(Relation, Expr)>),
-    Choice { test: Box<Expr>, then: Box<Expr>, otherwise: Option<Box<Expr>> },
-    Filter { filter: &'static Filter, args: Vec<Expr>, named: Vec<(Box<str>, Expr)> },
-    Test { name: Box<str>, args: Vec<Expr> },
+    Choice {
+        test: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Filter {
+        filter: &'static Filter,
+        args: Vec<Expr>,
+        named: Vec<(Box<str>, Expr)>,
+    },
+    Test {
+        name: Box<str>,
+        args: Vec<Expr>,
+    },
     List(Vec<Expr>),
     Range(Vec<Expr>),
     Cycle(Vec<Expr>),
+}
+
+impl Expr {
+    /// Whether minijinja computes it before the template runs.
+    pub(super) fn is_constant(&self) -> bool {
+        match &self.kind {
+            Kind::Const(_) => true,
+            Kind::List(items) => items.iter().all(|item| matches!(item.kind, Kind::Const(_))),
+            Kind::Not(of) | Kind::Negative(of) => of.is_constant(),
+            Kind::Both(left, right)
+            | Kind::BothConstants(left, right)
+            | Kind::Either(left, right)
+            | Kind::Binary(_, left, right) => left.is_constant() && right.is_constant(),
+            Kind::Compare(first, rest) => {
+                first.is_constant() && rest.iter().all(|(_, right)| right.is_constant())
+            }
+            Kind::Name(_)
+            | Kind::Loop(_)
+            | Kind::Attribute(..)
+            | Kind::Item(..)
+            | Kind::Slice { .. }
+            | Kind::Choice { .. }
+            | Kind::Filter { .. }
+            | Kind::Test { .. }
+            | Kind::Range(_)
+            | Kind::Cycle(_) => false,
+        }
+    }
 }
 
 /// The variables of `loop`.

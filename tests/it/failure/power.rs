@@ -45,7 +45,8 @@ async fn what_was_acknowledged_survives_every_power_loss() {
     assert!(outcome.findings.is_empty(), "see above; the disk is {:?}", outcome.kept);
     assert_eq!((outcome.cuts, outcome.failed), (25, 0));
     assert!(outcome.acknowledged > 50, "{outcome:?}");
-    assert!(outcome.compared > 10 * outcome.acknowledged, "{outcome:?}");
+    // Fifteen of the cuts are spread evenly: together they compare about 7.5 times what there is.
+    assert!(outcome.compared > 5 * outcome.acknowledged, "{outcome:?}");
     assert_eq!(outcome.surprises, [""; 0]);
 }
 

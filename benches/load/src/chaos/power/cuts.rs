@@ -26,12 +26,16 @@ impl std::fmt::Display for Cut {
     }
 }
 
-/// All cuts of a plan, in the order of operations: at the end, at any moment, every fourth while
-/// the hub starts or ends, and every eighth while the first accounts are made.
+/// All cuts of a plan, in the order of operations: at the end, every fourth while the hub starts or
+/// ends, every eighth while the first accounts are made, and the others spread over the rest of the
+/// recording, each at random in an equal part of it.
 pub(super) fn cuts(plan: &PowerPlan, recorded: &Recorded) -> Vec<Cut> {
     let total = recorded.recording.operations.len();
     let moments = &recorded.moments;
     let mut rng = Rng::with_seed(plan.seed);
+    let spread = total.saturating_sub(recorded.accounts_at);
+    let parts = (1..plan.cuts).filter(|n| !matches!(n % 8, 1 | 2 | 6)).count().max(1);
+    let mut part = 0;
     let cut = |n: usize| {
         let at = match n % 8 {
             _ if n == 0 => total,
@@ -40,7 +44,11 @@ pub(super) fn cuts(plan: &PowerPlan, recorded: &Recorded) -> Vec<Cut> {
                 let near = moments[rng.usize(..moments.len())] + rng.usize(..=2 * NEAR);
                 near.saturating_sub(NEAR).min(total)
             }
-            _ => rng.usize(recorded.accounts_at..=total.max(recorded.accounts_at)),
+            _ => {
+                let begin = recorded.accounts_at + spread * (part % parts) / parts;
+                part += 1;
+                (begin + rng.usize(..=spread.div_ceil(parts))).min(total)
+            }
         };
         Cut { at, loss: Loss { seed: rng.u64(..), sector: SECTORS[rng.usize(..SECTORS.len())] } }
     };
