@@ -112,6 +112,17 @@ impl RedisBroker {
         Ok(broker)
     }
 
+    /// Connects and publishes once.
+    ///
+    /// # Errors
+    /// What Redis refuses, or that it does not answer.
+    pub async fn reach(url: &str) -> Result<(), NoBroker> {
+        match check(&config(url)?, "bellpull:check", "check").await? {
+            true => Ok(()),
+            false => Err(NoBroker("Redis does not answer".to_owned())),
+        }
+    }
+
     /// The same, and it counts limits for all nodes of the store with this epoch, which has the
     /// secret.
     #[must_use]

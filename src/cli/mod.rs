@@ -5,13 +5,18 @@
 
 mod address_flags;
 pub mod asyncapi;
+pub mod backup;
+pub mod check;
+pub mod config;
 pub mod demo;
 mod error;
 pub mod load_accounts;
+pub mod manuals;
 pub mod migrate;
 pub mod nodes;
 pub mod notify;
 pub mod openapi;
+pub mod restore;
 mod running;
 pub mod serve;
 mod settings;
@@ -64,6 +69,14 @@ enum Command {
     Demo(demo::Args),
     /// Migrate the database and exit. (`serve` does it at start.)
     Migrate(migrate::Args),
+    /// Write everything that the database holds into a file, beside a running hub.
+    Backup(backup::Args),
+    /// Make a database from a backup.
+    Restore(restore::Args),
+    /// Check whether settings, database, Redis and providers work.
+    Check(check::Args),
+    /// Print all settings as a commented file, or those in force.
+    Config(config::Args),
     /// Manage accounts.
     User(user::Args),
     /// Print an access token.
@@ -89,6 +102,10 @@ enum Command {
     OpenApi(openapi::Args),
     /// Print the socket interface as an AsyncAPI 3.0 document.
     Asyncapi(asyncapi::Args),
+    /// Print a shell's completions.
+    Completions(manuals::Completions),
+    /// Write the manual's pages, one for each command.
+    Man(manuals::Manual),
 }
 
 /// Parses the command line and runs the command.
@@ -114,6 +131,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Migrate(args) => Box::pin(migrate::run(args)).await,
+        Command::Backup(args) => Box::pin(backup::run(args)).await,
+        Command::Restore(args) => Box::pin(restore::run(args)).await,
+        Command::Check(args) => Box::pin(check::run(args)).await,
+        Command::Config(args) => config::run(args),
         Command::User(args) => Box::pin(user::run(args)).await,
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Notify(args) => Box::pin(notify::run(args)).await,
@@ -128,6 +149,8 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::LoadAccounts(args) => Box::pin(load_accounts::run(args)).await,
         Command::OpenApi(args) => openapi::run(&args),
         Command::Asyncapi(args) => asyncapi::run(&args),
+        Command::Completions(args) => manuals::completions(&args),
+        Command::Man(args) => manuals::manual(&args),
     }
 }
 

@@ -44,7 +44,7 @@ pub async fn migrate(config: &Config) -> Result<(), CliError> {
 }
 
 /// A database that ends with its process is of no use to a command.
-fn check_lasting(config: &Config) -> Result<(), CliError> {
+pub(super) fn check_lasting(config: &Config) -> Result<(), CliError> {
     if config.database_url.reveal().ends_with(":memory:") {
         let why = "sqlite::memory: ends with its process: this command needs a hub's database";
         return Err(CliError::wrong(format!("database_url: {why}")));

@@ -6,6 +6,7 @@ use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::retention::Retention;
 use jiff::SignedDuration;
 
+use super::effective;
 use super::load::{ConfigError, Sources, Values, error};
 use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, Secret, WsConfig};
 
@@ -80,6 +81,7 @@ impl Config {
                 keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
             },
             operator_listen: values.address("operator.listen"),
+            effective: effective::all(values),
             log_json: values.must_text("log")? == "json",
             log_filter: values.must_text("log_filter")?,
         })

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
+use super::source::Source;
 use super::table::{SETTINGS, Setting, find, nearest};
 use super::value::{Value, parse};
 use crate::wire::Dialect;
@@ -86,17 +87,26 @@ pub(super) fn error(place: impl Into<String>, problem: impl Into<String>) -> Con
     ConfigError { place: place.into(), problem: problem.into() }
 }
 
-/// The effective value of each key, and its source.
-pub(super) struct Values(HashMap<&'static str, (Value, String)>);
+/// The effective value of each key, its place, and its source.
+pub(super) struct Values(HashMap<&'static str, Entry>);
+
+struct Entry {
+    value: Value,
+    place: String,
+    source: Source,
+}
 
 impl Values {
     pub(super) fn gather(sources: &Sources) -> Result<Self, ConfigError> {
         let mut values = Self(HashMap::with_capacity(SETTINGS.len()));
         for setting in SETTINGS {
             if setting.default.is_empty() {
-                values.0.insert(setting.key, (Value::None, setting.key.to_owned()));
+                let place = setting.key.to_owned();
+                let entry = Entry { value: Value::None, place, source: Source::Default };
+                values.0.insert(setting.key, entry);
             } else {
-                values.put(setting, setting.default, setting.key.to_owned())?;
+                let place = setting.key.to_owned();
+                values.put(setting, setting.default, place, Source::Default)?;
             }
         }
         if let Some((name, text)) = &sources.file {
@@ -106,22 +116,28 @@ impl Values {
             match SETTINGS.iter().find(|setting| setting.env() == *name) {
                 // Compose files and shells use an empty variable for "not set".
                 Some(_) if raw.is_empty() => {}
-                Some(setting) => values.put(setting, raw, name.clone())?,
+                Some(setting) => values.put(setting, raw, name.clone(), Source::Environment)?,
                 None if name == FILE_ENV => {}
                 None => return Err(unknown(name, name, SETTINGS.iter().map(Setting::env))),
             }
         }
         for (key, raw) in &sources.flags {
             let setting = find(key).ok_or_else(|| error(*key, "no such setting"))?;
-            values.put(setting, raw, format!("--{}", setting.flag()))?;
+            values.put(setting, raw, format!("--{}", setting.flag()), Source::Flag)?;
         }
         Ok(values)
     }
 
-    fn put(&mut self, setting: &Setting, raw: &str, place: String) -> Result<(), ConfigError> {
+    fn put(
+        &mut self,
+        setting: &Setting,
+        raw: &str,
+        place: String,
+        source: Source,
+    ) -> Result<(), ConfigError> {
         match parse(setting, raw) {
             Ok(value) => {
-                self.0.insert(setting.key, (value, place));
+                self.0.insert(setting.key, Entry { value, place, source });
                 Ok(())
             }
             Err(problem) => Err(error(place, problem)),
@@ -145,17 +161,21 @@ impl Values {
             let raw = plain(value).ok_or_else(|| {
                 error(&place, format!("takes {}, not this", setting.value_name()))
             })?;
-            self.put(setting, &raw, place)?;
+            self.put(setting, &raw, place, Source::File)?;
         }
         Ok(())
     }
 
     pub(super) fn place(&self, key: &str) -> String {
-        self.0.get(key).map_or_else(|| key.to_owned(), |(_, place)| place.clone())
+        self.0.get(key).map_or_else(|| key.to_owned(), |entry| entry.place.clone())
+    }
+
+    pub(super) fn source(&self, key: &str) -> Source {
+        self.0.get(key).map_or(Source::Default, |entry| entry.source)
     }
 
     pub(super) fn get(&self, key: &str) -> &Value {
-        self.0.get(key).map_or(&Value::None, |(value, _)| value)
+        self.0.get(key).map_or(&Value::None, |entry| &entry.value)
     }
 
     /// A key whose value has another type than its field: a defect in this file.

@@ -1,13 +1,17 @@
 //! Settings: read once, validated at start, secrets never printed.
 //!
 //! [`table`] lists them all; `load` applies flags, environment, file and defaults in order of
-//! precedence; `value` parses a value; `build` and [`delivery`] build the structs that other
+//! precedence; `value` parses a value; `effective` shows it, without secrets; `reference` is all
+//! settings as a file; `build` and [`delivery`] build the structs that other
 //! modules take.
 
 mod build;
 mod database_url;
 pub mod delivery;
+mod effective;
 mod load;
+mod reference;
+mod source;
 pub mod table;
 mod value;
 
@@ -23,7 +27,10 @@ use ipnet::IpNet;
 
 pub use database_url::DatabaseUrl;
 pub use delivery::DeliveryConfig;
+pub use effective::Effective;
 pub use load::{ConfigError, FILE_ENV, Sources};
+pub use reference::reference;
+pub use source::Source;
 
 use crate::wire::Dialect;
 
@@ -70,6 +77,8 @@ pub struct Config {
     pub log_json: bool,
     /// `log_filter`
     pub log_filter: String,
+    /// Every setting as an operator is shown it.
+    pub effective: Vec<Effective>,
 }
 
 /// `auth.*`

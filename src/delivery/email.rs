@@ -149,7 +149,7 @@ impl Sender for EmailSender {
 }
 
 /// The route to the server, with the configured certificate authority.
-fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
+pub(super) fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
     let url: Url = config.url.reveal().parse().map_err(|_| EmailSetup::Url)?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EmailSetup::Url)?.to_owned();
     let parameters = || parameters(config, host.clone());

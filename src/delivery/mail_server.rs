@@ -91,6 +91,15 @@ impl MailServer {
         }
     }
 
+    /// Opens a connection, logs in, and leaves.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) async fn reach(&self) -> Result<(), Failure> {
+        leave(self.line().await?);
+        Ok(())
+    }
+
     async fn line(&self) -> Result<Line, Failure> {
         while let Some((since, mut line)) = self.take() {
             let age = since.elapsed();

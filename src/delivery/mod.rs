@@ -24,6 +24,7 @@ pub mod proof;
 mod provider;
 pub mod push;
 pub mod push_crypt;
+pub mod reach;
 pub mod renderer;
 pub mod reports;
 pub mod runtime;

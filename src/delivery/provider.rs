@@ -65,6 +65,11 @@ impl Provider {
         Ok(Self { client: builder.user_agent(agent).build()? })
     }
 
+    /// A GET of exactly this URL.
+    pub(super) fn get_from(&self, url: Url) -> RequestBuilder {
+        self.client.request(Method::GET, url)
+    }
+
     /// A POST to exactly this URL.
     pub(super) fn post_to(&self, url: Url) -> RequestBuilder {
         self.client.request(Method::POST, url)

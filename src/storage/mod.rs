@@ -6,6 +6,8 @@
 
 mod attempts;
 mod audit_rows;
+mod backups;
+mod checks;
 mod contents;
 mod delivery_rows;
 mod error;
@@ -25,5 +27,7 @@ pub mod sqlite;
 mod supervised;
 mod webhook_rows;
 
+pub use backups::{BackupError, backup, restore};
+pub use checks::{Looked, look_at};
 pub use open::{MigrateError, OpenError, migrate, open};
 pub use options::StoreOptions;

@@ -244,6 +244,9 @@ impl<'t> Run<'t> {
                 for arg in &args {
                     self.weigh(arg)?;
                 }
+                if let ("divisibleby", [_, divisor]) = (&**name, &*args) {
+                    values::must_divide(divisor)?;
+                }
                 Value::from(self.state.perform_test(name, &args)?)
             }
             Kind::List(items) => {

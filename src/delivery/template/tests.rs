@@ -200,6 +200,14 @@ fn what_fails_in_jinja_fails_here() {
     }
 }
 
+/// minijinja's own test panics.
+#[test]
+fn nothing_is_divisible_by_zero() {
+    let view = view("A title", "b");
+    let fault = by_us("text", "{{ 4 is divisibleby 0 }}", &view).unwrap_err().to_string();
+    assert!(fault.contains("divisibleby 0"), "{fault}");
+}
+
 #[test]
 fn what_has_no_bound_is_refused_by_its_name() {
     let told = |text: &str| parse("text", text).unwrap_err().to_string();

@@ -115,3 +115,11 @@ pub(super) fn slice(
     let (from, to) = (place(from, 0)?, place(to, count)?);
     Ok((from, to.saturating_sub(from)))
 }
+
+/// Refuses the divisor at which minijinja's `divisibleby` panics.
+pub(super) fn must_divide(divisor: &Value) -> Result<(), Fault> {
+    match i128::try_from(divisor.clone()) {
+        Ok(0) => Err(Fault::new("divisibleby 0 has no answer")),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}

@@ -74,6 +74,13 @@ async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnecti
     }
 }
 
+/// A connection of its own, with no time-outs but that of connecting.
+pub(crate) async fn connect_once(url: &str) -> Result<PgConnection, OpenError> {
+    let address =
+        PgConnectOptions::from_str(url).map_err(|error| OpenError::Address(error.to_string()))?;
+    first(&address, &Server::of(&address)).await
+}
+
 /// Warns of a server whose settings can lose what it has committed. No client can change these.
 async fn warn_of_lost_writes(connection: &mut PgConnection) {
     let sql = "SELECT name FROM pg_settings WHERE setting = 'off' \

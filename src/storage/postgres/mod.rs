@@ -9,8 +9,8 @@
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with
 //! [`send_log`], [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
-//! [`report_ranges`], [`retention`], [`nodes`]; and [`columns`], [`slow_reads`] and [`texts`],
-//! which they share.
+//! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s; and [`columns`], [`slow_reads`]
+//! and [`texts`], which they share.
 
 mod account_changes;
 mod account_links;
@@ -25,6 +25,7 @@ mod connect_tickets;
 mod deliveries;
 mod delivery_log;
 mod digests;
+pub mod dump;
 mod escalations;
 mod explain;
 mod hung_lanes;
@@ -71,6 +72,7 @@ use bellpull_actors::port::{Store, StoreError};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, Semaphore};
 
+pub(crate) use connect::connect_once;
 pub use open_error::OpenError;
 
 use super::StoreOptions;

@@ -23,7 +23,7 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The size of SQLite's header.
 const HEAD_LEN: usize = 100;
 /// Readable and writable for its owner.
-const OWN: u32 = 0o600;
+pub(super) const OWN: u32 = 0o600;
 /// A database's files: the database, its log, the log's index, and the hub's lock.
 const ENDS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
@@ -34,18 +34,30 @@ pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
     match fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
         Err(error) => return Err(io(error)),
-        Ok(mut file) => {
-            let mut head = Vec::new();
-            let read = file.by_ref().take(HEAD_LEN as u64).read_to_end(&mut head);
-            read.map_err(io)?;
-            check(path, &head)?;
-        }
+        Ok(_) => check_head(path)?,
     }
     ENDS.into_iter().try_for_each(|end| tighten(&beside(path, end))).map_err(io)
 }
 
+/// Returns an error unless the file is a hub's database.
+pub(super) fn check_head(path: &Path) -> Result<(), OpenError> {
+    let mut head = Vec::new();
+    let read =
+        fs::File::open(path).and_then(|file| file.take(HEAD_LEN as u64).read_to_end(&mut head));
+    read.map_err(|source| OpenError::io(path, source))?;
+    check(path, &head)
+}
+
+/// The folder of a file.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    }
+}
+
 /// The path of one of the database's files.
-fn beside(path: &Path, end: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
@@ -55,10 +67,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 /// finds an unfinished one.
 fn create(path: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::io(path, source);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
+    let folder = folder_of(path);
     // It is created with its owner's permissions only.
     let new = tempfile::Builder::new().prefix(".bellpull-").tempfile_in(folder).map_err(io)?;
     let failed = |error: rusqlite::Error| OpenError::database(path, error);

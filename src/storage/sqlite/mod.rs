@@ -7,10 +7,10 @@
 //! [`notifications`] and [`heads`], [`accounts`] with [`account_links`], [`name_keys`] and
 //! [`withdrawn_rights`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`],
 //! [`deliveries`] with [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
-//! [`retention`], [`nodes`]; and what they share: [`joined`] reads on a connection of their own
-//! ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`], [`link_rows`],
-//! [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
-//! [`supervised`] tasks, [`error`].
+//! [`retention`], [`nodes`]; [`backup`]s; and what they share: [`joined`] reads on a connection
+//! of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
+//! [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`],
+//! [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
@@ -19,6 +19,7 @@
 mod account_links;
 mod accounts;
 mod audit;
+pub mod backup;
 mod columns;
 mod comments;
 mod crowd_reader;
@@ -69,7 +70,7 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{Store, StoreError};
 use bellpull_actors::turns::Turns;
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
@@ -336,11 +337,18 @@ fn join(
     (heads, users)
 }
 
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// The newest schema that this version knows.
+pub(super) fn own_schema() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 /// Two processes may open a new file at once. SQLite lets one of them migrate; the other fails on
 /// tables that it did not expect. By then the first is done.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
     // Not `run`: its future is not `Send` behind a reference.
-    let migrator = sqlx::migrate!("migrations/sqlite");
+    let migrator = &MIGRATIONS;
     match migrator.run_direct(None, connection, false).await {
         Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
             migrator.run_direct(None, connection, false).await

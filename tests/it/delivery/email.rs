@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::sink::{Mail, Sink};
 use super::{Colleague, until};
-use crate::support::process::{Process, folder, run};
+use crate::support::process::{Process, command, folder, run};
 
 /// A hub that sends to a server.
 fn serve(database: &Path, sink: &Sink, retry_ms: &str) -> Process {
@@ -217,6 +217,24 @@ async fn a_hanging_server_delays_no_other_and_a_stop_returns_its_leases() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 20);
+}
+
+#[tokio::test]
+async fn an_operator_sends_a_mail_before_the_first_notification() {
+    let Some(mut sink) = Sink::start().await else { return };
+    let (_folder, database) = folder();
+    let mut command = command(&database);
+    command.args(["check", "--listen", "127.0.0.1:0", "--mail", "ada@example.com"]);
+    command.args(["--smtp-url", &sink.url(), "--smtp-from", "Desk <desk@example.com>"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("has taken a mail"), "{text}");
+    let mail = sink.mail().await;
+    assert_eq!(mail.header("Subject"), "Bellpull can send e-mail");
+    assert_eq!(
+        (mail.header("From"), mail.header("To")),
+        ("Desk <desk@example.com>".to_owned(), "ada@example.com".to_owned())
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The binary as its users have it: commands, signals, exit codes, and what dies in it.
 
+mod backup;
 mod beside;
 #[cfg(feature = "load")]
 mod chaos;
+mod checks;
 mod cli;
 mod cluster;
 #[cfg(feature = "load")]

@@ -1,0 +1,218 @@
+//! `check`: whether a hub with these settings can do its work.
+
+use std::io::IsTerminal;
+use std::net::{SocketAddr, TcpListener};
+
+use bellpull_actors::domain::delivery::WebhookTarget;
+use bellpull_actors::domain::ids::WebhookId;
+use bellpull_actors::port::Clock;
+use bellpull_actors::port::clock::SystemClock;
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use super::{CliError, SettingFlags, print_line};
+use crate::broker::RedisBroker;
+use crate::config::Config;
+use crate::delivery::outside::Outside;
+use crate::delivery::reach;
+use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
+use crate::storage::{self, Looked};
+
+const EXAMPLES: &str = "\
+Examples:
+  bellpull check
+  bellpull check --mail me@example.com
+  bellpull check --webhook https://desk.example.com/hooks/bellpull --json
+
+It changes nothing, and may run beside a hub. Exit code 1 if anything does not work.";
+
+/// What is tried.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Send a mail to this address
+    #[arg(long, value_name = "ADDRESS")]
+    mail: Option<String>,
+    /// Call this URL as a webhook; the call is not signed
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingFlags<true>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Off,
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    check: &'static str,
+    state: State,
+    detail: String,
+}
+
+/// Tries everything, and prints a line for each.
+///
+/// # Errors
+/// See [`CliError`]; also if anything does not work.
+pub async fn run(args: Args) -> Result<(), CliError> {
+    let config = args.settings.load_quietly()?;
+    let mut failed = 0;
+    let mut say = |line: Line| {
+        failed += usize::from(line.state == State::Failed);
+        let text = if args.json { serde_json::to_string(&line).ok() } else { Some(drawn(&line)) };
+        print_line(&text.unwrap_or_default())
+    };
+    let set = config.effective.iter().filter(|one| one.source != crate::config::Source::Default);
+    say(ok("settings", format!("{} are not the default", set.count())))?;
+    say(database(&config).await)?;
+    say(redis(&config).await)?;
+    say(address("listen", config.listen))?;
+    if let Some(at) = config.operator_listen {
+        say(address("operator.listen", at))?;
+    }
+    say(open_files(&config))?;
+    say(mail(&config, args.mail.as_deref()).await)?;
+    say(match &config.delivery.whatsapp {
+        Some(whatsapp) => tried("WhatsApp", reach::whatsapp(whatsapp).await),
+        None => off("WhatsApp", "whatsapp.token is not set"),
+    })?;
+    say(match &config.delivery.sms {
+        Some(sms) => tried("SMS", reach::sms(sms).await),
+        None => off("SMS", "sms.account is not set"),
+    })?;
+    say(match &config.delivery.push {
+        // Settings that cannot be used were refused above.
+        Some(_) => ok("web push", "the key can be used".to_owned()),
+        None => off("web push", "vapid.private_key is not set"),
+    })?;
+    say(public_url(&config).await)?;
+    if let Some(url) = &args.webhook {
+        say(webhook(url).await)?;
+    }
+    match failed {
+        0 => Ok(()),
+        1 => Err(CliError::failed("1 check failed")),
+        more => Err(CliError::failed(format!("{more} checks failed"))),
+    }
+}
+
+fn ok(check: &'static str, detail: String) -> Line {
+    Line { check, state: State::Ok, detail }
+}
+
+fn off(check: &'static str, why: &str) -> Line {
+    Line { check, state: State::Off, detail: why.to_owned() }
+}
+
+fn tried(check: &'static str, outcome: Result<String, String>) -> Line {
+    match outcome {
+        Ok(detail) => ok(check, detail),
+        Err(detail) => Line { check, state: State::Failed, detail },
+    }
+}
+
+fn drawn(line: &Line) -> String {
+    let Line { check, state, detail } = line;
+    let word = match state {
+        State::Ok => "ok",
+        State::Off => "off",
+        State::Failed => "FAILED",
+    };
+    let word = format!("{word:<6}");
+    let is_plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some();
+    let word = match state {
+        _ if is_plain => word,
+        State::Ok => word.green().to_string(),
+        State::Off => word.dimmed().to_string(),
+        State::Failed => word.red().bold().to_string(),
+    };
+    format!("{word}  {check:<15}  {detail}")
+}
+
+async fn database(config: &Config) -> Line {
+    let url = config.database_url.reveal();
+    match storage::look_at(url, config.database_check_max_bytes).await {
+        Ok(Looked::Usable(text)) => ok("database", text),
+        Ok(Looked::Absent) => {
+            off("database", &format!("{} does not exist: `serve` makes it", config.database_url))
+        }
+        Err(why) => tried("database", Err(why)),
+    }
+}
+
+async fn redis(config: &Config) -> Line {
+    let Some(url) = &config.redis_url else { return off("Redis", "redis_url is not set") };
+    let reached = RedisBroker::reach(url.reveal()).await;
+    tried("Redis", reached.map(|()| "takes messages".to_owned()).map_err(|e| e.to_string()))
+}
+
+/// A hub that runs has it: that is no failure.
+fn address(check: &'static str, at: SocketAddr) -> Line {
+    match TcpListener::bind(at) {
+        Ok(_) => ok(check, format!("{at} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            ok(check, format!("{at} is in use; a second hub would need another address"))
+        }
+        Err(error) => tried(check, Err(format!("{at}: {error}"))),
+    }
+}
+
+fn open_files(config: &Config) -> Line {
+    let (files, wanted) = (crate::open_files::raise_limit(), config.ws.max_connections);
+    let detail = format!("the process may open {files}; ws.max_connections is {wanted}");
+    let is_enough = files >= u64::try_from(wanted).unwrap_or(u64::MAX);
+    match is_enough {
+        true => ok("open files", detail),
+        false => off("open files", &format!("{detail}: further clients are refused sooner")),
+    }
+}
+
+async fn mail(config: &Config, to: Option<&str>) -> Line {
+    match (&config.delivery.smtp, to) {
+        (Some(smtp), to) => tried("e-mail", reach::mail(smtp, to).await),
+        (None, Some(_)) => tried("e-mail", Err("smtp.url is not set".to_owned())),
+        (None, None) => off("e-mail", "smtp.url is not set"),
+    }
+}
+
+/// Whether links lead to a hub, if one is running.
+async fn public_url(config: &Config) -> Line {
+    const CHECK: &str = "public URL";
+    let Some(url) = &config.http.public_url else {
+        return off(CHECK, "http.public_url is not set");
+    };
+    let client = crate::tls::client().timeout(CALL_MAX).build();
+    let asked = async { client?.get(format!("{url}/healthz")).send().await };
+    match asked.await {
+        Ok(answer) if answer.status().is_success() => ok(CHECK, format!("a hub answers at {url}")),
+        Ok(answer) => tried(CHECK, Err(format!("{url}/healthz answers {}", answer.status()))),
+        Err(error) if error.is_connect() => off(CHECK, &format!("nothing listens at {url} yet")),
+        Err(error) => tried(CHECK, Err(format!("{url}: {}", error.without_url()))),
+    }
+}
+
+async fn webhook(url: &str) -> Line {
+    let target =
+        WebhookTarget { id: WebhookId(0), project: None, url: url.to_owned(), secrets: Vec::new() };
+    // The operator names it, not a user.
+    let outcome = match WebhookCaller::new(Outside::Any, CALL_MAX) {
+        Ok(caller) => {
+            let called = caller.ping(&target, "check", SystemClock.now()).await;
+            let status = called.status.map_or_else(String::new, |status| format!("HTTP {status} "));
+            match called.error {
+                None => Ok(format!("{status}after {} ms", called.took_ms)),
+                Some(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    tried("webhook", outcome)
+}

@@ -1,0 +1,55 @@
+//! Looks at a database without changing it: what `check` tells an operator.
+
+use sqlx::{Connection, PgConnection};
+
+use super::sqlite::backup::BackupError;
+use super::{postgres, sqlite};
+
+/// What is known of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// It can be used; what it is.
+    Usable(String),
+    /// There is none; the hub makes it.
+    Absent,
+}
+
+/// Looks at the database at `url`; a file up to this size is looked through for damage.
+///
+/// # Errors
+/// What is wrong, in one line without a password.
+pub async fn look_at(url: &str, damage_max_bytes: u64) -> Result<Looked, String> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return look_at_server(url).await.map(Looked::Usable);
+    }
+    let url = url.to_owned();
+    let looking =
+        tokio::task::spawn_blocking(move || sqlite::backup::look_at(&url, damage_max_bytes));
+    match looking.await.map_err(|error| error.to_string())? {
+        Ok(text) => Ok(Looked::Usable(text)),
+        Err(BackupError::Open(sqlite::OpenError::Missing(_))) => Ok(Looked::Absent),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn look_at_server(url: &str) -> Result<String, String> {
+    let mut connection = postgres::connect_once(url).await.map_err(|error| error.to_string())?;
+    let found = ask(&mut connection).await.map_err(|error| error.to_string());
+    // The server ends it in any case.
+    let _ = connection.close().await;
+    found
+}
+
+async fn ask(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let version: String =
+        sqlx::query_scalar("SHOW server_version").fetch_one(&mut *connection).await?;
+    let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+    if !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *connection).await? {
+        return Ok(format!("PostgreSQL {version}, no tables yet: `serve` makes them"));
+    }
+    let sql = "SELECT max(version) FROM _sqlx_migrations";
+    let schema: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    let users: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&mut *connection).await?;
+    Ok(format!("PostgreSQL {version}, schema {schema}, {users} users"))
+}

@@ -1,0 +1,39 @@
+//! Looks at a database that a hub may be running on.
+
+use super::super::file::{check_head, look_for_damage};
+use super::super::options::{Place, check_file, place};
+use super::super::own_schema;
+use super::{BackupError, Contents, database, io_error, open};
+
+/// What is in the database at `url`; it is looked through for damage up to that size.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> {
+    let path = match place(url)? {
+        Place::File(path) => path,
+        Place::Temporary => return Ok("in memory: it ends with the hub".to_owned()),
+    };
+    check_file(&path, false)?;
+    check_head(&path)?;
+    look_for_damage(&path, damage_max_bytes)?;
+    let size = path.metadata().map_err(io_error(&path))?.len();
+    let failed = database(&path);
+    let connection = open(&path).map_err(&failed)?;
+    let sql = "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    let has_schema: bool = connection.query_row(sql, (), |row| row.get(0)).map_err(&failed)?;
+    if !has_schema {
+        return Ok("no tables yet: `serve` makes them".to_owned());
+    }
+    let sql = "SELECT max(version) FROM _sqlx_migrations";
+    let found: i64 = connection.query_row(sql, (), |row| row.get(0)).map_err(&failed)?;
+    let own = own_schema();
+    if found > own {
+        return Err(BackupError::Later { path: path.clone(), found, own });
+    }
+    if found < own {
+        return Ok(format!("SQLite, schema {found}: `serve` or `migrate` brings it to {own}"));
+    }
+    let held = Contents::of(&connection).map_err(&failed)?;
+    Ok(format!("SQLite, schema {found}, {} MiB; {held}", size.div_ceil(1 << 20)))
+}

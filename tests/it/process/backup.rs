@@ -1,0 +1,195 @@
+//! `backup` beside a hub under load, and `restore`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::answer;
+use crate::support::postgres::{Database, server};
+use crate::support::process::{Process, UNLIMITED, command, folder, person, run, run_ok};
+use crate::support::skip::skipped;
+
+const WRITERS: usize = 4;
+/// The largest page.
+const PAGE: usize = 100;
+
+/// Notifies a person again and again; counts what was acknowledged.
+struct Load {
+    is_over: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicI64>,
+    writers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn on(hub: &Process, token: &str, user: i64) -> Self {
+        let (is_over, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicI64>::default());
+        let url = format!("http://{}/api/notifications/", hub.address);
+        let write = |writer: usize| {
+            let (is_over, acknowledged) = (Arc::clone(&is_over), Arc::clone(&acknowledged));
+            let (url, token) = (url.clone(), token.to_owned());
+            tokio::spawn(async move {
+                let client = bellpull::tls::client().build().unwrap();
+                for n in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let title = format!("{writer}-{n}");
+                    let body =
+                        json!({"recipients": [user], "title": title, "message": "m".repeat(500)});
+                    let (status, answered) =
+                        answer(client.post(&url).bearer_auth(&token).json(&body)).await;
+                    assert_eq!(status, 202, "{answered}");
+                    acknowledged.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        };
+        let writers = (0..WRITERS).map(write).collect();
+        Self { is_over, acknowledged, writers }
+    }
+
+    fn acknowledged(&self) -> i64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    async fn reach(&self, count: i64) {
+        let begun = Instant::now();
+        while self.acknowledged() < count {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{}", self.acknowledged());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn end(self) -> i64 {
+        self.is_over.store(true, Ordering::Relaxed);
+        for writer in self.writers {
+            writer.await.unwrap();
+        }
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+}
+
+/// The titles of an inbox.
+async fn titles(hub: &Process, token: &str) -> Vec<String> {
+    let client = bellpull::tls::client().build().unwrap();
+    let mut titles = Vec::new();
+    for page in 1.. {
+        let url = format!("http://{}/api/notifications/", hub.address);
+        let query = format!("?page={page}&page_size={PAGE}");
+        let (status, found) = answer(client.get(url + &query).bearer_auth(token)).await;
+        assert_eq!(status, 200, "{found}");
+        let rows = found["results"].as_array().unwrap();
+        titles.extend(rows.iter().map(|row| row["title"].as_str().unwrap().to_owned()));
+        if found["next"] == Value::Null {
+            break;
+        }
+    }
+    titles
+}
+
+/// Each writer waits for an answer before it writes again: what is there of it has no gaps.
+fn check(titles: &[String], before: i64, after: i64) {
+    let mut found: Vec<(usize, usize)> = titles
+        .iter()
+        .map(|title| title.split_once('-').unwrap())
+        .map(|(writer, n)| (writer.parse().unwrap(), n.parse().unwrap()))
+        .collect();
+    found.sort_unstable();
+    for writer in 0..WRITERS {
+        let numbers = found.iter().filter(|(of, _)| *of == writer).map(|(_, n)| *n);
+        assert!(numbers.enumerate().all(|(at, n)| at == n), "writer {writer}: {titles:?}");
+    }
+    let count = i64::try_from(found.len()).unwrap();
+    // One write of each writer may be committed and not yet answered.
+    assert!((before..=after).contains(&count), "{count}, not {before} to {after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_under_load_has_all_that_was_acknowledged_before_it() {
+    let (folder, database) = folder();
+    let hub = Process::serve(&database, &[UNLIMITED]);
+    let (id, token) = person(&database, "ada", "super_admin");
+    let load = Load::on(&hub, &token, id);
+    let backups: Vec<_> = (0..3).map(|n| folder.path().join(format!("{n}.bak"))).collect();
+    let mut known = Vec::new();
+    for (n, file) in (1..).zip(&backups) {
+        load.reach(n * 150).await;
+        let before = load.acknowledged();
+        let (database, path) = (database.clone(), file.clone());
+        let told = tokio::task::spawn_blocking(move || {
+            run_ok(&database, &["backup", path.to_str().unwrap()])
+        });
+        let told = told.await.unwrap();
+        assert!(told.contains("1 users, 0 tickets, "), "{told}");
+        known.push((before, load.acknowledged() + WRITERS as i64));
+    }
+    let acknowledged = load.end().await;
+    assert!(acknowledged > 450);
+    hub.kill();
+    for (file, (before, after)) in backups.iter().zip(known) {
+        let restored = file.with_extension("db");
+        run_ok(&restored, &["restore", file.to_str().unwrap()]);
+        let hub = Process::serve(&restored, &[]);
+        check(&titles(&hub, &token).await, before, after);
+        assert!(hub.terminate().success());
+    }
+}
+
+#[test]
+fn what_exists_is_not_overwritten() {
+    let (folder, database) = folder();
+    let file = folder.path().join("hub.bak");
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let fails = |database: &Path, arguments: &[&str], says: &str| {
+        let output = run(database, arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains(says), "{arguments:?}: {told}");
+    };
+    fails(&database, &["backup", &text(&file)], "no database at");
+    person(&database, "ada", "admin");
+    run_ok(&database, &["backup", &text(&file)]);
+    fails(&database, &["backup", &text(&file)], "exists already");
+    fails(&database, &["restore", &text(&file)], "is not empty (1 users");
+    let (_other, empty) = self::folder();
+    let hub = Process::serve(&empty, &[]);
+    fails(&folder.path().join("new.db"), &["restore", &text(&empty)], "is a database in use");
+    fails(&empty, &["restore", &text(&file)], "in use by another hub");
+    assert!(hub.terminate().success());
+    run_ok(&empty, &["restore", &text(&file)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_postgresql_is_dumped_and_restored() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let (folder, file) = folder();
+    let (from, into) = (Database::blank().await, Database::blank().await);
+    let on = |database: &Database| {
+        let mut url = reqwest::Url::parse(&database.url()).unwrap();
+        url.set_password(Some("hunter2")).unwrap();
+        url.to_string()
+    };
+    let run = |url: &str, arguments: &[&str]| {
+        let output = command(&file).env("BELLPULL_DATABASE_URL", url).args(arguments).output();
+        let output = output.unwrap();
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!told.contains("hunter2"), "{told}");
+        (output.status.success(), told)
+    };
+    let create = ["user", "create", "--username", "ada", "--password", "correct horse"];
+    assert!(run(&on(&from), &[&create[..], &["--role", "admin"]].concat()).0);
+    let dump = folder.path().join("hub.dump");
+    let dump = dump.to_str().unwrap();
+    let (is_done, told) = run(&on(&from), &["backup", dump]);
+    assert!(is_done, "{told}");
+    let (is_done, told) = run(&on(&from), &["restore", dump]);
+    assert!(!is_done && told.contains("is not empty"), "{told}");
+    let (is_done, told) = run(&on(&into), &["restore", dump]);
+    assert!(is_done, "{told}");
+    let (is_done, told) = run(&on(&into), &["user", "list"]);
+    assert!(is_done && told.contains("\"ada\""), "{told}");
+}
