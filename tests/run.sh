@@ -39,6 +39,13 @@ install 'ls /usr/lib/*/faketime/libfaketimeMT.so.1' libfaketime
 install 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb' postgresql
 install 'command -v redis-server || command -v valkey-server' redis-server
 
+# The proxies of the recipes in docs/deploy, and what checks rules for alerts.
+install 'PATH=$PATH:/usr/sbin command -v nginx' nginx-light
+install 'PATH=$PATH:/usr/sbin command -v haproxy' haproxy
+install 'command -v caddy' caddy
+install 'command -v promtool' prometheus
+export PATH="$PATH:/usr/sbin"
+
 # Third-party clients, pinned, beside what cargo builds. They are installed anew only when
 # what they should be changes, or the Python under them.
 tools="${CARGO_TARGET_DIR:-target}/test-tools"

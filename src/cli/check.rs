@@ -1,7 +1,7 @@
 //! `check`: whether a hub with these settings can do its work.
 
 use std::io::IsTerminal;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use bellpull_actors::domain::delivery::WebhookTarget;
 use bellpull_actors::domain::ids::WebhookId;
@@ -36,6 +36,9 @@ pub struct Args {
     /// Call this URL as a webhook; the call is not signed
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
+    /// Only ask the hub that runs with these settings whether it is ready, as a health check
+    #[arg(long, conflicts_with_all = ["mail", "webhook", "json"])]
+    running: bool,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
@@ -64,6 +67,9 @@ struct Line {
 /// See [`CliError`]; also if anything does not work.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load_quietly()?;
+    if args.running {
+        return running(&config).await;
+    }
     let mut failed = 0;
     let mut say = |line: Line| {
         failed += usize::from(line.state == State::Failed);
@@ -101,6 +107,24 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         0 => Ok(()),
         1 => Err(CliError::failed("1 check failed")),
         more => Err(CliError::failed(format!("{more} checks failed"))),
+    }
+}
+
+/// Whether the hub on this machine is ready, as a proxy would ask it.
+async fn running(config: &Config) -> Result<(), CliError> {
+    let mut at = config.listen;
+    if at.ip().is_unspecified() {
+        at.set_ip(match at {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let client = crate::tls::client().timeout(CALL_MAX).build();
+    let asked = async { client?.get(format!("http://{at}/readyz/")).send().await };
+    match asked.await {
+        Ok(answer) if answer.status().is_success() => print_line(&format!("{at} is ready")),
+        Ok(answer) => Err(CliError::failed(format!("{at} is not ready: {}", answer.status()))),
+        Err(_) => Err(CliError::failed(format!("no hub answers at {at}"))),
     }
 }
 

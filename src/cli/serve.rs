@@ -6,6 +6,7 @@ use tracing::info;
 use super::{CliError, SettingFlags, print_line};
 use crate::app::{App, StartError};
 use crate::config::Config;
+use crate::service::Service;
 use crate::{open_files, telemetry};
 
 const EXAMPLES: &str = "\
@@ -62,8 +63,10 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 /// # Errors
 /// [`CliError::Failed`] if the tree failed.
 pub async fn attend(app: App, mut signals: Signals) -> Result<(), CliError> {
+    let service = Service::ready(&app.url());
     let gave_up = signals.until_told_to_stop(&app).await;
     info!("stopping");
+    service.stopping();
     app.stop().await;
     if gave_up {
         return Err(CliError::failed("the supervision tree gave up; the log says why"));

@@ -38,7 +38,10 @@ fn what_works_is_told_before_a_hub_runs_and_beside_it() {
     let output = run(&database, &["check", "--listen", &listen]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("{listen} is in use")), "{text}");
+    let is_ready = || run(&database, &["check", "--running", "--listen", &listen]).status.code();
+    assert_eq!(is_ready(), Some(0));
     assert!(hub.terminate().success());
+    assert_eq!(is_ready(), Some(1));
 }
 
 #[test]

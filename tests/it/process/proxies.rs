@@ -1,0 +1,164 @@
+//! The recipes of `docs/deploy` for reverse proxies, in the real ones.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Caller, PATIENCE};
+use crate::support::process::{Process, folder};
+use crate::support::skip::skipped;
+
+/// A proxy in a process of its own.
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn recipe(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deploy").join(name))
+        .unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Each replaced text must be there: a recipe that changes is not tried otherwise.
+fn replaced(mut text: String, changes: &[(&str, &str)]) -> String {
+    for (from, into) in changes {
+        assert!(text.contains(from), "{from} is not in the recipe");
+        text = text.replace(from, into);
+    }
+    text
+}
+
+/// Starts a proxy; where it listens. `None`, told, where it is not installed.
+fn start(command: &mut Command, port: u16) -> Option<(Proxy, SocketAddr)> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let Ok(child) = child else {
+        skipped(&format!("{name} is not installed (tests/run.sh does)"));
+        return None;
+    };
+    let (proxy, address) = (Proxy(child), SocketAddr::from(([127, 0, 0, 1], port)));
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "{name} does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some((proxy, address))
+}
+
+/// REST, sockets, event streams and what is for operators alone, through the proxy.
+async fn works(hub: &Process, database: &Path, proxy: SocketAddr) {
+    let boss = Caller::join(database, hub.address, "boss", "super_admin");
+    let direct = Caller::join(database, hub.address, "ada", "admin");
+    let ada = direct.moved(proxy);
+    let mut socket = ada.socket("").await;
+    let client = bellpull::tls::client().timeout(PATIENCE).build().unwrap();
+    let url = format!("http://{proxy}/api/notifications/stream/");
+    let stream = client.get(url).bearer_auth(&ada.token).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    let body = json!({"recipients": [ada.id], "title": "Through", "message": "the proxy"});
+    let (status, sent) = boss.moved(proxy).post("/api/notifications/", body).await;
+    assert_eq!(status, 202, "{sent}");
+    let frame = loop {
+        let frame = socket.heard().await.unwrap();
+        if frame.to_string().contains("Through") {
+            break frame;
+        }
+    };
+    assert!(frame.to_string().contains("the proxy"), "{frame}");
+    let mut stream = stream;
+    let mut text = String::new();
+    while !text.contains("Through") {
+        let chunk = tokio::time::timeout(PATIENCE, stream.chunk()).await.expect("an event in time");
+        text.push_str(&String::from_utf8_lossy(&chunk.unwrap().expect("more of the stream")));
+    }
+    for path in ["/metrics", "/api/operator/tree/"] {
+        assert_eq!(boss.moved(proxy).get(path).await.0, 404, "{path}");
+        assert_eq!(boss.get(path).await.0, 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_with_its_recipe() {
+    let (folder, database) = folder();
+    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
+    let (port, root) = (free_port(), folder.path().display());
+    let server = replaced(
+        recipe("nginx.conf"),
+        &[
+            ("server 127.0.0.1:8000", &format!("server {}", hub.address)),
+            ("listen 443 ssl;", &format!("listen 127.0.0.1:{port};")),
+            ("    ssl_certificate /etc/ssl/hub.example.com.pem;\n", ""),
+            ("    ssl_certificate_key /etc/ssl/private/hub.example.com.key;\n", ""),
+        ],
+    );
+    let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path {root}/{name};\n"))
+        .concat();
+    let main = format!(
+        "pid {root}/pid; error_log {root}/errors; events {{}}\nhttp {{ access_log off;\n{paths}{server}}}"
+    );
+    let file = folder.path().join("nginx.conf");
+    fs::write(&file, main).unwrap();
+    let mut command = Command::new("nginx");
+    let command = command.args(["-g", "daemon off; master_process off;", "-e", "stderr", "-c"]);
+    let Some((_proxy, address)) = start(command.arg(&file), port) else { return };
+    works(&hub, &database, address).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caddy_with_its_recipe() {
+    let (folder, database) = folder();
+    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
+    let port = free_port();
+    let site = replaced(
+        recipe("Caddyfile"),
+        &[
+            ("127.0.0.1:8000", &hub.address.to_string()),
+            ("\nhub.example.com {", &format!("\nhttp://127.0.0.1:{port} {{")),
+        ],
+    );
+    let file = folder.path().join("Caddyfile");
+    fs::write(&file, format!("{{\n\tadmin off\n}}\n{site}")).unwrap();
+    let mut command = Command::new("caddy");
+    command.env("HOME", folder.path()).env("XDG_DATA_HOME", folder.path());
+    command.env("XDG_CONFIG_HOME", folder.path());
+    let command = command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
+    let Some((_proxy, address)) = start(command, port) else { return };
+    works(&hub, &database, address).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn haproxy_with_its_recipe() {
+    let (folder, database) = folder();
+    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
+    let port = free_port();
+    let text = replaced(
+        recipe("haproxy.cfg"),
+        &[
+            ("127.0.0.1:8000", &hub.address.to_string()),
+            (
+                "bind :443 ssl crt /etc/ssl/private/hub.example.com.pem",
+                &format!("bind 127.0.0.1:{port}"),
+            ),
+        ],
+    );
+    let file = folder.path().join("haproxy.cfg");
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new("haproxy");
+    let Some((_proxy, address)) = start(command.arg("-db").arg("-f").arg(&file), port) else {
+        return;
+    };
+    works(&hub, &database, address).await;
+}
