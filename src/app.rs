@@ -35,6 +35,7 @@ use crate::edge::listen::{self, Listener, NoSockets};
 use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::nodes::{JoinError, Membership};
+use crate::signals::GoldenSignals;
 use crate::storage::{self, StoreOptions};
 use crate::ws::{WsEdge, WsParts};
 use broker::broker;
@@ -118,13 +119,14 @@ struct Inside {
     epoch: Arc<str>,
     writes: WriteRate,
     nodes: Membership,
+    signals: GoldenSignals,
 }
 
 impl Inside {
     /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
         let Self { store, hub, auth, readiness, clock, links, .. } = self;
-        let Self { templates, webhooks, epoch, writes, nodes, .. } = self;
+        let Self { templates, webhooks, epoch, writes, nodes, signals, .. } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
@@ -150,6 +152,7 @@ impl Inside {
             proxies,
             writes,
             nodes,
+            signals,
         };
         (Edge::new(parts, config), WsEdge::new(sockets, config))
     }
@@ -264,6 +267,7 @@ impl App {
         auth.subscribe(&*broker);
         let readiness = Readiness::new(hub.clone(), store.clone(), broker);
         let (stop, stopping) = watch::channel(false);
+        let signals = GoldenSignals::default();
         let inside = Inside {
             store: Arc::clone(&store),
             hub: hub.clone(),
@@ -276,9 +280,10 @@ impl App {
             epoch: names.epoch,
             writes,
             nodes: nodes.clone(),
+            signals: signals.clone(),
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
-        let address = listeners.address;
+        let (address, listening) = (listeners.address, listeners.connections());
         let per_address = config.http.max_connections_per_address;
         let servers = serve(edge, sockets, listeners, per_address, &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
@@ -286,6 +291,7 @@ impl App {
         let upkeep = vec![
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(crate::telemetry::upkeep()),
+            tokio::spawn(signals.keep(hub.clone(), Arc::clone(&store), listening)),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow(hub.projects.clone(), follow::FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow_keys()),

@@ -4,8 +4,9 @@
 //! root), the edges [`http`] and [`ws`] with what both share in [`edge`] and the client formats
 //! in [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external delivery
 //! in [`delivery`] (HTTP by [`tls`]), the other nodes in [`nodes`] and the messages to them in
-//! [`broker`], logs and metrics in [`telemetry`], systemd in `service`. The actors and the rules
-//! are a crate of their own, `bellpull_actors`, and so is the load tester, `bellpull_load`.
+//! [`broker`], logs and metrics in [`telemetry`], the last hour of them in [`signals`], systemd in
+//! `service`. The actors and the rules are a crate of their own, `bellpull_actors`, and so is the
+//! load tester, `bellpull_load`.
 
 pub mod app;
 pub mod auth;
@@ -22,6 +23,7 @@ pub mod http;
 pub mod nodes;
 mod open_files;
 mod service;
+pub mod signals;
 pub mod sse;
 pub mod storage;
 pub mod telemetry;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::StartError;
 use crate::config::Config;
-use crate::edge::listen::Listener;
+use crate::edge::listen::{Connections, Listener};
 
 /// The addresses to listen on.
 pub(super) struct Listeners {
@@ -20,6 +20,15 @@ impl Listeners {
         let operator = config.operator_listen.map(|at| bind("operator.listen", at, config));
         let (operator_address, operators) = operator.transpose()?.unzip();
         Ok(Self { address, clients, operator_address, operators })
+    }
+
+    /// The open connections at each address.
+    pub(super) fn connections(&self) -> Vec<Connections> {
+        [Some(&self.clients), self.operators.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(Listener::connections)
+            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings in force, and where each comes from. Secrets are not shown.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::DatabaseUrl;
 use super::load::Values;
@@ -12,13 +13,16 @@ use super::value::Value;
 const HIDDEN: &str = "(secret)";
 
 /// A setting as it is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Setting)]
 pub struct Effective {
     /// Its key in `bellpull.toml`.
     pub key: &'static str,
     /// As it would be written; `None`: not set. A secret is `(secret)`.
+    #[schema(required)]
     pub value: Option<String>,
     /// What it is if nothing sets it; `None`: not set.
+    #[schema(required)]
     pub default: Option<&'static str>,
     /// Where it comes from.
     pub source: Source,

@@ -1,9 +1,11 @@
 //! Where a value comes from.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Where a value comes from; each counts before those above it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SettingSource)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// It is the default.

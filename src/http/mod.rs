@@ -41,6 +41,7 @@ mod responses;
 mod routes;
 mod scheduled;
 mod sends;
+mod signals;
 mod stream;
 mod strict_json;
 mod templates;
@@ -88,6 +89,8 @@ use crate::delivery::template_service::TemplateService;
 use crate::delivery::webhook::WebhookCaller;
 use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::nodes::Membership;
+use crate::signals::GoldenSignals;
+use signals::InForce;
 
 /// The handles that handlers are built from; each takes the one that it needs.
 #[derive(Debug, Clone)]
@@ -115,6 +118,8 @@ pub struct Edge {
     link_base: LinkBase,
     nodes: Membership,
     in_flight: InFlight,
+    signals: GoldenSignals,
+    in_force: InForce,
 }
 
 /// What an edge is built from.
@@ -146,6 +151,8 @@ pub struct EdgeParts {
     pub proxies: TrustedProxies,
     /// The nodes, this one among them.
     pub nodes: Membership,
+    /// The last hour of this node.
+    pub signals: GoldenSignals,
 }
 
 impl Edge {
@@ -177,6 +184,8 @@ impl Edge {
             proxies: parts.proxies,
             nodes: parts.nodes,
             in_flight: InFlight::new(&config.http),
+            signals: parts.signals,
+            in_force: InForce(config.effective.as_slice().into()),
         }
     }
 
@@ -225,7 +234,11 @@ pub fn document() -> String {
 
 /// The routes that may be served on the operators' own address.
 fn operator_routes() -> Routes {
-    operator::routes().merge(nodes::routes()).merge(tree::routes()).merge(tree_events::routes())
+    operator::routes()
+        .merge(nodes::routes())
+        .merge(tree::routes())
+        .merge(tree_events::routes())
+        .merge(signals::routes())
 }
 
 fn client_routes() -> Routes {
@@ -267,6 +280,8 @@ macro_rules! handles {
 handles! {
     Hub = |edge| edge.hub.clone();
     Membership = |edge| edge.nodes.clone();
+    GoldenSignals = |edge| edge.signals.clone();
+    InForce = |edge| edge.in_force.clone();
     Users = |edge| edge.hub.users.clone();
     Tickets = |edge| edge.hub.tickets.clone();
     Sends = |edge| edge.hub.sends.clone();

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::DeliveryLog;
 use utoipa_axum::routes;
 
@@ -71,18 +70,7 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<res::Re
     )
 )]
 async fn metrics(State(log): State<Arc<dyn DeliveryLog>>) -> Response {
-    count_waiting(&*log).await;
+    crate::signals::count_waiting(&*log).await;
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (kind, crate::telemetry::render()).into_response()
-}
-
-/// Counts what is queued in the outbox. If the store does not answer, the gauges keep their values.
-async fn count_waiting(log: &dyn DeliveryLog) {
-    let Ok(waiting) = log.waiting().await else { return };
-    for channel in Channel::ALL.into_iter().filter(|channel| *channel != Channel::System) {
-        let queued = waiting.iter().find(|one| one.channel == channel).map_or(0, |one| one.queued);
-        let queued = u32::try_from(queued).unwrap_or(u32::MAX);
-        metrics::gauge!("bellpull_deliveries_queued", "channel" => channel.as_str())
-            .set(f64::from(queued));
-    }
 }

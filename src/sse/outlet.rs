@@ -60,6 +60,7 @@ impl Texts for Pushed {
         if self.bytes.len() == body {
             return self.bytes.truncate(begin);
         }
+        metrics::counter!("bellpull_frames_sent_total", "by" => "stream").increment(1);
         self.end();
     }
 }

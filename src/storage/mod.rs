@@ -8,6 +8,7 @@ mod attempts;
 mod audit_rows;
 mod backups;
 mod checks;
+mod commits;
 mod contents;
 mod delivery_rows;
 mod error;

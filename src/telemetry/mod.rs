@@ -38,6 +38,19 @@ enum Described {
 
 #[rustfmt::skip]
 const DESCRIBED: &[Described] = &[
+    Described::Gauge("bellpull_build_info", "1, with the version as its label"),
+    Described::Gauge("bellpull_connections", "Open connections of every kind on this node"),
+    Described::Gauge("bellpull_mailbox_messages",
+        "Messages that wait in the mailboxes of this node's actors, by kind"),
+    Described::Gauge("bellpull_database_bytes", "Size of the database"),
+    Described::Gauge("bellpull_database_log_bytes", "Size of SQLite's log beside the database"),
+    Described::Counter("bellpull_commits_total", "Transactions of groups of writes"),
+    Described::Counter("bellpull_commit_writes_total", "Writes in those transactions"),
+    Described::Histogram("bellpull_commit_seconds",
+        "Time of such a transaction, with the disk's confirmation"),
+    Described::Counter("bellpull_frames_sent_total",
+        "Frames that were written to clients, by socket or stream of events"),
+    Described::Counter("bellpull_ticket_changes_total", "Committed changes of tickets"),
     Described::Gauge("bellpull_sessions", "Open sessions on this node"),
     Described::Counter("bellpull_socket_handshakes_total", "WebSocket handshakes, by outcome"),
     Described::Counter("bellpull_origins_refused_total",

@@ -9,13 +9,14 @@
 //! flush. A long backlog written at once does not make a slow reader, so it does not count.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::port::Outlet;
 use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
 use jiff::Timestamp;
+use metrics::Counter;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -26,6 +27,10 @@ use crate::wire::{self, Dialect, Texts};
 
 /// The most frames queued for a slow reader.
 const WAITING_FRAMES_MAX: u32 = 256;
+
+/// Looked up once: a message to many is many frames.
+static SENT: LazyLock<Counter> =
+    LazyLock::new(|| metrics::counter!("bellpull_frames_sent_total", "by" => "socket"));
 
 /// The initial capacity of a buffer: that of most frames.
 const FRAME_USUAL: usize = 512;
@@ -212,7 +217,11 @@ impl Texts for WsOutlet {
         if self.out.capacity() == 0 {
             self.out.reserve(FRAME_USUAL);
         }
-        self.frames += u32::from(encode::text(&mut self.out, write));
+        let is_written = encode::text(&mut self.out, write);
+        self.frames += u32::from(is_written);
+        if is_written {
+            SENT.increment(1);
+        }
     }
 }
 

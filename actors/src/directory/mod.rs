@@ -51,6 +51,13 @@ impl<P: Protocol> Clone for Directory<P> {
     }
 }
 
+impl<P: Protocol> Directory<P> {
+    /// Messages that wait in the mailboxes of all of them.
+    fn waiting(&self) -> u64 {
+        self.live.iter().map(|actor| u64::from(actor.vitals().depth())).sum()
+    }
+}
+
 /// Why a question got no answer.
 #[derive(Debug)]
 enum Unanswered<Q> {

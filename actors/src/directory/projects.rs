@@ -20,6 +20,12 @@ pub struct Projects {
 }
 
 impl Projects {
+    /// Messages that wait in their mailboxes.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.directory.waiting()
+    }
+
     /// Subscribes. The right is checked before and again after the subscription stands: a right
     /// that is withdrawn in between is seen by the second check; one withdrawn later finds the
     /// subscription.

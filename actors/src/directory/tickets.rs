@@ -19,6 +19,12 @@ pub struct Tickets {
 }
 
 impl Tickets {
+    /// Messages that wait in their mailboxes.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.directory.waiting()
+    }
+
     /// Raises a ticket in a project. When this returns `Ok`, ticket, history and notifications
     /// are on the disk.
     ///

@@ -88,6 +88,12 @@ impl Drop for Counted {
 }
 
 impl Users {
+    /// Messages that wait in their mailboxes.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.directory.waiting()
+    }
+
     /// Gives a session to its user's actor, which greets it, sends its backlog and then live
     /// changes. On failure the outlet has been closed with the matching [`Ending`].
     ///

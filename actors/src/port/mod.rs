@@ -57,7 +57,7 @@ pub use sender::Sender;
 pub use sends::SendStore;
 pub use shared_limits::SharedLimits;
 pub use shared_tickets::SharedTickets;
-pub use store::Store;
+pub use store::{Store, StoreSize};
 pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 pub use webhooks::WebhookStore;

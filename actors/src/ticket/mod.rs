@@ -285,6 +285,7 @@ impl TicketEntity {
         };
         outlive(tokio::spawn(async move {
             let Committed { ticket, announced } = store.commit(decision).await?;
+            metrics::counter!("bellpull_ticket_changes_total").increment(1);
             if let Some(announced) = &announced {
                 users.tell_all(announced);
             }

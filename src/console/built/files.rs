@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "b961b4582cc346ee33aec2cd48bd1bebdfa57204e6101d57e933c8ba04d063da";
+pub(super) const SOURCES: &str = "7d174f0bd17a1fb8c5e0a68716c148052591a8cf4d552ef735fdc56cc747febd";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DiwHqcYu.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DiwHqcYu.js"),
-        gzip: include_bytes!("assets/index-DiwHqcYu.js.gz"),
+        path: "assets/index-DigWMSly.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-DigWMSly.css"),
+        gzip: include_bytes!("assets/index-DigWMSly.css.gz"),
     },
     Embedded {
-        path: "assets/index-DwwC9ZzZ.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-DwwC9ZzZ.css"),
-        gzip: include_bytes!("assets/index-DwwC9ZzZ.css.gz"),
+        path: "assets/index-Dy8CFDzK.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-Dy8CFDzK.js"),
+        gzip: include_bytes!("assets/index-Dy8CFDzK.js.gz"),
     },
     Embedded {
         path: "icon.svg",

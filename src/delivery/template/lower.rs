@@ -22,6 +22,9 @@ use super::budget::Fault;
 use super::filters::{FILTERS, TESTS};
 use super::tree::{Expr, For, Kind, LoopField, Node, Operator, Relation, Target, Tree};
 
+/// The functions of a template's environment in minijinja; here only `range` can be called.
+const FUNCTIONS: [&str; 4] = ["range", "dict", "debug", "namespace"];
+
 /// The most tokens of one tag. An expression's depth is at most its number of tokens, and it is
 /// walked recursively: the parser's own depth limit ignores chains (`a.b.c.d`).
 const TOKENS_MAX: usize = 256;
@@ -200,6 +203,9 @@ impl Lowering {
             ast::Expr::Var(var) if var.id == "loop" => {
                 return Err(unavailable("loop by itself", line));
             }
+            ast::Expr::Var(var) if FUNCTIONS.contains(&var.id) && !self.is_bound(var.id) => {
+                return Err(unavailable(&format!("{} without a call", var.id), line));
+            }
             ast::Expr::Var(var) => Kind::Name(var.id.into()),
             ast::Expr::Const(found) => Kind::Const(found.value.clone()),
             ast::Expr::GetAttr(get) if is_loop(&get.expr) => {
@@ -255,7 +261,7 @@ impl Lowering {
     fn of(&mut self, expr: &ast::Expr<'_>) -> Result<Box<Expr>, Fault> {
         let line = expr.span().start_line;
         let kind = match expr {
-            ast::Expr::Var(var) => Kind::Name(var.id.into()),
+            ast::Expr::Var(var) if !FUNCTIONS.contains(&var.id) => Kind::Name(var.id.into()),
             ast::Expr::GetAttr(get) if !is_loop(&get.expr) => {
                 Kind::Attribute(self.of(&get.expr)?, get.name.into())
             }

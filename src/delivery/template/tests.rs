@@ -222,6 +222,8 @@ fn what_has_no_bound_is_refused_by_its_name() {
         ("{{ namespace(x=1) }}", "the function namespace"),
         ("{{ debug() }}", "the function debug"),
         ("{{ dict(a=1) }}", "the function dict"),
+        ("{% for x in range %}{% endfor %}", "range without a call"),
+        ("{{ debug.x }}", "debug without a call"),
         ("{{ {'a': 1} }}", "a map"),
         ("{% for x in items recursive %}{{ loop(x) }}{% endfor %}", "a recursive loop"),
         ("{% for x in items %}{{ loop(x) }}{% endfor %}", "the function loop"),

@@ -21,3 +21,14 @@ pub(in crate::http) struct TreeSize {
     /// A node's name; by default all nodes.
     node: Option<String>,
 }
+
+/// Which signals are returned.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct SignalsOf {
+    /// A node's name; by default the one that answers.
+    node: Option<String>,
+    /// Only those after this time, in milliseconds since 1970.
+    #[param(minimum = 0)]
+    after: Option<i64>,
+}

@@ -10,6 +10,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::config::Effective;
+use crate::signals::Sample;
+
 /// The process is alive.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Alive {
@@ -258,4 +261,24 @@ pub(in crate::http) struct Restarting {
     /// The node that it runs on.
     #[schema(value_type = String)]
     pub(in crate::http) node: Arc<str>,
+}
+
+/// The golden signals of a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SignalList {
+    /// Whose they are.
+    pub(in crate::http) node: String,
+    /// The time between two of them, in seconds.
+    pub(in crate::http) every_s: u64,
+    /// Those of the last hour, oldest first.
+    pub(in crate::http) results: Vec<Sample>,
+}
+
+/// The settings in force on a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SettingList {
+    /// Whose they are.
+    pub(in crate::http) node: String,
+    /// In the order of the reference.
+    pub(in crate::http) results: Vec<Effective>,
 }

@@ -68,7 +68,7 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{Store, StoreError};
+use bellpull_actors::port::{Store, StoreError, StoreSize};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -179,6 +179,13 @@ async fn within<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result
 impl Store for PostgresStore {
     async fn answers(&self) -> Result<(), StoreError> {
         self.check().await
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        let sql = "SELECT pg_database_size(current_database())";
+        let size: sqlx::Result<i64> = sqlx::query_scalar(sql).fetch_one(&self.pool).await;
+        let size = size.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(StoreSize { database: u64::try_from(size).unwrap_or(0), log: 0 })
     }
 
     async fn close(&self) {

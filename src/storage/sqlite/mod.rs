@@ -68,7 +68,7 @@ use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{Store, StoreError};
+use bellpull_actors::port::{Store, StoreError, StoreSize};
 use bellpull_actors::turns::Turns;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqlitePoolOptions;
@@ -80,6 +80,7 @@ pub use options::OpenError;
 
 pub use super::StoreOptions;
 
+use super::commits::committed;
 use super::{
     attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
     requests, rows, supervised, webhook_rows,
@@ -307,6 +308,14 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn answers(&self) -> Result<(), StoreError> {
         Self::answers(self).await
+    }
+
+    async fn size(&self) -> Result<StoreSize, StoreError> {
+        let of = |path: &Path| std::fs::metadata(path).map(|file| file.len());
+        let database = of(&self.path).map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        // It exists while the database is open.
+        let log = of(&file::beside(&self.path, "-wal")).unwrap_or(0);
+        Ok(StoreSize { database, log })
     }
 
     async fn close(&self) {

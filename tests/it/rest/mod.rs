@@ -22,6 +22,7 @@ mod reads;
 mod rights;
 mod scheduled;
 mod sends;
+mod signals;
 mod stream;
 mod strict;
 mod templates;

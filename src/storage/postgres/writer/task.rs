@@ -18,6 +18,7 @@ use super::pace::Pace;
 use super::queue::Queue;
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
+use crate::storage::commits::committed;
 use crate::storage::contents::ContentCache;
 use crate::storage::health::Health;
 use crate::storage::supervised::caught;
@@ -198,6 +199,7 @@ impl Writer {
         }
         let Applied { mut answers, contents, transaction, locks } = applied?;
         work.commit_as(transaction).await?;
+        committed(writes.len(), begun.elapsed());
         for answer in &mut answers {
             if let Ok(Done::Chunks(chunks)) = answer {
                 chunks.took = begun.elapsed();

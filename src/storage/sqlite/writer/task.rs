@@ -11,6 +11,7 @@ use bellpull_actors::port::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
+use super::super::committed;
 use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
@@ -206,6 +207,7 @@ impl Writer {
         };
         let mut applied = group::apply(&transaction, place, writes)?;
         transaction.commit()?;
+        committed(writes.len(), begun.elapsed());
         for answer in &mut applied.answers {
             if let Ok(Done::Chunks(chunks)) = answer {
                 chunks.took = begun.elapsed();

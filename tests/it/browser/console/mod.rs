@@ -8,6 +8,7 @@ mod operators;
 mod outage;
 mod people;
 
+use bellpull::config::Config;
 use serde_json::json;
 
 use super::page::Page;
@@ -39,7 +40,11 @@ struct Team {
 
 impl Team {
     async fn gather() -> Self {
-        let hub = Hub::start().await;
+        Self::gather_with(|_| {}).await
+    }
+
+    async fn gather_with(change: impl FnOnce(&mut Config)) -> Self {
+        let hub = Hub::start_with(change).await;
         let jane = hub.user("jane", "client").await;
         let ada = hub.user("ada", "admin").await;
         let dev = hub.user("dev", "developer").await;

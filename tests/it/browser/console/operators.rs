@@ -1,5 +1,8 @@
 //! The operators' view: an actor that fails is seen, and restarted.
 
+use bellpull::config::Secret;
+use bellpull::config::delivery::SmtpConfig;
+
 use super::{Team, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -29,5 +32,47 @@ async fn a_failed_actor_is_seen_within_a_second_and_restarted_by_hand() {
     page.run("press('dialog button', 'Close'); fill('[placeholder=\"Search actors\"]', 'ticket/')")
         .await;
     page.until("document.querySelector('[data-path=\"scheduler\"]') === null").await;
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_hour_and_the_settings_are_shown() {
+    bellpull::telemetry::init_metrics();
+    let team = Team::gather().await;
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.root, "super_admin", "operators").await else { return };
+    page.until("Number(one('[data-samples]')?.dataset.samples) > 1").await;
+    page.until("parseFloat(one('[data-signal=memory]')?.textContent) > 1").await;
+    page.until("document.querySelectorAll('[data-samples] polyline').length === 15").await;
+    page.run("one('details summary').click()").await;
+    page.run("fill('[placeholder=\"Search settings\"]', 'replay')").await;
+    page.until("one('details table')?.textContent.includes('replay.limit')").await;
+    team.hub.stop().await;
+}
+
+/// The cause is read in the page of the channel's actor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_fails_is_an_open_circuit_with_its_cause() {
+    let team = Team::gather_with(|config| {
+        let smtp = SmtpConfig {
+            // Nothing listens on port 1.
+            url: Secret::new("smtp://127.0.0.1:1".to_owned()),
+            from: "Desk <desk@example.com>".to_owned(),
+            ca_file: None,
+            per_s: 0,
+        };
+        config.delivery.smtp = Some(smtp);
+    })
+    .await;
+    for n in 0..8 {
+        team.hub.ticket(&team.jane, &format!("Ticket {n}")).await;
+    }
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.root, "super_admin", "operators").await else { return };
+    let row = "one('[data-path=\"channels/email\"]')";
+    page.until(&format!("{row}?.textContent.includes('Circuit open')")).await;
+    page.until(&format!("{row}.querySelector('.failure').textContent.includes('refused')")).await;
+    page.until("press('.open-actor', 'channels/email')").await;
+    page.until("one('dialog')?.textContent.includes('\"circuit\": \"open\"')").await;
     team.hub.stop().await;
 }

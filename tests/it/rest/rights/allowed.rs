@@ -194,6 +194,8 @@ pub(super) const ALLOWED: &[Allowed] = &[
         how: How::Sees,
         operations: &[
             "GET /api/operator/events/ query:node",
+            "GET /api/operator/settings/ query:node",
+            "GET /api/operator/signals/ query:node",
             "GET /api/operator/tree/ query:node",
             "POST /api/operator/actors/{path}/restart/ path",
             "POST /api/operator/actors/{path}/restart/ query:node",
@@ -207,6 +209,8 @@ pub(super) const ALLOWED: &[Allowed] = &[
         operations: &[
             "GET /api/operator/events/ none",
             "GET /api/operator/nodes/ none",
+            "GET /api/operator/settings/ none",
+            "GET /api/operator/signals/ none",
             "GET /api/operator/tree/ none",
         ],
         why: "super admins and services operate the nodes",
