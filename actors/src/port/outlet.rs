@@ -20,7 +20,8 @@ pub trait Outlet: Send + 'static {
     fn push(&mut self, frame: Outgoing<'_>);
 
     /// Writes the buffer, without ever blocking. What the connection does not accept stays; the
-    /// outlet then calls its `writable` function once the connection accepts more.
+    /// actor is then told [`Heard::Writable`](crate::session::Heard::Writable) once the connection
+    /// accepts more, unless another flush has written everything before that.
     ///
     /// # Errors
     /// [`Broken`] if the connection is gone or the buffer too large; the actor closes the session.

@@ -385,12 +385,21 @@ impl UserEntity {
         let (mut index, mut is_blocked) = (0, false);
         while index < state.sessions.len() {
             let session = &mut state.sessions[index];
+            let (id, was_blocked) = (session.id, session.is_blocked());
             if session.is_dirty
                 && let Err(broken) = session.flush(&self.shared.unsent)
             {
                 self.drop_session(myself, index, broken.into(), state);
                 continue;
             }
+            if was_blocked && !session.is_blocked() {
+                // The connection has accepted the rest before its outlet could report that it
+                // accepts more, and now it does not report it: the backlog continues here.
+                self.advance(myself, index, state);
+            }
+            let Some(session) = state.sessions.get(index).filter(|session| session.id == id) else {
+                continue; // it has ended, and another one took its place
+            };
             is_blocked |= session.is_blocked();
             index += 1;
         }

@@ -59,6 +59,18 @@ async fn a_backlog_goes_out_in_portions_however_little_the_line_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backlog_goes_on_when_another_frame_finds_the_line_free_again() {
+    let node = TestNode::new().await;
+    let conn = slow(&node, 400).await;
+    // An outlet reports a free line only if no flush has found it free before.
+    conn.probe.set(|seen| seen.room = None);
+    conn.session.heard(Heard::Ping(None));
+    assert_eq!(conn.probe.shown(400).await, upto(400));
+    node.tell(1);
+    assert_eq!(conn.probe.shown(401).await, upto(401));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_texts_of_a_long_backlog_are_in_memory_only_when_it_is_their_turn() {
     let node = TestNode::new().await;
     let text = "x".repeat(25_000);
