@@ -227,6 +227,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_handbook_has_every_metric_and_no_other() {
+        let handbook = include_str!("../../docs/operations.md");
+        for (_, name) in DESCRIBED.iter().map(named) {
+            assert!(handbook.contains(&format!("\n| `{name}` | ")), "{name}");
+        }
+        for line in handbook.lines().filter_map(|line| line.strip_prefix("| `bellpull_")) {
+            let name = format!("bellpull_{}", line.split('`').next().unwrap_or_default());
+            assert!(DESCRIBED.iter().any(|one| named(one).1 == name), "{name}");
+        }
+    }
+
     /// A metric in a source file: its macro, its name, the names of its labels.
     type Found = (String, String, Vec<String>);
 

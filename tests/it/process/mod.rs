@@ -17,6 +17,7 @@ mod load;
 #[cfg(feature = "load")]
 mod load_cluster;
 mod logins;
+mod monitoring;
 mod nodes;
 mod nodes_postgres;
 mod origins;
