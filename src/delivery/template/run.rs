@@ -310,6 +310,12 @@ impl<'t> Run<'t> {
         let from = from.map(|from| self.eval(from)).transpose()?;
         let to = to.map(|to| self.eval(to)).transpose()?;
         self.weigh_text(&of)?;
+        let is_nothing = matches!(of.kind(), ValueKind::Undefined | ValueKind::None);
+        if !is_nothing
+            && !matches!(of.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Iterable)
+        {
+            return Err(Fault::new(format!("a value of type {} cannot be sliced", of.kind())));
+        }
         let count = of.len().unwrap_or_default();
         let (skipped, taken) = values::slice(count, from.as_ref(), to.as_ref())?;
         if let Some(text) = of.as_str() {
@@ -317,12 +323,15 @@ impl<'t> Run<'t> {
             return Ok(Value::from(text.chars().skip(skipped).take(taken).collect::<String>()));
         }
         let mut items = Vec::new();
-        for item in of.try_iter()?.take(skipped + taken) {
+        for item in of.try_iter()?.take(skipped.saturating_add(taken)) {
             self.budget.step()?;
             items.push(item);
         }
         items.drain(..skipped.min(items.len()));
-        self.list(items)
+        let list = self.list(items.clone())?;
+        // minijinja's slice of a list is no list itself: `is sequence` is false.
+        let lazy = move || items.clone().into_iter();
+        Ok(if is_nothing { list } else { Value::make_iterable(lazy) })
     }
 
     fn binary(&mut self, operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {

@@ -107,7 +107,7 @@ fn a_digest_lists_all_its_items() {
 }
 
 /// Every available construct, applied to every variable.
-const SAID: [&str; 49] = [
+const SAID: [&str; 54] = [
     "{{ title }} {{ name }} {{ missing }} {{ ticket }} {{ data.n }} {{ data.f }} {{ data.yes }}",
     "{{ data.tags }} {{ data }} {{ [title, 1, none, true, 1.5] }} {{ () }}",
     "{% if ticket %}a{% elif data.n > 2 %}b{% else %}c{% endif %}",
@@ -149,6 +149,11 @@ const SAID: [&str; 49] = [
     "{{ none is none }} {{ 2 is eq 2 }} {{ 'a' is lower }} {{ 2 is ge(1) }}",
     "{{ title[0] }} {{ data.tags[0] }} {{ data.tags[-1] }} {{ data['n'] }} {{ data.tags[9] }}",
     "{{ title[1:3] }} {{ title[:-1] }} {{ title[-2:] }} {{ data.tags[1:] }} {{ data.tags[:9] }}",
+    "{{ data.tags[1:] is sequence }} {{ data.tags[1:] is iterable }} {{ missing[1:] }} {{ none[:2] }}",
+    "{{ (data.tags[1:])[0] }} {{ data.tags[1:] | length }} {{ data.tags[5:7] }} {{ data.tags[1:][:1] }}",
+    "{{ data.tags[0:2] == data.tags[0:2] }} {{ data.tags[1:] < data.tags }} {{ missing[1:] is sequence }}",
+    "{% for x in data.tags[1:] %}{{ x }}{{ loop.last }}{% endfor %}{{ data.tags[-2:] | join }}",
+    "{{ ('a b' | split)[1:] }} {{ ('a\nb' | lines)[:1] }} {{ (data.tags | reverse)[2:9] }} {{ title[5:2] }}",
     "{% for x in range(4) %}{{ loop.cycle('odd', 'even') }}{% endfor %}",
     "{% raw %}{{ x }}{% endraw %}{# gone #}{%- if true -%} a {%- endif -%} b\n",
     "{{ data.list[0].x }} {{ 'ä' | upper }} {{ 'ß' | upper }} {{ data.list }}",
@@ -193,6 +198,9 @@ fn what_fails_in_jinja_fails_here() {
         "{{ [{'x': 1}] | map(attribute='y.z') }}",
         "{{ [{'x': 1}] | map(attribute='.') }}",
         "{{ range() }}",
+        "{{ data[1:] }}",
+        "{{ 3[1:] }}",
+        "{{ true[:1] }}",
         "{{ title | replace('a') }}",
     ] {
         assert!(by_minijinja("text", text, &view).is_err(), "{text}");

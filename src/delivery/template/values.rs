@@ -109,7 +109,7 @@ pub(super) fn slice(
             let wrong = || Fault::new("a slice takes whole numbers");
             let number = value.as_i64().filter(|_| value.is_integer()).ok_or_else(wrong)?;
             let behind = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
-            Ok(if number < 0 { count.saturating_sub(behind) } else { behind.min(count) })
+            Ok(if number < 0 { count.saturating_sub(behind) } else { behind })
         }
     };
     let (from, to) = (place(from, 0)?, place(to, count)?);
