@@ -15,6 +15,7 @@ pub mod manuals;
 pub mod migrate;
 pub mod nodes;
 pub mod notify;
+pub mod observe;
 pub mod openapi;
 pub mod restore;
 mod running;
@@ -48,6 +49,7 @@ Examples:
   TOKEN=$(bellpull token --user ada)
   bellpull notify --user-id 7 --title Deploy --message 'Version 2.1 is live'
   bellpull tree
+  bellpull observe
 
 Every setting is a flag, a BELLPULL_ variable and a key in bellpull.toml, in this order of
 precedence; `bellpull serve --help` lists them.";
@@ -85,6 +87,8 @@ enum Command {
     Notify(notify::Args),
     /// Print the running hub's supervision tree, of all its nodes.
     Tree(tree::Args),
+    /// Watch the running hub's supervision tree in the terminal.
+    Observe(observe::Args),
     /// List the nodes on the database.
     Nodes(nodes::Args),
     /// Load-test a hub, or any WebSocket server.
@@ -139,6 +143,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Token(args) => Box::pin(token::run(args)).await,
         Command::Notify(args) => Box::pin(notify::run(args)).await,
         Command::Tree(args) => Box::pin(tree::run(args)).await,
+        Command::Observe(args) => Box::pin(observe::run(args)).await,
         Command::Nodes(args) => Box::pin(nodes::run(args)).await,
         #[cfg(feature = "load")]
         Command::Load(args) => Ok(Box::pin(bellpull_load::cli::run(*args)).await?),

@@ -1,13 +1,14 @@
 //! How commands find the running hub and call it.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::node::{Node, NodeState};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Clock, NodeStore, Store};
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::{CliError, SettingFlags, open_existing_store, token};
@@ -16,6 +17,9 @@ use crate::config::Config;
 
 /// The hub calls its actors with time limits of its own, which are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
+
+/// An event stream sends a sign of life every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Which of a node's two addresses a command calls.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +31,28 @@ pub(super) enum Address {
 }
 
 /// A hub's URL, and a token for it.
+#[derive(Clone)]
 pub(super) struct RunningHub {
-    /// The first that can be reached is asked: a node that was killed stays listed for a time.
+    /// The first is asked. One that cannot be reached becomes the last: a node that was killed
+    /// stays listed for a time.
     urls: Vec<String>,
-    token: String,
+    token: Token,
+}
+
+#[derive(Clone)]
+enum Token {
+    Given(String),
+    /// Signed anew for each request: one of its tokens lasts for a minute.
+    Service(Arc<Issuer>),
+}
+
+impl Token {
+    fn text(&self) -> Result<String, CliError> {
+        match self {
+            Self::Given(token) => Ok(token.clone()),
+            Self::Service(issuer) => Ok(issuer.service(SystemClock.now())?),
+        }
+    }
 }
 
 impl RunningHub {
@@ -48,7 +70,7 @@ impl RunningHub {
         let config = settings.load()?;
         match (url, token) {
             // Nothing is missing: the database may be on another machine.
-            (Some(url), Some(token)) => Ok(Self { urls: vec![url], token }),
+            (Some(url), Some(token)) => Ok(Self { urls: vec![url], token: Token::Given(token) }),
             (url, token) => {
                 let store = open_existing_store(&config).await?;
                 let found = complete(&config, &*store, address, url, token).await;
@@ -74,21 +96,55 @@ impl RunningHub {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response, CliError> {
+        let client = crate::tls::client().timeout(ANSWER_MAX).build();
+        let client = client.map_err(|error| self.away(&error))?;
+        self.send(|url| {
+            let request = client.request(method.clone(), format!("{url}{path}"));
+            match body {
+                Some(body) => request.json(body),
+                None => request,
+            }
+        })
+        .await
+    }
+
+    /// Asks for an event stream, which goes on after an event.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(super) async fn follow(
+        &mut self,
+        path: &str,
+        last: Option<&str>,
+    ) -> Result<Response, CliError> {
         let client =
-            crate::tls::client().timeout(ANSWER_MAX).build().map_err(|error| self.away(&error))?;
+            crate::tls::client().connect_timeout(ANSWER_MAX).read_timeout(SILENCE_MAX).build();
+        let client = client.map_err(|error| self.away(&error))?;
+        self.send(|url| {
+            let request = client.get(format!("{url}{path}"));
+            match last {
+                Some(last) => request.header("last-event-id", last),
+                None => request,
+            }
+        })
+        .await
+    }
+
+    /// Sends the request to the first node that can be reached.
+    async fn send(
+        &mut self,
+        request: impl Fn(&str) -> RequestBuilder,
+    ) -> Result<Response, CliError> {
+        let mut others = self.urls.len().saturating_sub(1);
         loop {
             let url = self.url();
             check(url)?;
-            let request = client
-                .request(method.clone(), format!("{}{path}", url.trim_end_matches('/')))
-                .header(AUTHORIZATION, format!("Bearer {}", self.token));
-            let request = match body {
-                Some(body) => request.json(body),
-                None => request,
-            };
-            match request.send().await {
-                Err(error) if error.is_connect() && self.urls.len() > 1 => {
-                    self.urls.remove(0);
+            let request = request(url.trim_end_matches('/'));
+            let authorization = format!("Bearer {}", self.token.text()?);
+            match request.header(AUTHORIZATION, authorization).send().await {
+                Err(error) if error.is_connect() && others > 0 => {
+                    others -= 1;
+                    self.urls.rotate_left(1);
                 }
                 answer => return answer.map_err(|error| self.away(&error)),
             }
@@ -133,8 +189,8 @@ async fn complete(
         None => places(config, store, address).await?,
     };
     let token = match token {
-        Some(token) => token,
-        None => service_token(config, store).await?,
+        Some(token) => Token::Given(token),
+        None => Token::Service(Arc::new(service_issuer(config, store).await?)),
     };
     Ok(RunningHub { urls, token })
 }
@@ -160,9 +216,9 @@ async fn places(
     Ok(live.into_iter().map(url).collect())
 }
 
-async fn service_token(config: &Config, store: &dyn AccountStore) -> Result<String, CliError> {
+async fn service_issuer(config: &Config, store: &dyn AccountStore) -> Result<Issuer, CliError> {
     let own =
         token::issuer(config).map_err(|error| CliError::wrong(format!("{error}; give --token")))?;
     let secret = hub_secret(own, store).await?;
-    Ok(Issuer::new(&secret).named(own.auth.issuer.as_deref()).service(SystemClock.now())?)
+    Ok(Issuer::new(&secret).named(own.auth.issuer.as_deref()))
 }

@@ -37,10 +37,10 @@ use super::who::Operator;
 use crate::auth::{Auth, Principal};
 use crate::nodes::Membership;
 use crate::nodes::peers::Question;
+use crate::sse::read::{self, Reader};
 use cursor::Cursor;
 
 mod cursor;
-mod parsed;
 
 /// Proxies close idle connections, most after 60 s, some after 30.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -70,6 +70,18 @@ struct Notice {
     id: Option<u64>,
     /// The event as JSON, or how many are missing.
     data: String,
+}
+
+impl Notice {
+    /// Another node's event, if it is one that we know.
+    fn of(node: &NodeName, event: read::Event) -> Option<Self> {
+        let id = match event.name.as_deref() {
+            None => Some(event.id?.parse().ok()?),
+            Some("missed") => None,
+            Some(_) => return None,
+        };
+        Some(Self { node: node.clone(), id, data: event.data })
+    }
 }
 
 /// An event and its node.
@@ -268,9 +280,10 @@ impl Gathering {
                     return (node.name, last);
                 }
             };
-            let mut parser = parsed::Parser::new(node.name.clone());
+            let mut reader = Reader::default();
             while let Ok(Some(chunk)) = response.chunk().await {
-                for told in parser.parse(&chunk) {
+                let events = reader.read(&chunk).into_iter();
+                for told in events.filter_map(|event| Notice::of(&node.name, event)) {
                     last = told.id.or(last);
                     if queue.send(told).await.is_err() {
                         return (node.name, last);
@@ -395,6 +408,19 @@ mod tests {
         let ids: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
         assert_eq!(ids, ["1", "a:1,b:7", "a:5,b:7"], "{text}");
         assert!(text.contains("event: missed\n"), "{text}");
+    }
+
+    #[test]
+    fn another_node_s_events_are_those_with_a_number_and_those_that_are_missing() {
+        let node = NodeName::parse("b").unwrap();
+        let told = |stream: &str| -> Vec<Notice> {
+            let events = Reader::default().read(stream.as_bytes()).into_iter();
+            events.filter_map(|event| Notice::of(&node, event)).collect()
+        };
+        let stream = "event: missed\ndata: 3\n\nid: 6\ndata: {}\n\nevent: new\ndata: 1\n\n\
+                      id: x\ndata: 2\n\ndata: 2\n\n";
+        let of = |id, data: &str| Notice { node: node.clone(), id, data: data.to_owned() };
+        assert_eq!(told(stream), [of(None, "3"), of(Some(6), "{}")]);
     }
 
     #[test]

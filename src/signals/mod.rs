@@ -13,7 +13,7 @@ use std::time::Duration;
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::Store;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const KEPT: usize = 720;
 
 /// What was found at a time: rates over the time since the reading before it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Signal)]
 #[cfg_attr(test, derive(Default))]
 pub struct Sample {

@@ -2,10 +2,11 @@
 //!
 //! To the user's actor an event stream is a session like any other, with heartbeat, expiry, logout
 //! and limits; only its client sends nothing back. [`outlet`] encodes frames as events, [`pipe`]
-//! passes them to the answer's body.
+//! passes them to the answer's body. [`read`] is a client's side, for streams of other nodes.
 
 mod outlet;
 mod pipe;
+pub(crate) mod read;
 
 pub(crate) use outlet::SseOutlet;
 pub(crate) use pipe::{Events, Line};

@@ -3,61 +3,21 @@
 use std::fmt::Write;
 
 use owo_colors::OwoColorize;
-use serde::Deserialize;
 
-/// An actor, as far as it is drawn.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Node {
-    node: String,
-    path: String,
-    state: String,
-    age_ms: u64,
-    mailbox_depth: u32,
-    handled: u64,
-    handle_p50_us: u64,
-    handle_p99_us: u64,
-    restarts: u32,
-    last_failure: Option<Failure>,
-    last_restart: Option<Restart>,
-    children_total: usize,
-    children: Vec<Node>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Failure {
-    text: String,
-    at: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Restart {
-    operator: Option<String>,
-    at: String,
-}
-
-impl Restart {
-    /// A restart that an operator requested; after a failure, the failure is shown instead.
-    fn text(&self) -> Option<String> {
-        let operator = plain(self.operator.as_ref()?);
-        Some(format!("restarted by operator {operator} at {}", plain(&self.at)))
-    }
-}
+use super::actor::{Actor, Restart, age, plain, took};
 
 /// A line: its branches, the actor's path, and the columns.
 struct Row<'a> {
     head: String,
     branches: String,
-    node: Option<&'a Node>,
+    node: Option<&'a Actor>,
 }
 
 const COLUMNS: [&str; 7] = ["state", "age", "mailbox", "handled", "p50", "p99", "restarts"];
 
 /// The tree, one line per actor; the last line ends with a line break.
 #[must_use]
-pub fn draw(root: &Node) -> String {
+pub fn draw(root: &Actor) -> String {
     let mut rows = Vec::new();
     gather(root, "", "", &mut rows);
     let cells: Vec<Option<[String; 7]>> = rows.iter().map(|row| row.node.map(columns)).collect();
@@ -76,8 +36,7 @@ pub fn draw(root: &Node) -> String {
         };
         line(&mut out, &row.head, wide, cells, &widths, |cell, column| paint(node, cell, column));
         if let Some(failure) = &node.last_failure {
-            let text = format!("{} at {}", plain(&failure.text), plain(&failure.at));
-            let _ = writeln!(out, "{}  {}", row.branches, format!("failed: {text}").red());
+            let _ = writeln!(out, "{}  {}", row.branches, failure.text().red());
         }
         if let Some(text) = node.last_restart.as_ref().and_then(Restart::text) {
             let _ = writeln!(out, "{}  {}", row.branches, text.yellow());
@@ -86,7 +45,7 @@ pub fn draw(root: &Node) -> String {
     out
 }
 
-fn gather<'a>(node: &'a Node, prefix: &str, branch: &str, rows: &mut Vec<Row<'a>>) {
+fn gather<'a>(node: &'a Actor, prefix: &str, branch: &str, rows: &mut Vec<Row<'a>>) {
     let below = match branch {
         "" => String::new(),
         "└── " => format!("{prefix}    "),
@@ -130,7 +89,7 @@ fn line(
     out.push('\n');
 }
 
-fn paint(node: &Node, cell: &str, column: usize) -> String {
+fn paint(node: &Actor, cell: &str, column: usize) -> String {
     match COLUMNS[column] {
         "state" => match node.state.as_str() {
             "running" => cell.green().to_string(),
@@ -142,7 +101,7 @@ fn paint(node: &Node, cell: &str, column: usize) -> String {
     }
 }
 
-fn columns(node: &Node) -> [String; 7] {
+fn columns(node: &Actor) -> [String; 7] {
     [
         plain(&node.state),
         age(node.age_ms / 1000),
@@ -154,35 +113,13 @@ fn columns(node: &Node) -> [String; 7] {
     ]
 }
 
-/// Removes characters that would move a terminal's cursor or break the line.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn age(s: u64) -> String {
-    match s {
-        0..60 => format!("{s}s"),
-        60..3_600 => format!("{}m {}s", s / 60, s % 60),
-        3_600..86_400 => format!("{}h {}m", s / 3_600, s / 60 % 60),
-        _ => format!("{}d {}h", s / 86_400, s / 3_600 % 24),
-    }
-}
-
-fn took(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us}µs"),
-        1_000..1_000_000 => format!("{}.{}ms", us / 1_000, us / 100 % 10),
-        _ => format!("{}.{}s", us / 1_000_000, us / 100_000 % 10),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn tree() -> Node {
+    fn tree() -> Actor {
         let json = json!({
             "path": "hub", "kind": "hub", "state": "running", "age_ms": 7_400_000, "handled": 12,
             "mailbox_depth": 0, "handle_p50_us": 16, "handle_p99_us": 2048, "restarts": 0,

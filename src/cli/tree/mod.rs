@@ -1,5 +1,6 @@
 //! `tree`: prints the running hub's supervision tree, of all its nodes.
 
+pub(in crate::cli) mod actor;
 mod draw;
 
 use reqwest::{Method, StatusCode};
@@ -7,7 +8,8 @@ use reqwest::{Method, StatusCode};
 use super::running::{Address, RunningHub};
 use super::{CliError, SettingFlags, print_line};
 
-pub use draw::{Node, draw};
+pub use actor::Actor;
+pub use draw::draw;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +61,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     if args.json {
         return print_line(text.trim());
     }
-    let root: Node = serde_json::from_str(&text).map_err(|error| {
+    let root: Actor = serde_json::from_str(&text).map_err(|error| {
         CliError::failed(format!("{} did not answer with a tree: {error}", hub.url()))
     })?;
     let mut out = anstream::stdout().lock();

@@ -20,6 +20,7 @@ mod logins;
 mod monitoring;
 mod nodes;
 mod nodes_postgres;
+mod observe;
 mod origins;
 mod postgres;
 mod proxies;

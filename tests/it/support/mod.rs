@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod skip;
+pub mod terminal;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

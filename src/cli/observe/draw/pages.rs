@@ -1,0 +1,93 @@
+//! An actor's page, the events, and the help.
+
+use ratatui::style::{Color, Style};
+use ratatui::text::{Line, Span};
+use serde_json::Value;
+
+use super::super::keys::KEYS;
+use super::super::rows::Id;
+use super::super::screen::Screen;
+use super::{BOLD, FAINT, event_line, tone};
+use crate::cli::tree::actor::{Actor, Failure, Restart, age, plain, took};
+
+/// All that is known of an actor.
+pub(super) fn actor(screen: &Screen, id: &Id) -> Vec<Line<'static>> {
+    let mut lines =
+        vec![Line::styled(format!(" {} on {}", plain(&id.path), plain(&id.node)), BOLD)];
+    match screen.rows.find(id) {
+        Some(entry) => {
+            lines.extend(facts(&entry.actor, entry.rate));
+            if !entry.actor.observed.is_null() {
+                lines.push(Line::default());
+                lines.push(Line::styled(" state", BOLD));
+                lines.extend(state(&entry.actor.observed));
+            }
+        }
+        None => lines.push(Line::styled(" It has stopped, or is not among those listed.", FAINT)),
+    }
+    lines.push(Line::default());
+    lines.push(Line::styled(" events, newest first", BOLD));
+    let is_its = |event: &&super::Event| event.path == id.path && event.node == id.node;
+    let mut events = screen.events.iter().rev().filter(is_its).peekable();
+    if events.peek().is_none() {
+        lines.push(Line::styled(" none since this screen was opened, and few before", FAINT));
+    }
+    lines.extend(events.map(|event| event_line(event, false)));
+    lines
+}
+
+fn facts(actor: &Actor, rate: f64) -> Vec<Line<'static>> {
+    let fact = |name: &str, value: String| {
+        Line::from(vec![Span::styled(format!(" {name:10}"), FAINT), Span::raw(value)])
+    };
+    let took = [actor.handle_p50_us, actor.handle_p99_us].map(took);
+    let mut lines = vec![
+        Line::from(vec![
+            Span::styled(format!(" {:10}", "is"), FAINT),
+            Span::styled(plain(&actor.state), tone(&actor.state)),
+            Span::raw(format!(", a {}, for {}", plain(&actor.kind), age(actor.age_ms / 1000))),
+        ]),
+        fact("mailbox", format!("{} messages", actor.mailbox_depth)),
+        fact("handled", format!("{} messages, {rate:.1} a second", actor.handled)),
+        fact("takes", format!("{} (p50), {} (p99) for a message", took[0], took[1])),
+        fact("restarts", actor.restarts.to_string()),
+    ];
+    if actor.children_total > 0 {
+        lines.push(fact("children", actor.children_total.to_string()));
+    }
+    if let Some(text) = actor.last_failure.as_ref().map(Failure::text) {
+        lines.push(Line::styled(format!(" {text}"), Style::new().fg(Color::Red)));
+    }
+    if let Some(text) = actor.last_restart.as_ref().and_then(Restart::text) {
+        lines.push(Line::styled(format!(" {text}"), Style::new().fg(Color::Yellow)));
+    }
+    lines
+}
+
+/// A JSON value, a line for each member.
+fn state(value: &Value) -> Vec<Line<'static>> {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    // The outermost braces say nothing.
+    let inner = text.strip_prefix("{\n").and_then(|text| text.strip_suffix("\n}"));
+    let lines = inner.unwrap_or(&text).lines();
+    lines.map(|line| Line::raw(format!(" {}", plain(line)))).collect()
+}
+
+/// The events of all actors, newest first.
+pub(super) fn events(screen: &Screen) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::styled(" events of all actors, newest first", BOLD)];
+    if screen.events.is_empty() {
+        lines.push(Line::styled(" none yet", FAINT));
+    }
+    lines.extend(screen.events.iter().rev().map(|event| event_line(event, true)));
+    lines
+}
+
+/// The keys.
+pub(super) fn help() -> Vec<Line<'static>> {
+    let title = Line::styled(" keys", BOLD);
+    let keys = KEYS.iter().map(|(_, _, keys, what)| {
+        Line::from(vec![Span::styled(format!(" {keys:12}"), BOLD), Span::raw(*what)])
+    });
+    std::iter::once(title).chain(keys).collect()
+}

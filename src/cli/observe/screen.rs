@@ -1,0 +1,367 @@
+//! What is on the screen, and what a key or news from the hub does to it.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use ratatui::crossterm::event::KeyCode;
+
+use super::feed::{Event, News, Signals};
+use super::keys::{Action, Key};
+use super::rows::{Entry, Id, Order, Rows};
+use crate::cli::tree::Actor;
+
+/// How many events can be looked back at.
+const EVENTS_MAX: usize = 1_000;
+const SEARCH_MAX: usize = 60;
+/// How long the result of a request is shown.
+const TOLD_FOR: Duration = Duration::from_secs(8);
+
+/// What fills the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum View {
+    List,
+    /// One actor's page.
+    Actor(Id),
+    Events,
+    Help,
+}
+
+/// What the user is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Nothing,
+    /// The words to search for.
+    Search,
+    /// Whether that actor is to be restarted.
+    Restart(Id),
+}
+
+/// What a key asks of the command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    End,
+    /// Whether the hub is to list all children, for a search.
+    AskAll(bool),
+    Restart(Id),
+}
+
+/// All that is shown.
+#[derive(Debug)]
+pub(super) struct Screen {
+    pub(super) rows: Rows,
+    pub(super) signals: Signals,
+    pub(super) events: VecDeque<Event>,
+    pub(super) view: View,
+    pub(super) asked: Asked,
+    pub(super) order: Order,
+    pub(super) words: String,
+    /// Why the hub does not answer.
+    pub(super) away: Option<String>,
+    told: Option<(Instant, String)>,
+    heard_at: Instant,
+    closed: HashSet<Id>,
+    selected: Id,
+    /// The first line of what is longer than the screen.
+    pub(super) top: usize,
+    /// How many lines of it are on the screen, and how many there are: known once it is drawn.
+    pub(super) page: usize,
+    pub(super) lines: usize,
+}
+
+impl Screen {
+    pub(super) fn new(tree: Actor) -> Self {
+        let mut screen = Self {
+            rows: Rows::default(),
+            signals: Signals::default(),
+            events: VecDeque::new(),
+            view: View::List,
+            asked: Asked::Nothing,
+            order: Order::Tree,
+            words: String::new(),
+            away: None,
+            told: None,
+            heard_at: Instant::now(),
+            closed: HashSet::new(),
+            selected: Id::default(),
+            top: 0,
+            page: 1,
+            lines: 0,
+        };
+        screen.show(tree);
+        screen
+    }
+
+    /// Takes in what is new.
+    pub(super) fn take(&mut self, news: News) {
+        match news {
+            News::Tree(tree) => self.show(*tree),
+            News::Signals(signals) => self.signals = *signals,
+            News::Event(event) => self.note(event),
+            News::Missed(count) => {
+                let detail = format!("{count} events are no longer kept");
+                self.note(Event { what: "missed".to_owned(), detail, ..Event::default() });
+            }
+            News::Away(why) => self.away = Some(why),
+            News::Outcome(text) => self.told = Some((Instant::now(), text)),
+        }
+    }
+
+    fn show(&mut self, tree: Actor) {
+        let passed = self.heard_at.elapsed();
+        self.rows = self.rows.followed_by(tree, passed);
+        self.heard_at = Instant::now();
+        self.away = None;
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// The rows of the list.
+    pub(super) fn shown(&self) -> Vec<&Entry> {
+        self.rows.shown(self.order, &self.words, &self.closed)
+    }
+
+    /// Which of them is selected: the first if that one is no longer there.
+    pub(super) fn selected(&self, shown: &[&Entry]) -> usize {
+        shown.iter().position(|entry| entry.id == self.selected).unwrap_or(0)
+    }
+
+    pub(super) fn is_closed(&self, id: &Id) -> bool {
+        self.closed.contains(id)
+    }
+
+    /// How long ago the hub answered.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.heard_at.elapsed()
+    }
+
+    /// What has come of the last request, for a time.
+    pub(super) fn told(&self) -> Option<&str> {
+        let (at, text) = self.told.as_ref()?;
+        (at.elapsed() < TOLD_FOR).then_some(text.as_str())
+    }
+
+    /// A key was pressed.
+    pub(super) fn press(&mut self, key: Key) -> Option<Next> {
+        match (&self.asked, key) {
+            (Asked::Search, Key::Pressed(code)) => self.typed(code),
+            (Asked::Restart(id), Key::Pressed(code)) => {
+                let id = id.clone();
+                self.asked = Asked::Nothing;
+                (code == KeyCode::Char('y')).then_some(Next::Restart(id))
+            }
+            (Asked::Nothing | Asked::Search | Asked::Restart(_), _) => self.act(key.action()?),
+        }
+    }
+
+    /// A key while the words of a search are typed.
+    fn typed(&mut self, code: KeyCode) -> Option<Next> {
+        let was_empty = self.words.is_empty();
+        if let KeyCode::Char(typed) = code {
+            if self.words.chars().count() < SEARCH_MAX {
+                self.words.push(typed);
+            }
+        } else if code == KeyCode::Backspace {
+            self.words.pop();
+        } else if code == KeyCode::Enter {
+            self.asked = Asked::Nothing;
+        } else if code == KeyCode::Esc {
+            self.asked = Asked::Nothing;
+            self.words.clear();
+        } else if let Some(action @ (Action::Up | Action::Down)) = Key::Pressed(code).action() {
+            self.asked = Asked::Nothing;
+            return self.act(action);
+        }
+        let is_empty = self.words.is_empty();
+        (was_empty != is_empty).then_some(Next::AskAll(!is_empty))
+    }
+
+    fn act(&mut self, action: Action) -> Option<Next> {
+        match action {
+            Action::Up => self.move_by(|at, _| at.saturating_sub(1)),
+            Action::Down => self.move_by(|at, _| at.saturating_add(1)),
+            Action::PageUp => self.move_by(|at, page| at.saturating_sub(page)),
+            Action::PageDown => self.move_by(|at, page| at.saturating_add(page)),
+            Action::First => self.move_by(|_, _| 0),
+            Action::Last => self.move_by(|_, _| usize::MAX),
+            Action::Open => self.open(),
+            Action::Close => self.close(),
+            Action::Enter => {
+                if self.view == View::List {
+                    self.turn_to(View::Actor(self.current()));
+                }
+            }
+            Action::Back => return self.back(),
+            Action::Search => {
+                self.turn_to(View::List);
+                self.asked = Asked::Search;
+            }
+            Action::Sort => {
+                self.turn_to(View::List);
+                self.order = self.order.next();
+            }
+            Action::Events => self.toggle(View::Events),
+            Action::Help => self.toggle(View::Help),
+            Action::Restart => match &self.view {
+                View::List => self.asked = Asked::Restart(self.current()),
+                View::Actor(id) => self.asked = Asked::Restart(id.clone()),
+                View::Events | View::Help => {}
+            },
+            Action::End => return Some(Next::End),
+        }
+        None
+    }
+
+    fn turn_to(&mut self, view: View) {
+        if self.view != view {
+            self.view = view;
+            self.top = 0;
+        }
+    }
+
+    fn toggle(&mut self, view: View) {
+        let to = if self.view == view { View::List } else { view };
+        self.turn_to(to);
+    }
+
+    fn back(&mut self) -> Option<Next> {
+        if self.view != View::List {
+            self.turn_to(View::List);
+            return None;
+        }
+        let had_words = !self.words.is_empty();
+        self.words.clear();
+        had_words.then_some(Next::AskAll(false))
+    }
+
+    /// The selected actor.
+    fn current(&self) -> Id {
+        let shown = self.shown();
+        shown.get(self.selected(&shown)).map(|entry| entry.id.clone()).unwrap_or_default()
+    }
+
+    /// Moves the selection in the list, or what is seen of a longer text.
+    fn move_by(&mut self, to: impl Fn(usize, usize) -> usize) {
+        if self.view == View::List {
+            let shown = self.shown();
+            let at = to(self.selected(&shown), self.page).min(shown.len().saturating_sub(1));
+            self.selected = shown.get(at).map(|entry| entry.id.clone()).unwrap_or_default();
+        } else {
+            self.top = to(self.top, self.page).min(self.lines.saturating_sub(self.page));
+        }
+    }
+
+    fn open(&mut self) {
+        let id = self.current();
+        self.closed.remove(&id);
+    }
+
+    fn close(&mut self) {
+        let id = self.current();
+        let is_open = self.rows.find(&id).is_some_and(|entry| entry.has_children)
+            && !self.closed.contains(&id);
+        // In another order than the tree's there is nothing to hide.
+        if is_open && self.order == Order::Tree && self.words.is_empty() {
+            self.closed.insert(id);
+        } else if let Some(parent) = self.rows.parent(&id) {
+            self.selected = parent.id.clone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn screen() -> Screen {
+        let json = json!({"node": "a", "path": "hub", "children_total": 2, "children": [
+            {"node": "a", "path": "users/0", "children_total": 1, "children": [
+                {"node": "a", "path": "user/42"}]},
+            {"node": "a", "path": "tickets/0"},
+        ]});
+        Screen::new(serde_json::from_value(json).unwrap())
+    }
+
+    fn press(screen: &mut Screen, keys: &str) -> Option<Next> {
+        let codes = keys.chars().map(|key| match key {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            '<' => KeyCode::Backspace,
+            key => KeyCode::Char(key),
+        });
+        let nexts: Vec<Next> = codes.filter_map(|code| screen.press(Key::Pressed(code))).collect();
+        nexts.into_iter().last()
+    }
+
+    fn id(path: &str) -> Id {
+        Id { node: "a".to_owned(), path: path.to_owned() }
+    }
+
+    #[test]
+    fn the_selection_moves_and_stays_with_its_actor() {
+        let mut screen = screen();
+        press(&mut screen, "jj");
+        assert_eq!(screen.current(), id("user/42"));
+        press(&mut screen, "hh"); // it has nothing to hide: its parent, which then hides it
+        assert_eq!((screen.current(), screen.shown().len()), (id("users/0"), 3));
+        press(&mut screen, "jjjjj");
+        assert_eq!(screen.current(), id("tickets/0"));
+        press(&mut screen, "kl");
+        assert_eq!(screen.shown().len(), 4);
+        press(&mut screen, "G");
+        let without = json!({"node": "a", "path": "hub", "children_total": 0, "children": []});
+        screen.take(News::Tree(Box::new(serde_json::from_value(without).unwrap())));
+        assert_eq!(screen.current(), id("hub"), "its actor is gone");
+    }
+
+    #[test]
+    fn a_search_asks_for_all_children_until_it_ends() {
+        let mut screen = screen();
+        assert_eq!(press(&mut screen, "/u"), Some(Next::AskAll(true)));
+        assert_eq!(press(&mut screen, "ser/q\n"), None, "q is typed, not obeyed");
+        assert_eq!((screen.words.as_str(), screen.shown().len()), ("user/q", 0));
+        assert_eq!(press(&mut screen, "/<42\n"), None);
+        assert_eq!(screen.current(), id("user/42"));
+        assert_eq!(press(&mut screen, "\u{1b}"), Some(Next::AskAll(false)));
+        assert_eq!(press(&mut screen, &format!("/{}", "x".repeat(99))), Some(Next::AskAll(true)));
+        assert_eq!(screen.words.len(), SEARCH_MAX);
+    }
+
+    #[test]
+    fn a_restart_is_asked_for_and_only_y_confirms_it() {
+        let mut screen = screen();
+        assert_eq!(press(&mut screen, "jr"), None);
+        assert_eq!(screen.asked, Asked::Restart(id("users/0")));
+        assert_eq!(press(&mut screen, "n"), None);
+        assert_eq!(screen.asked, Asked::Nothing);
+        assert_eq!(press(&mut screen, "\nry"), Some(Next::Restart(id("users/0"))));
+        assert_eq!(screen.view, View::Actor(id("users/0")));
+        assert_eq!(press(&mut screen, "q"), Some(Next::End));
+    }
+
+    #[test]
+    fn what_the_hub_says_is_taken_in_and_bounded() {
+        let mut screen = screen();
+        screen.take(News::Away("it is away".to_owned()));
+        assert_eq!(screen.away.as_deref(), Some("it is away"));
+        screen.take(News::Outcome("done".to_owned()));
+        assert_eq!(screen.told(), Some("done"));
+        screen.take(News::Missed("3".to_owned()));
+        for _ in 0..EVENTS_MAX {
+            screen.take(News::Event(Event::default()));
+        }
+        assert_eq!(screen.events.len(), EVENTS_MAX);
+        press(&mut screen, "e");
+        assert_eq!(screen.view, View::Events);
+        press(&mut screen, "?");
+        assert_eq!(screen.view, View::Help);
+        press(&mut screen, "\u{1b}");
+        assert_eq!(screen.view, View::List);
+    }
+}
