@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::trace::Trace;
+
 /// The outcome of a request.
 #[derive(Debug)]
 pub enum CallOutcome<Q, A> {
@@ -20,7 +22,7 @@ pub enum CallOutcome<Q, A> {
     Lost,
 }
 
-type Sealed<Q, A> = (Q, oneshot::Sender<CallOutcome<Q, A>>);
+type Sealed<Q, A> = (Q, oneshot::Sender<CallOutcome<Q, A>>, Trace);
 
 /// A request on its way to an actor, with its reply port.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Call<Q, A> {
 #[derive(Debug)]
 pub struct Reply<Q, A> {
     to: Option<oneshot::Sender<CallOutcome<Q, A>>>,
+    trace: Trace,
 }
 
 /// The asker's end.
@@ -44,7 +47,7 @@ impl<Q, A> Call<Q, A> {
     #[must_use]
     pub fn new(question: Q) -> (Self, Answer<Q, A>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { sealed: Some(Box::new((question, sender))) }, Answer(receiver))
+        (Self { sealed: Some(Box::new((question, sender, Trace::current()))) }, Answer(receiver))
     }
 
     /// The request, until it is opened.
@@ -58,21 +61,27 @@ impl<Q, A> Call<Q, A> {
     /// Returns `None` when the asker no longer waits: then nothing needs to be done.
     #[must_use]
     pub fn open(mut self) -> Option<(Q, Reply<Q, A>)> {
-        let (question, sender) = *self.sealed.take()?;
-        (!sender.is_closed()).then_some((question, Reply { to: Some(sender) }))
+        let (question, sender, trace) = *self.sealed.take()?;
+        (!sender.is_closed()).then_some((question, Reply { to: Some(sender), trace }))
     }
 }
 
 impl<Q, A> Drop for Call<Q, A> {
     fn drop(&mut self) {
         if let Some(sealed) = self.sealed.take() {
-            let (question, sender) = *sealed;
+            let (question, sender, _) = *sealed;
             let _ = sender.send(CallOutcome::Returned(question));
         }
     }
 }
 
 impl<Q, A> Reply<Q, A> {
+    /// The asker's trace.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     /// Answers. An asker that no longer waits is no error.
     pub fn send(mut self, answer: A) {
         if let Some(sender) = self.to.take() {

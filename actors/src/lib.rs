@@ -34,6 +34,7 @@ pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod ticket;
+pub mod trace;
 pub mod turns;
 pub mod user;
 pub mod vitals;

@@ -23,6 +23,7 @@ use crate::rate::{Quota, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
 use crate::session::{Answer, Note};
 use crate::shared_rate::SharedRate;
+use crate::trace::Trace;
 use crate::vitals::Handle;
 
 /// Notes of one account at once, over all nodes: enough for a form that notifies a whole team.
@@ -139,13 +140,13 @@ impl Sends {
     /// See [`SendError`].
     pub async fn send(&self, new: NewSend) -> Result<Sent, SendError> {
         let (sends, due_at) = (self.clone(), new.due_at);
-        let work = tokio::spawn(async move {
+        let work = tokio::spawn(Trace::current().within(async move {
             let begun = sends.store.begin_send(new, CHUNK, sends.clock.now()).await?;
             if let BeginSend::Begun { send, announced, has_more } = &begun {
                 sends.begun(*send, announced.as_ref(), *has_more, due_at).await;
             }
             Ok(begun)
-        });
+        }));
         let ended = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
         match in_time(async { work.await.map_err(ended)? }).await? {
             BeginSend::Begun { send, .. } => Ok(Sent { stored: send, is_repeated: false }),

@@ -7,6 +7,7 @@ use super::{CliError, SettingFlags, print_line};
 use crate::app::{App, StartError};
 use crate::config::Config;
 use crate::service::Service;
+use crate::telemetry::traces::init_traces;
 use crate::{open_files, telemetry};
 
 const EXAMPLES: &str = "\
@@ -50,12 +51,18 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     telemetry::init_metrics();
     let (files, connections_max) = (open_files::raise_limit(), config.ws.max_connections);
     let signals = Signals::listen()?;
-    let public_url = config.http.public_url.clone();
+    let (public_url, otlp) = (config.http.public_url.clone(), config.otlp.clone());
     let app = App::start(config).await?;
+    let traces = otlp.map(|otlp| init_traces(&otlp, app.nodes().name())).transpose();
+    let traces = traces.map_err(|error| CliError::wrong(format!("otlp.endpoint: {error}")))?;
     open_files::check_limit(files, connections_max);
     print_line(&format!("listening on {}", app.url()))?;
     info!("the console is at {}/console/", public_url.unwrap_or_else(|| app.url()));
-    attend(app, signals).await
+    let ended = attend(app, signals).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    ended
 }
 
 /// Runs a hub until it is told to stop or its supervision tree fails, and stops it.

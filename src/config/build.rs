@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::effective;
 use super::load::{ConfigError, Sources, Values, error};
-use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, Secret, WsConfig};
+use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, OtlpConfig, Secret, WsConfig};
 
 impl Config {
     /// Applies the sources in order of precedence and checks every value, even overridden ones.
@@ -80,12 +80,20 @@ impl Config {
                 audit: days(values.number("retention.audit_days")?),
                 keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
             },
+            otlp: otlp(values)?,
             operator_listen: values.address("operator.listen"),
             effective: effective::all(values),
             log_json: values.must_text("log")? == "json",
             log_filter: values.must_text("log_filter")?,
         })
     }
+}
+
+/// Where traces go.
+fn otlp(values: &Values) -> Result<Option<OtlpConfig>, ConfigError> {
+    let share = values.must_text("otlp.sample")?;
+    let share = share.parse().map_err(|_| values.mismatch("otlp.sample"))?;
+    Ok(values.text("otlp.endpoint").map(|endpoint| OtlpConfig { endpoint, share }))
 }
 
 /// The node's name.

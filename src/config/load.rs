@@ -254,6 +254,7 @@ fn plain(value: toml::Value) -> Option<String> {
                 all.into_iter().map(|one| one.as_str().map(str::to_owned)).collect();
             texts.map(|texts| texts.join(","))
         }
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }

@@ -73,12 +73,23 @@ pub struct Config {
     pub retention: Retention,
     /// `operator.listen`: the only address that serves `/api/operator/` and `/metrics`.
     pub operator_listen: Option<SocketAddr>,
+    /// `otlp.*`: where traces go; `None`: nothing is traced.
+    pub otlp: Option<OtlpConfig>,
     /// `log`: `text` or `json`; `log_filter` (`info`) selects what is logged.
     pub log_json: bool,
     /// `log_filter`
     pub log_filter: String,
     /// Every setting as an operator is shown it.
     pub effective: Vec<Effective>,
+}
+
+/// `otlp.*`
+#[derive(Debug, Clone)]
+pub struct OtlpConfig {
+    /// `otlp.endpoint`: the base URL of an OpenTelemetry collector.
+    pub endpoint: String,
+    /// `otlp.sample`: the share of requests that are traced (0.01).
+    pub share: f64,
 }
 
 /// `auth.*`

@@ -52,7 +52,7 @@ fn entry(text: &mut String, key: &str, setting: &Setting) {
     let _ = writeln!(text, "{line}");
     let value = match (setting.default, setting.kind) {
         ("", _) => String::new(),
-        (bare, Kind::Number { .. } | Kind::Switch) => format!(" {bare}"),
+        (bare, Kind::Number { .. } | Kind::Switch | Kind::Share) => format!(" {bare}"),
         (other, _) => format!(" {other:?}"),
     };
     let _ = writeln!(text, "#{key} ={value}");

@@ -48,6 +48,8 @@ pub enum Kind {
         /// The maximum.
         max: u64,
     },
+    /// A share, from 0 to 1.
+    Share,
     /// Origins, separated by commas.
     Origins,
     /// Addresses and networks, separated by commas.
@@ -81,6 +83,7 @@ impl Setting {
             Kind::Switch => "true|false",
             Kind::File => "FILE",
             Kind::Number { .. } => "N",
+            Kind::Share => "SHARE",
             Kind::Origins => "ORIGINS",
             Kind::Networks => "NETWORKS",
             Kind::Filter => "DIRECTIVES",
@@ -93,6 +96,7 @@ impl Setting {
         let range = match self.kind {
             Kind::Number { unit, min, max } => format!(", {min} to {max} {unit}"),
             Kind::Choice(words) => format!(", one of: {}", words.join(", ")),
+            Kind::Share => ", 0 to 1".to_owned(),
             Kind::Address
             | Kind::Database
             | Kind::Redis
@@ -301,6 +305,12 @@ pub static SETTINGS: &[Setting] = &[
         "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,
         "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
+    setting("otlp.endpoint", "", "", Kind::Url,
+        "Tracing: an OpenTelemetry collector's base URL for OTLP over HTTP, such as \
+         http://127.0.0.1:4318; not set: off"),
+    setting("otlp.sample", "", "0.01", Kind::Share,
+        "Tracing: the share of requests that are traced; those with a sampled traceparent always \
+         are"),
     setting("log", "", "text", Kind::Choice(&["text", "json"]),
         "How log lines are written, on stderr"),
     setting("log_filter", "", "info", Kind::Filter,

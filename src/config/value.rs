@@ -56,6 +56,10 @@ pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
             })
             .map(Value::Number)
             .ok_or_else(|| format!("{} is not a number of {unit} from {min} to {max}", shown(raw))),
+        Kind::Share => match raw.parse::<f64>() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(text()),
+            _ => Err(format!("{} is not a share from 0 to 1", shown(raw))),
+        },
         Kind::Origins => origins(raw).map(Value::List),
         Kind::Networks => items(raw).map(network).collect::<Result<_, _>>().map(Value::Networks),
         Kind::Filter => match raw.parse::<tracing_subscriber::filter::Targets>() {

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
+use bellpull_actors::trace::Trace;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -101,6 +102,9 @@ impl EmailSender {
             .message_id(Some(format!("<delivery-{}@{}>", leased.id, self.message_domain)))
             .subject(subject)
             .header(AutoSubmitted("auto-generated".to_owned()));
+        if let Some(parent) = Trace::current().traceparent() {
+            builder = builder.header(Traceparent(parent));
+        }
         if let Some(link) = unsubscribe {
             builder = builder
                 .header(ListUnsubscribe(format!("<{link}>")))
@@ -244,6 +248,10 @@ macro_rules! header {
 }
 
 header! {
+    /// The trace that the e-mail belongs to.
+    Traceparent = "Traceparent"
+}
+header! {
     /// Prevents automatic replies to a notification.
     AutoSubmitted = "Auto-Submitted"
 }
@@ -265,6 +273,8 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use bellpull_actors::domain::delivery::Target;
+    use bellpull_actors::trace::TraceSpan;
+    use opentelemetry::trace::SpanKind;
 
     use super::super::testing::{leased, renderer};
     use super::*;
@@ -281,6 +291,20 @@ mod tests {
             per_s: 0,
         };
         EmailSender::new(&config, 1, SOON, "e", renderer())
+    }
+
+    #[tokio::test]
+    async fn a_traced_e_mail_says_which_trace_it_belongs_to() {
+        let sender = sender("smtp://127.0.0.1:1").unwrap();
+        let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
+        let leased = leased(to, "Title", "x");
+        let message = || sender.message(&leased, "ada@example.com".parse().unwrap());
+        let text = |message: Message| String::from_utf8(message.formatted()).unwrap();
+        assert!(!text(message().await.unwrap()).contains("Traceparent"));
+        let span = TraceSpan::root("attempt", SpanKind::Client, None);
+        let traced = text(span.trace().within(message()).await.unwrap());
+        let wanted = format!("Traceparent: {}\r\n", span.trace().traceparent().unwrap());
+        assert!(traced.contains(&wanted), "{traced}");
     }
 
     #[tokio::test]

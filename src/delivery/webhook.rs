@@ -18,6 +18,7 @@ use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::notification::TicketSnapshot;
 use bellpull_actors::domain::webhook::HookSecret;
 use bellpull_actors::port::Sender;
+use bellpull_actors::trace::Trace;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use reqwest::Url;
@@ -33,6 +34,8 @@ use super::refused;
 pub const CALL_MAX: Duration = Duration::from_secs(10);
 
 const SIGNATURE: HeaderName = HeaderName::from_static("x-bellpull-signature");
+/// W3C Trace Context: the receiver may go on with the trace.
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Calls webhooks. Clones share their connections.
@@ -112,6 +115,10 @@ impl WebhookCaller {
             .header(SIGNATURE, signature)
             .header(KEY, key)
             .body(body);
+        let request = match Trace::current().traceparent() {
+            Some(parent) => request.header(TRACE, parent),
+            None => request,
+        };
         self.provider.knock(request).await
     }
 }

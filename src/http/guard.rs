@@ -12,12 +12,14 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use bellpull_actors::trace::Trace;
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::in_flight::{InFlight, Slot};
+use crate::telemetry::traces;
 
 /// The time limit until an answer begins. Clients' own limits are 30 s and more, so they see the
 /// error.
@@ -55,6 +57,7 @@ where
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
     T: Send + 'static,
 {
+    let work = Trace::current().within(work);
     tokio::spawn(work).await.unwrap_or_else(|error| {
         if let Ok(panic) = error.try_into_panic() {
             tracing::error!(panic = text_of(&*panic), "a handler panicked");
@@ -108,8 +111,10 @@ async fn within(limit: Duration, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = known(request.method());
     let route = route(request.extensions().get::<MatchedPath>());
+    let mut span = traces::request(request.headers(), method, &route);
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(limit, work).await {
+    let work = span.trace().within(tokio::time::timeout(limit, work));
+    let mut response = match work.await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             tracing::error!(panic = text_of(&*panic), route, "a handler panicked");
@@ -124,7 +129,12 @@ async fn within(limit: Duration, request: Request, next: Next) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Answers are private: no cache on the way may store them.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    count(method, route, response.status().as_str().to_owned(), began.elapsed());
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(|| status.to_string());
+    }
+    count(method, route, status.as_str().to_owned(), began.elapsed());
     response
 }
 

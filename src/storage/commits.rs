@@ -1,6 +1,10 @@
-//! Counts committed groups of writes.
+//! What is reported of committed groups of writes: metrics, and steps of traces.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use bellpull_actors::trace::{Trace, TraceSpan};
+use opentelemetry::trace::SpanKind;
 
 /// A group of so many writes was committed, and took this long from its beginning.
 pub(super) fn committed(writes: usize, took: Duration) {
@@ -8,4 +12,52 @@ pub(super) fn committed(writes: usize, took: Duration) {
     metrics::counter!("bellpull_commits_total").increment(1);
     metrics::counter!("bellpull_commit_writes_total").increment(writes);
     metrics::histogram!("bellpull_commit_seconds").record(took.as_secs_f64());
+}
+
+/// A write's step of its request's trace, from its place in the queue to its answer.
+#[derive(Debug)]
+pub(super) struct WriteSpan {
+    span: TraceSpan,
+    shared: GroupTrace,
+}
+
+/// What the writer knows of a traced write: its trace, and where that of its group goes. `None`
+/// for those that are not traced.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GroupTrace(Option<Arc<(Trace, OnceLock<Trace>)>>);
+
+impl WriteSpan {
+    /// That of the running task's request.
+    pub(super) fn begin() -> Self {
+        let span = Trace::current().span("write", SpanKind::Internal);
+        let trace = span.trace();
+        let shared = GroupTrace(trace.is_on().then(|| Arc::new((trace, OnceLock::new()))));
+        Self { span, shared }
+    }
+
+    /// For the writer.
+    pub(super) fn shared(&self) -> GroupTrace {
+        self.shared.clone()
+    }
+}
+
+impl Drop for WriteSpan {
+    fn drop(&mut self) {
+        if let Some(commit) = self.shared.0.as_ref().and_then(|shared| shared.1.get()) {
+            self.span.link(commit);
+        }
+    }
+}
+
+/// The commit of a group, which many requests wait for: a trace of its own, linked with theirs.
+pub(super) fn group_span(writes: &[GroupTrace]) -> TraceSpan {
+    let traced = || writes.iter().filter_map(|write| write.0.as_deref());
+    let mut span = TraceSpan::shared("commit", traced().map(|(trace, _)| trace.clone()));
+    let commit = span.trace();
+    for (_, slot) in traced() {
+        // One that is tried again keeps its first commit.
+        let _ = slot.set(commit.clone());
+    }
+    span.set("bellpull.writes", i64::try_from(writes.len()).unwrap_or(i64::MAX));
+    span
 }

@@ -1,8 +1,9 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 //!
 //! Neither contains tokens, passwords or message texts: only ids and outcomes are logged.
 
 mod series;
+pub mod traces;
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;

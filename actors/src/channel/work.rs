@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
+use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -19,12 +20,35 @@ use super::{
 use crate::domain::circuit::Pass;
 use crate::domain::delivery::{Attempt, Leased, Outcome};
 use crate::domain::ids::DeliveryId;
+use crate::domain::routing::Channel;
 use crate::failures::back_off;
 use crate::port::{LeaseLimit, in_time};
+use crate::trace::TraceSpan;
 
 /// Attempts that died with their process count less: a delivery is given up after this many times
 /// its normal number of attempts.
 const CUT_OFF_FACTOR: u32 = 4;
+
+/// The step of a trace in which a provider is called. A digest belongs to its first message's.
+fn attempt_span(channel: Channel, leased: &Leased) -> TraceSpan {
+    let trace = leased.contents.first().map(|content| content.trace.get()).unwrap_or_default();
+    let mut span = trace.span("attempt", SpanKind::Client);
+    span.set("bellpull.channel", channel.as_str());
+    span.set("bellpull.delivery", leased.id.0);
+    span.set("bellpull.attempt", i64::from(leased.attempt));
+    span
+}
+
+fn note_outcome(span: &mut TraceSpan, outcome: &Outcome) {
+    match outcome {
+        Outcome::Sent { .. } => span.set("bellpull.outcome", "sent"),
+        Outcome::Later { error, .. }
+        | Outcome::Refused { error, .. }
+        | Outcome::Gone { error, .. } => {
+            span.fail(|| error.clone());
+        }
+    }
+}
 
 impl ChannelActor {
     /// Ends the leases of this process that this actor does not know. Those of a predecessor: its
@@ -202,13 +226,16 @@ impl ChannelActor {
         let (retry, send_max) = (self.limits.retry, self.limits.send_max);
         state.in_flight += 1;
         state.in_progress.begin(&leased);
+        let channel = self.channel;
         state.senders.spawn(async move {
+            let mut span = attempt_span(channel, &leased);
             let (started_at, started) = (clock.now(), Instant::now());
             let outcome = if leased.attempt > retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
                 // The delivery itself may be what makes the process die.
                 Outcome::Refused { error: "given up: every attempt was cut off".to_owned() }
             } else {
                 let sending = AssertUnwindSafe(sender.send(&leased)).catch_unwind();
+                let sending = span.trace().within(sending);
                 let sending = while_held(&*clock, leased.leased_until, sending);
                 match tokio::time::timeout(send_max, sending).await {
                     Ok(Some(Ok(outcome))) => outcome,
@@ -217,6 +244,7 @@ impl ChannelActor {
                     Err(_) => later("the provider did not answer in time", true),
                 }
             };
+            note_outcome(&mut span, &outcome);
             let took_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
             let due_at = due_again(&leased, &outcome, retry, clock.now());
             let (delivery, number) = (leased.id, leased.attempt);

@@ -20,6 +20,7 @@ use crate::port::outlet::{Ending, Revoked};
 use crate::port::tickets::{AnnouncedMessage, InboxEntry};
 use crate::port::{InboxStore, SharedLimits, StoreError};
 use crate::session::SessionStart;
+use crate::trace::Trace;
 
 /// How many actors are sent messages before the task yields to them: their messages and the state
 /// that they touch are then still in the processor's cache, and all of them fit into the worker's
@@ -182,6 +183,7 @@ impl Users {
 
     /// The same on this node alone.
     pub(crate) fn tell_all_own(&self, announced: &AnnouncedMessage) {
+        announced.content.trace.keep(&Trace::current());
         self.channels.nudge(announced.channels);
         self.tell_entries(announced, &announced.entries, None);
     }
@@ -192,6 +194,7 @@ impl Users {
         announced: &AnnouncedMessage,
         fan_out: Option<&FanOutGuard>,
     ) {
+        announced.content.trace.keep(&Trace::current());
         self.channels.nudge(announced.channels);
         for entries in announced.entries.chunks(TOLD_AT_ONCE) {
             self.tell_entries(announced, entries, fan_out);

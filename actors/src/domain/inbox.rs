@@ -10,6 +10,7 @@ use super::encodings::Encodings;
 pub use super::encodings::FormatId;
 use super::ids::{MessageId, NotificationId, Seq};
 use super::notification::Message;
+use crate::trace::MessageTrace;
 
 /// The state of a whole inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,8 @@ pub struct MessageContent {
     pub message: Message,
     bytes: usize,
     encodings: Encodings,
+    /// The trace of the request that it comes from.
+    pub trace: MessageTrace,
 }
 
 impl MessageContent {
@@ -148,7 +151,12 @@ impl MessageContent {
     #[must_use]
     pub fn new(message: Message) -> Arc<Self> {
         let bytes = message.bytes();
-        Arc::new(Self { message, bytes, encodings: Encodings::default() })
+        Arc::new(Self {
+            message,
+            bytes,
+            encodings: Encodings::default(),
+            trace: MessageTrace::default(),
+        })
     }
 
     /// Its approximate memory with one encoding.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 
 use super::message::{CommandError, CommentAsk, unavailable};
@@ -14,6 +15,7 @@ use crate::domain::stream::{StreamEvent, TicketNews};
 use crate::domain::ticket::{Caller, Refusal, is_visible};
 use crate::port::StoreError;
 use crate::port::in_time;
+use crate::trace::Trace;
 
 impl TicketEntity {
     pub(super) async fn take_comment(
@@ -26,7 +28,12 @@ impl TicketEntity {
         }
         state.last_command = Instant::now();
         let Some((CommentAsk { body, caller }, reply)) = call.open() else { return };
-        let answer = self.comment(body, &caller, state).await;
+        let mut span = reply.trace().span("comment", SpanKind::Internal);
+        span.set("bellpull.ticket", state.id.0);
+        let answer = span.trace().within(self.comment(body, &caller, state)).await;
+        if let Err(error) = &answer {
+            span.fail(|| error.to_string());
+        }
         state.is_dummy_hash = state.known.is_none();
         reply.send(answer);
     }
@@ -79,7 +86,7 @@ impl TicketEntity {
         let ticket = ticket.clone();
         let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
         let projects = self.projects.clone();
-        let work = tokio::spawn(async move {
+        let work = tokio::spawn(Trace::current().within(async move {
             let (comment, announced) = comments.commit_comment(new).await?;
             if let Some(announced) = &announced {
                 users.tell_all(announced);
@@ -87,7 +94,7 @@ impl TicketEntity {
             let said = || TicketNews::new(&ticket, StreamEvent::Comment(comment.clone()));
             projects.tell(ticket.project, said);
             Ok(comment)
-        });
+        }));
         outlive(work).await.map_err(|error| match error {
             StoreError::Conflict => Unwritten::Changed,
             // It was deleted elsewhere.

@@ -18,6 +18,7 @@ pub(crate) mod message;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::trace::SpanKind;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
@@ -34,6 +35,7 @@ use crate::port::in_time;
 use crate::port::tickets::Committed;
 use crate::port::{Clock, CommentStore, StoreError, TicketStore};
 use crate::supervisor::{Entity, Parent};
+use crate::trace::Trace;
 use crate::vitals::Vitals;
 use message::{Answer, CommandError, TicketAsk, TicketProtocol, unavailable};
 pub use message::{CommentAsk, TicketMessage};
@@ -168,14 +170,23 @@ impl TicketEntity {
         }
         state.last_command = Instant::now();
         let Some((ask, reply)) = call.open() else { return };
-        let answer = match ask {
+        let mut span = reply.trace().span("ticket", SpanKind::Internal);
+        span.set("bellpull.ticket", state.id.0);
+        let answer = span.trace().within(self.obey(ask, state)).await;
+        if let Err(error) = &answer {
+            span.fail(|| error.to_string());
+        }
+        state.is_dummy_hash = state.known.is_none();
+        reply.send(answer);
+    }
+
+    async fn obey(&self, ask: TicketAsk, state: &mut TicketState) -> Answer {
+        match ask {
             TicketAsk::Create { project, new, caller } => {
                 self.create(project, new, &caller, state).await
             }
             TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
-        };
-        state.is_dummy_hash = state.known.is_none();
-        reply.send(answer);
+        }
     }
 
     fn tick(&self, myself: &ActorRef<TicketMessage>, state: &mut TicketState) {
@@ -283,7 +294,7 @@ impl TicketEntity {
             (false, 1) => TicketAction::Created,
             (false, _) => TicketAction::Updated,
         };
-        outlive(tokio::spawn(async move {
+        let work = async move {
             let Committed { ticket, announced } = store.commit(decision).await?;
             metrics::counter!("bellpull_ticket_changes_total").increment(1);
             if let Some(announced) = &announced {
@@ -292,8 +303,8 @@ impl TicketEntity {
             let line = || StreamEvent::Ticket { action, line: TicketLine::from(&ticket) };
             projects.tell(ticket.project, || TicketNews::new(&ticket, line()));
             Ok(ticket)
-        }))
-        .await
+        };
+        outlive(tokio::spawn(Trace::current().within(work))).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::trace::SpanKind;
 use ractor::ActorRef;
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ use crate::domain::ticket::Caller;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
 use crate::port::outlet::{Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
+use crate::trace::TraceSpan;
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
@@ -34,6 +36,16 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// The close reason of a session whose backlog cannot be read.
 const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
+
+/// The step of a trace in which a notification becomes frames.
+fn frame_span(change: &Change, state: &UserState) -> TraceSpan {
+    let Change::Added { entry, .. } = change else { return TraceSpan::none() };
+    let mut span = entry.message.trace.of_frame().span("frames", SpanKind::Producer);
+    span.set("bellpull.user", state.id.0);
+    span.set("bellpull.seq", entry.seq.0);
+    span.set("bellpull.sessions", i64::try_from(state.sessions.len()).unwrap_or(i64::MAX));
+    span
+}
 
 impl UserEntity {
     pub(super) fn attach(
@@ -95,6 +107,7 @@ impl UserEntity {
     /// Shows changes, which follow each other without a gap, to all sessions.
     fn apply(&self, myself: &ActorRef<UserMessage>, changes: &[Change], state: &mut UserState) {
         for change in changes {
+            let _span = frame_span(change, state);
             for session in &mut state.sessions {
                 session.change(change);
             }

@@ -70,7 +70,8 @@ fn of_real(operator: Operator, left: f64, right: f64) -> Option<f64> {
         Operator::Multiply => left * right,
         Operator::Divide => left / right,
         Operator::FloorDivide => left.div_euclid(right),
-        Operator::Remainder => left.rem_euclid(right),
+        // Of the left side's sign, unlike that of whole numbers: as in minijinja.
+        Operator::Remainder => left % right,
         Operator::Power => left.powf(right),
         Operator::Concat => return None,
     };

@@ -80,7 +80,6 @@ pub use options::OpenError;
 
 pub use super::StoreOptions;
 
-use super::commits::committed;
 use super::{
     attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
     requests, rows, supervised, webhook_rows,

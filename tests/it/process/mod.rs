@@ -29,6 +29,7 @@ mod sends;
 mod serve;
 mod service;
 mod telemetry;
+mod traces;
 mod tree;
 mod users;
 mod write_limit;

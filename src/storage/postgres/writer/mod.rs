@@ -48,6 +48,7 @@ use jiff::Timestamp;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::commits::{GroupTrace, WriteSpan};
 use super::super::contents::ContentCache;
 use super::super::requests::{BeginSend, MarkRows};
 use super::ids::BlockIds;
@@ -127,6 +128,7 @@ impl Write {
 struct Request {
     write: Write,
     reply: oneshot::Sender<Answer>,
+    trace: GroupTrace,
 }
 
 #[derive(Debug)]
@@ -181,7 +183,8 @@ impl WriterHandle {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let queue = if write.is_bulk() { &self.bulk } else { &self.foreground };
         let (reply, answer) = oneshot::channel();
-        let request = WriterMessage::Request(Request { write, reply });
+        let span = WriteSpan::begin();
+        let request = WriterMessage::Request(Request { write, reply, trace: span.shared() });
         queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
             mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
             mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),

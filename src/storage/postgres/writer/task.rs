@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
+use smallvec::SmallVec;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use super::pace::Pace;
 use super::queue::Queue;
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
-use crate::storage::commits::committed;
+use crate::storage::commits::{GroupTrace, committed, group_span};
 use crate::storage::contents::ContentCache;
 use crate::storage::health::Health;
 use crate::storage::supervised::caught;
@@ -96,6 +97,9 @@ impl Writer {
     /// the failing one is rejected.
     async fn write_group(&self, group: Vec<Request>, turn: Option<Work>) -> Option<Taken> {
         let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
+        let traces: SmallVec<[GroupTrace; 8]> =
+            group.iter().map(|request| request.trace.clone()).collect();
+        let span = group_span(&traces);
         let mut taken = None;
         let answers = match self.try_together(&writes, turn).await {
             Ok((answers, time)) => {
@@ -130,6 +134,7 @@ impl Writer {
                 answers
             }
         };
+        drop(span);
         let is_failure = |answer: &Answer| matches!(answer, Err(StoreError::Unavailable(_)));
         self.health.note(!answers.iter().any(is_failure));
         for (request, answer) in group.into_iter().zip(answers) {

@@ -74,6 +74,7 @@ use bellpull_actors::port::{LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::commits::{GroupTrace, WriteSpan};
 use super::leases::{Lease, LeasedRow};
 use super::options::BoxError;
 pub(super) use super::requests::{BeginSend, MarkRows};
@@ -284,6 +285,7 @@ pub(super) type Answer = Result<Done, StoreError>;
 struct Request {
     write: Write,
     reply: oneshot::Sender<Answer>,
+    trace: GroupTrace,
 }
 
 #[derive(Debug)]
@@ -321,7 +323,8 @@ impl WriterHandle {
     pub(super) async fn write(&self, write: Write) -> Answer {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let (reply, answer) = oneshot::channel();
-        let request = WriterMessage::Request(Request { write, reply });
+        let span = WriteSpan::begin();
+        let request = WriterMessage::Request(Request { write, reply, trace: span.shared() });
         self.queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
             mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
             mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),

@@ -108,6 +108,7 @@ mod tests {
     use bellpull_actors::port::LeaseOwner;
     use jiff::Timestamp;
 
+    use super::super::super::super::commits::GroupTrace;
     use super::super::super::leases::Lease;
     use super::super::Write;
     use super::*;
@@ -115,7 +116,8 @@ mod tests {
     fn ask(queue: &mpsc::Sender<WriterMessage>, writes: Vec<Write>) {
         for write in writes {
             let (reply, _) = oneshot::channel();
-            queue.blocking_send(WriterMessage::Request(Request { write, reply })).unwrap();
+            let request = Request { write, reply, trace: GroupTrace::default() };
+            queue.blocking_send(WriterMessage::Request(request)).unwrap();
         }
     }
 

@@ -9,9 +9,10 @@ use std::time::Instant;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
-use super::super::committed;
+use super::super::super::commits::{GroupTrace, committed, group_span};
 use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
@@ -123,6 +124,9 @@ impl Writer {
     /// the failing one is rejected.
     fn write_group(&mut self, group: Vec<Request>) {
         let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
+        let traces: SmallVec<[GroupTrace; 8]> =
+            group.iter().map(|request| request.trace.clone()).collect();
+        let span = group_span(&traces);
         let answers = match self.try_together(&writes) {
             Ok(answers) => answers,
             Err(Failure::NotBegun(error)) => all(writes.len(), &error),
@@ -132,6 +136,7 @@ impl Writer {
                 self.try_alone(&writes)
             }
         };
+        drop(span);
         self.note(&answers);
         for (request, answer) in group.into_iter().zip(answers) {
             // A caller that no longer waits needs no answer.
