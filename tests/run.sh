@@ -30,6 +30,8 @@ install() { # install CHECK PACKAGE...: the packages, unless the check says that
 install 'command -v cc' gcc libc6-dev
 install 'command -v chromium' chromium
 install 'python3 -c "import venv, ensurepip"' python3 python3-venv
+# The documentation's commands.
+install 'command -v curl' curl
 install 'command -v node && command -v npm' nodejs npm
 # Root mounts the disk with faults itself; others need a program for it.
 install '[ "$(id -u)" = 0 ] || command -v fusermount3' fuse3

@@ -2,6 +2,7 @@
 
 mod backup;
 mod beside;
+mod book;
 #[cfg(feature = "load")]
 mod chaos;
 mod checks;

@@ -1,0 +1,144 @@
+//! The documentation: its commands work, its links lead somewhere, its contents are complete.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::process::folder;
+
+fn docs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+}
+
+/// All pages, with the files that stand beside the folder.
+fn pages() -> Vec<PathBuf> {
+    let markdown = |folder: PathBuf| {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|kind| kind == "md"))
+    };
+    let root = docs().parent().unwrap().to_owned();
+    let more = ["README.md", "SECURITY.md"].map(|name| root.join(name));
+    markdown(docs()).chain(markdown(docs().join("deploy"))).chain(more).collect()
+}
+
+/// The blocks of a language, in their order.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}");
+    let mut blocks: Vec<String> = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        if is_inside && line == "```" {
+            is_inside = false;
+        } else if is_inside {
+            let block = blocks.last_mut().unwrap();
+            block.push_str(line);
+            block.push('\n');
+        } else if line == fence {
+            is_inside = true;
+            blocks.push(String::new());
+        }
+    }
+    blocks
+}
+
+/// Runs a page's commands as one script, on a free port of its own.
+fn run_page(name: &str) {
+    let text = fs::read_to_string(docs().join(name)).unwrap();
+    let blocks = blocks(&text, "sh");
+    assert!(!blocks.is_empty(), "{name} has no commands");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let script = blocks.concat().replace("127.0.0.1:8000", &format!("127.0.0.1:{port}"));
+    let (folder, database) = folder();
+    let binary = Path::new(env!("CARGO_BIN_EXE_bellpull")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let ended = Command::new("bash")
+        .args(["-c", &format!("set -euxo pipefail\ntrap 'kill $(jobs -p) || true' EXIT\n{script}")])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", folder.path())
+        .env("BELLPULL_LISTEN", format!("127.0.0.1:{port}"))
+        .output()
+        .unwrap();
+    let [out, err] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(ended.status.success(), "{name}: {err}\n{out}");
+    assert!(!database.exists(), "the page uses the default database");
+}
+
+#[test]
+fn the_quick_start_is_right() {
+    run_page("quick-start.md");
+}
+
+#[test]
+fn the_rest_page_is_right() {
+    run_page("rest.md");
+}
+
+#[test]
+fn the_client_guide_is_right() {
+    run_page("clients.md");
+}
+
+#[test]
+fn the_deployment_page_is_right() {
+    run_page("deploy/README.md");
+}
+
+#[test]
+fn every_page_with_commands_is_run() {
+    let source = include_str!("book.rs");
+    for page in pages().iter().filter(|page| page.starts_with(docs())) {
+        let text = fs::read_to_string(page).unwrap();
+        let name = page.strip_prefix(docs()).unwrap().display().to_string();
+        let is_run = source.contains(&format!("run_page(\"{name}\")"));
+        assert_eq!(is_run, !blocks(&text, "sh").is_empty(), "{name}");
+    }
+}
+
+/// The anchor of a heading, as it is made from its text.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for rest in text.split("](").skip(1) {
+            let link = rest.split(')').next().unwrap();
+            let is_address = link.contains("://") || link.starts_with("mailto:");
+            if is_address || link.contains(char::is_whitespace) {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(headings.any(|one| one == heading), "{}: {link}", page.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_summary_has_every_page_once() {
+    let summary = fs::read_to_string(docs().join("SUMMARY.md")).unwrap();
+    let links = summary.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    let listed: Vec<&str> = links.collect();
+    let unique: BTreeSet<String> = listed.iter().map(|&link| link.to_owned()).collect();
+    assert_eq!(unique.len(), listed.len(), "{listed:?}");
+    let own = pages().into_iter().filter_map(|page| {
+        let name = page.strip_prefix(docs()).ok()?.display().to_string();
+        (name != "SUMMARY.md").then_some(name)
+    });
+    assert_eq!(unique, own.collect());
+}
