@@ -13,8 +13,8 @@ fail() {
 [ "$(id -u)" = 0 ] || fail "installs a package: run it as root"
 dpkg -s bellpull >/dev/null 2>&1 && fail "a package bellpull is installed already"
 
-target="${CARGO_TARGET_DIR:-target}"
-export PATH="$PWD/$target/test-tools/cargo/bin:$PATH"
+target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
+export PATH="$target/test-tools/cargo/bin:$PATH"
 if ! command -v cargo-deb >/dev/null; then
     say "installing cargo-deb"
     cargo install --quiet --locked --version '^3.8' --root "$target/test-tools/cargo" cargo-deb
