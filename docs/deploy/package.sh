@@ -19,4 +19,5 @@ for shell in bash zsh fish; do
 done
 "$binary" config | sed 's|^#database_url = .*|database_url = "sqlite:///var/lib/bellpull/hub.db"|' >"$made/bellpull.toml"
 
-exec cargo deb --no-build "$@"
+# Line numbers for backtraces are ten times the program.
+exec cargo deb --no-build --strip "$@"

@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "7d174f0bd17a1fb8c5e0a68716c148052591a8cf4d552ef735fdc56cc747febd";
+pub(super) const SOURCES: &str = "df574f6bc6887d5e5df4068d9aa71490c67c29b917993e58643c85154e60090b";
 
 pub(super) const FILES: &[Embedded] = &[
+    Embedded {
+        path: "assets/index-ChGFqSsZ.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-ChGFqSsZ.js"),
+        gzip: include_bytes!("assets/index-ChGFqSsZ.js.gz"),
+    },
     Embedded {
         path: "assets/index-DigWMSly.css",
         kind: "text/css; charset=utf-8",
         bytes: include_bytes!("assets/index-DigWMSly.css"),
         gzip: include_bytes!("assets/index-DigWMSly.css.gz"),
-    },
-    Embedded {
-        path: "assets/index-Dy8CFDzK.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-Dy8CFDzK.js"),
-        gzip: include_bytes!("assets/index-Dy8CFDzK.js.gz"),
     },
     Embedded {
         path: "icon.svg",

@@ -35,8 +35,13 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
   return text.replace(/\{(\w+)\}/g, (all, name: string) => String(values[name] ?? all));
 }
 
+/** To make one takes longer than to use it a hundred times, and the tree has thousands of numbers. */
+const formats = new Map<string, Intl.NumberFormat>();
+
 export function number(value: number): string {
-  return new Intl.NumberFormat(locale.language).format(value);
+  let format = formats.get(locale.language);
+  if (!format) formats.set(locale.language, format = new Intl.NumberFormat(locale.language));
+  return format.format(value);
 }
 
 const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
