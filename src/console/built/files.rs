@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "df574f6bc6887d5e5df4068d9aa71490c67c29b917993e58643c85154e60090b";
+pub(super) const SOURCES: &str = "5537a63ee978e2acdab0f40cf4d41446760da10c3ddf6d83c6b1465ae0914d37";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-ChGFqSsZ.js",
+        path: "assets/index-BLq4WQiq.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-ChGFqSsZ.js"),
-        gzip: include_bytes!("assets/index-ChGFqSsZ.js.gz"),
+        bytes: include_bytes!("assets/index-BLq4WQiq.js"),
+        gzip: include_bytes!("assets/index-BLq4WQiq.js.gz"),
     },
     Embedded {
-        path: "assets/index-DigWMSly.css",
+        path: "assets/index-DHo8aQtn.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-DigWMSly.css"),
-        gzip: include_bytes!("assets/index-DigWMSly.css.gz"),
+        bytes: include_bytes!("assets/index-DHo8aQtn.css"),
+        gzip: include_bytes!("assets/index-DHo8aQtn.css.gz"),
     },
     Embedded {
         path: "icon.svg",
