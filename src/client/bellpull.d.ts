@@ -37,6 +37,8 @@ export interface Notification {
   title: string; body: string; action_url: string; data: Record<string, unknown>;
   ticket: Ticket | null; sender_id: number | null; priority: string;
   is_read: boolean; created_at: string; unread_count?: number;
+  /** In a backlog: the number that it was created with. `seq` is higher if it was changed later. */
+  created_seq?: number;
 }
 
 /** Rows were read, unread or deleted, here or elsewhere: those of `ids`, `up_to` a number, or all. */

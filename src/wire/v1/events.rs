@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 use super::BellpullV1;
 use crate::wire::{format, frames};
 
-/// The recipient's own fields, which end a notification's frame; `seq` is its position among the
-/// inbox's changes.
-pub(super) fn tail(entry: &Entry, seq: Seq, unread_count: i64, out: &mut Vec<u8>) {
-    let (id, is_read) = (entry.id, entry.is_read);
+/// The recipient's own fields, which end the frame of a new notification; `seq` is its position
+/// among the inbox's changes.
+pub(super) fn tail(entry: &Entry, unread_count: i64, out: &mut Vec<u8>) {
+    let Entry { id, seq, is_read, .. } = entry;
     frames::print(
         out,
         format_args!(
@@ -24,13 +24,24 @@ pub(super) fn tail(entry: &Entry, seq: Seq, unread_count: i64, out: &mut Vec<u8>
     );
 }
 
+/// The recipient's own fields of a row that the client does not have: `seq` is the number of the
+/// row's last change, `created_seq` the number of its entry, by which the inbox is ordered.
+fn row_tail(row: &Row, unread_count: i64, out: &mut Vec<u8>) {
+    let (seq, Entry { id, seq: created_seq, is_read, .. }) = (row.changed_seq, &row.entry);
+    frames::print(
+        out,
+        format_args!(r#","seq":{seq},"created_seq":{created_seq},"id":{id},"is_read":{is_read},"#),
+    );
+    frames::print(out, format_args!(r#""unread_count":{unread_count}}}"#));
+}
+
 /// A row's latest state. A row that was added and deleted since is sent as deleted, so that the
 /// client's position moves past it.
 pub(super) fn row(row: &Row, is_news: bool, unread_count: i64, out: &mut Vec<u8>) {
     let mark = match (row.is_deleted, row.entry.is_read) {
         (false, _) if is_news => {
             format::stem::<BellpullV1>(&row.entry, out);
-            return tail(&row.entry, row.changed_seq, unread_count, out);
+            return row_tail(row, unread_count, out);
         }
         (true, _) => Mark::Delete,
         (false, true) => Mark::Read,

@@ -34,7 +34,7 @@ impl Format for BellpullV1 {
     }
 
     fn tail(entry: &Entry, unread_count: i64, _now: impl FnOnce() -> Timestamp, out: &mut Vec<u8>) {
-        events::tail(entry, entry.seq, unread_count, out);
+        events::tail(entry, unread_count, out);
     }
 
     fn decode(endpoint: Endpoint, text: &str) -> Result<Heard, BadFrame> {

@@ -34,6 +34,7 @@ async fn a_whole_session() {
 
     let ticket = raise(&hub, &carl, "Homepage not loading").await;
     let first = notification(&mut one, 1).await;
+    assert!(first.get("created_seq").is_none(), "only a backlog has it: {first}");
     assert_eq!((&first["event"], &first["kind"]), (&json!("ticket_created"), &json!("INFO")));
     assert_eq!((&first["ticket"]["id"], &first["is_read"]), (&json!(ticket), &json!(false)));
     assert_eq!((&first["unread_count"], &first["sender_id"]), (&json!(1), &json!(carl.id)));
@@ -190,6 +191,48 @@ async fn a_position_of_this_store_is_resumed_and_any_other_is_not() {
         }
         socket.expect_nothing().await;
     }
+}
+
+#[tokio::test]
+async fn a_backlog_has_the_number_of_each_entry_beside_that_of_its_last_change() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    for title in ["One", "Two", "Three"] {
+        raise(&hub, &carl, title).await;
+    }
+    let (mut first, _) = Socket::v1(&hub, &ada, "").await;
+    let mut ids = Vec::new();
+    for seq in 1..=3 {
+        let frame = notification(&mut first, seq).await;
+        assert_eq!(frame["created_seq"], seq, "never changed: {frame}");
+        ids.push(frame["id"].clone());
+    }
+    // Changes 4 to 6: the first row is read and unread, the second is read.
+    for (kind, id) in [("read", &ids[0]), ("unread", &ids[0]), ("read", &ids[1])] {
+        first.say(json!({"type": kind, "id": "r", "ids": [id]}).to_string()).await;
+        assert_eq!(reply(&mut first, "r").await["count"], 1);
+    }
+    for query in ["&since=0", "&since=99", ""] {
+        let (mut socket, welcome) = Socket::v1(&hub, &ada, query).await;
+        if welcome["resumed"] == false {
+            assert_eq!(socket.next().await["type"], "reset", "{query}");
+        }
+        for (seq, created, is_read) in [(3, 3, false), (5, 1, false), (6, 2, true)] {
+            let frame = notification(&mut socket, seq).await;
+            let shown = (&frame["created_seq"], &frame["is_read"], &frame["id"]);
+            let wanted = (&json!(created), &json!(is_read), &ids[created - 1]);
+            assert_eq!(shown, wanted, "{query}: {frame}");
+        }
+        socket.expect_nothing().await;
+    }
+    // A client that holds the first two has their marks only.
+    let (mut socket, _) = Socket::v1(&hub, &ada, "&since=2").await;
+    assert_eq!(notification(&mut socket, 3).await["created_seq"], 3);
+    for seq in [5, 6] {
+        let frame = socket.next().await;
+        assert_eq!((&frame["type"], &frame["seq"]), (&json!("inbox"), &json!(seq)), "{frame}");
+    }
+    socket.expect_nothing().await;
 }
 
 /// A device was away for so long that what was deleted meanwhile is forgotten: it cannot be told of
