@@ -4,8 +4,8 @@ use bellpull_actors::domain::notification::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::running::{Address, RunningHub};
-use super::{CliError, SettingFlags, print_line};
+use super::running::{Address, HubFlags, RunningHub};
+use super::{CliError, print_line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,14 +35,8 @@ pub struct Args {
     /// The target of a click: relative, or http(s)
     #[arg(long)]
     link: Option<String>,
-    /// The hub's URL; by default the hub that runs on the database
-    #[arg(long)]
-    url: Option<String>,
-    /// An admin's access token; by default one is signed with the hub's secret
-    #[arg(long, allow_hyphen_values = true)]
-    token: Option<String>,
     #[command(flatten)]
-    settings: SettingFlags<false>,
+    hub: HubFlags,
 }
 
 // Without the token and the text.
@@ -58,7 +52,7 @@ impl std::fmt::Debug for Args {
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
     let body = body(&args);
-    let mut hub = RunningHub::find(args.settings, Address::Clients, args.url, args.token).await?;
+    let mut hub = RunningHub::find(args.hub, Address::Clients).await?;
     let answer = hub.ask(Method::POST, "/api/notifications/", Some(&body)).await?;
     let status = answer.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {

@@ -1,6 +1,7 @@
-//! How commands find the running hub and call it.
+//! How commands find the running hub and call it, and the flags for it.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,27 @@ pub(super) enum Address {
     Clients,
     /// Where it serves operators.
     Operators,
+}
+
+/// Which hub a command calls, and as which user.
+#[derive(clap::Args)]
+pub(super) struct HubFlags {
+    /// The hub's URL; by default the hub that runs on the database
+    #[arg(long)]
+    url: Option<String>,
+    /// An access token (of an admin for `notify`, of a super admin for all else); by default one is
+    /// signed with the hub's secret
+    #[arg(long, allow_hyphen_values = true)]
+    token: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags<false>,
+}
+
+// Without the token.
+impl fmt::Debug for HubFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubFlags").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// A hub's URL, and a token for it.
@@ -61,12 +83,8 @@ impl RunningHub {
     ///
     /// # Errors
     /// See [`CliError`].
-    pub(super) async fn find(
-        settings: SettingFlags<false>,
-        address: Address,
-        url: Option<String>,
-        token: Option<String>,
-    ) -> Result<Self, CliError> {
+    pub(super) async fn find(flags: HubFlags, address: Address) -> Result<Self, CliError> {
+        let HubFlags { url, token, settings } = flags;
         let config = settings.load()?;
         match (url, token) {
             // Nothing is missing: the database may be on another machine.
@@ -221,4 +239,26 @@ async fn service_issuer(config: &Config, store: &dyn AccountStore) -> Result<Iss
         token::issuer(config).map_err(|error| CliError::wrong(format!("{error}; give --token")))?;
     let secret = hub_secret(own, store).await?;
     Ok(Issuer::new(&secret).named(own.auth.issuer.as_deref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        hub: HubFlags,
+    }
+
+    #[test]
+    fn the_flags_are_printed_without_the_token() {
+        let line = ["c", "--url", "http://hub:8000", "--token", "-secret"];
+        let command = Command::try_parse_from(line).unwrap();
+        assert_eq!(command.hub.token.as_deref(), Some("-secret"));
+        let text = format!("{command:?}");
+        assert!(text.contains("http://hub:8000") && !text.contains("secret"), "{text}");
+    }
 }

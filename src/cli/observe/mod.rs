@@ -18,8 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::running::{Address, RunningHub};
-use super::{CliError, SettingFlags};
+use super::CliError;
+use super::running::{Address, HubFlags, RunningHub};
 use feed::Feed;
 use screen::{Next, Screen};
 
@@ -33,24 +33,11 @@ Keys: arrows or h j k l to move, Enter for an actor, / to search, s to sort, e f
 r to restart an actor, ? for all of them, q to end.";
 
 /// The options of `observe`.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The hub's URL; by default the hub that runs on the database
-    #[arg(long)]
-    url: Option<String>,
-    /// A super admin's access token; by default one is signed with the hub's secret
-    #[arg(long, allow_hyphen_values = true)]
-    token: Option<String>,
     #[command(flatten)]
-    settings: SettingFlags<false>,
-}
-
-// Without the token.
-impl std::fmt::Debug for Args {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Args").field("url", &self.url).finish_non_exhaustive()
-    }
+    hub: HubFlags,
 }
 
 /// Shows the tree until the user ends it.
@@ -58,7 +45,7 @@ impl std::fmt::Debug for Args {
 /// # Errors
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let mut hub = RunningHub::find(args.settings, Address::Operators, args.url, args.token).await?;
+    let mut hub = RunningHub::find(args.hub, Address::Operators).await?;
     // An error belongs on the shell's screen, not on one that is cleared.
     let tree = feed::tree(&mut hub, false).await?;
     if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {

@@ -5,8 +5,8 @@ mod draw;
 
 use reqwest::{Method, StatusCode};
 
-use super::running::{Address, RunningHub};
-use super::{CliError, SettingFlags, print_line};
+use super::running::{Address, HubFlags, RunningHub};
+use super::{CliError, print_line};
 
 pub use actor::Actor;
 pub use draw::draw;
@@ -18,27 +18,14 @@ Examples:
   bellpull tree --json | jq '.children[].restarts'";
 
 /// The options of `tree`.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The hub's URL; by default the hub that runs on the database
-    #[arg(long)]
-    url: Option<String>,
-    /// A super admin's access token; by default one is signed with the hub's secret
-    #[arg(long, allow_hyphen_values = true)]
-    token: Option<String>,
     /// Print the hub's JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: SettingFlags<false>,
-}
-
-// Without the token.
-impl std::fmt::Debug for Args {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Args").field("url", &self.url).finish_non_exhaustive()
-    }
+    hub: HubFlags,
 }
 
 /// Prints the tree.
@@ -46,7 +33,7 @@ impl std::fmt::Debug for Args {
 /// # Errors
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let mut hub = RunningHub::find(args.settings, Address::Operators, args.url, args.token).await?;
+    let mut hub = RunningHub::find(args.hub, Address::Operators).await?;
     let answer = hub.ask(Method::GET, "/api/operator/tree/", None).await?;
     let text = match answer.status() {
         StatusCode::OK => answer.text().await.map_err(|error| hub.away(&error))?,
