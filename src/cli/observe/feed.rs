@@ -137,7 +137,7 @@ impl Feed {
 
     /// Waits while too much is new already.
     async fn tell(&self, news: News) {
-        // Nobody listens once the screen has ended; then this task ends too.
+        // The send fails only once the screen has ended; then this task is aborted, too.
         let _ = self.news.send(news).await;
     }
 

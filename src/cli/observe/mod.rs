@@ -69,7 +69,7 @@ async fn show(
     let feed = Arc::new(Feed::new(hub, news_in));
     let _feeding = feed.begin();
     let mut keys = keys::read()?;
-    // Whoever ends it by a signal gets the terminal back too.
+    // The terminal is restored after a signal, too.
     let mut terminated = signal(SignalKind::terminate())?;
     let mut hung_up = signal(SignalKind::hangup())?;
     // The age of what is shown goes on where the hub does not answer.

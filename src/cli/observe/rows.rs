@@ -1,5 +1,6 @@
 //! The tree as rows: what is shown of it, in which order.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -30,6 +31,27 @@ pub(super) struct Entry {
     pub(super) hidden: usize,
     /// Messages a second.
     pub(super) rate: f64,
+    /// The text that a search looks at, in lower case: made by the tree's first search, and kept
+    /// for each further key and frame until the next tree.
+    searched: OnceCell<String>,
+}
+
+impl Entry {
+    /// Whether a search for these words, which are in lower case, finds it.
+    fn matches(&self, words: &str) -> bool {
+        self.searched.get_or_init(|| searched(&self.actor)).contains(words)
+    }
+}
+
+/// What is searched: the path, the node, and the state that the actor shows, with names and titles.
+/// Words have no line break, so none are found across two of them.
+fn searched(actor: &Actor) -> String {
+    let node = if actor.path == "hub" { actor.node.as_str() } else { "" };
+    let mut text = format!("{}\n{node}\n", actor.path);
+    if !actor.observed.is_null() {
+        text += &actor.observed.to_string();
+    }
+    text.to_lowercase()
 }
 
 /// What rows are sorted by.
@@ -95,7 +117,8 @@ impl Rows {
         // A restart begins to count anew.
         let handled = earlier.get(&id).and_then(|then| actor.handled.checked_sub(then.handled));
         let rate = handled.map_or(0.0, |handled| number(handled) / passed.max(0.001));
-        self.entries.push(Entry { id, actor, depth, has_children, hidden, rate });
+        let searched = OnceCell::new();
+        self.entries.push(Entry { id, actor, depth, has_children, hidden, rate, searched });
         for child in children {
             self.gather(child, depth + 1, earlier, passed);
         }
@@ -109,7 +132,7 @@ impl Rows {
         let mut closed_at: Option<usize> = None;
         for entry in &self.entries {
             if !words.is_empty() {
-                if matches(entry, &words) {
+                if entry.matches(&words) {
                     shown.push(entry);
                 }
                 continue;
@@ -151,15 +174,7 @@ impl Rows {
     }
 }
 
-/// What is searched: the path, the node, and the state that the actor shows, with names and titles.
-fn matches(entry: &Entry, words: &str) -> bool {
-    let observed = &entry.actor.observed;
-    entry.id.path.contains(words)
-        || (entry.actor.path == "hub" && entry.id.node.to_lowercase().contains(words))
-        || (!observed.is_null() && observed.to_string().to_lowercase().contains(words))
-}
-
-/// As a number for people.
+/// A count for a rate.
 #[expect(clippy::cast_precision_loss, reason = "a rate is shown with two digits")]
 fn number(count: u64) -> f64 {
     count as f64
@@ -214,6 +229,19 @@ mod tests {
         assert_eq!(paths(&rows, Order::Tree, "TICKET", &["hub"]), "tickets/0");
         assert_eq!(paths(&rows, Order::Tree, "ada", &["hub"]), "user/42");
         assert_eq!(paths(&rows, Order::Tree, "zoe", &[]), "");
+    }
+
+    #[test]
+    fn a_search_looks_at_the_tree_that_came_last() {
+        let rows = rows();
+        assert_eq!(paths(&rows, Order::Tree, "ada", &[]), "user/42");
+        let mut renamed = tree(30);
+        renamed.node = "Node-B".to_owned();
+        renamed.children[0].children[0].observed = json!({"username": "Zoe"});
+        let rows = rows.followed_by(renamed, Duration::from_secs(1));
+        assert_eq!(paths(&rows, Order::Tree, "ada", &[]), "");
+        assert_eq!(paths(&rows, Order::Tree, "zoe", &[]), "user/42");
+        assert_eq!(rows.shown(Order::Tree, "node-b", &HashSet::new()).len(), 1, "of the hub only");
     }
 
     #[test]
