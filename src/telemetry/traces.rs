@@ -42,9 +42,34 @@ const ANSWER_MAX: usize = 64 * 1024;
 /// Set once: tests run several hubs in one process.
 static SAMPLING: OnceLock<Sampling> = OnceLock::new();
 
+/// Which requests are traced.
 struct Sampling {
     share: f64,
     asked: DefaultDirectRateLimiter,
+}
+
+/// A request that is traced.
+#[derive(Debug, PartialEq)]
+struct Sampled {
+    /// The caller's step, which its own continues.
+    parent: Option<SpanContext>,
+}
+
+impl Sampling {
+    fn new(share: f64) -> Self {
+        Self { share, asked: RateLimiter::direct(Quota::per_second(ASKED_PER_S)) }
+    }
+
+    /// Whether a request is traced. A caller's `traceparent` beyond the rate counts as none: the
+    /// request is traced like any other, by the share.
+    fn request(&self, headers: &HeaderMap, route: &str) -> Option<Sampled> {
+        if UNTRACED.contains(&route) {
+            return None;
+        }
+        let parent = parent(headers).filter(|_| self.asked.check().is_ok());
+        let is_traced = parent.is_some() || fastrand::f64() < self.share;
+        is_traced.then_some(Sampled { parent })
+    }
 }
 
 /// The exporter of a process that traces.
@@ -78,8 +103,7 @@ pub fn init_traces(otlp: &OtlpConfig, node: &NodeName) -> Result<Traces, String>
         .with_resource(resource.build())
         .build();
     global::set_tracer_provider(provider.clone());
-    let asked = RateLimiter::direct(Quota::per_second(ASKED_PER_S));
-    let _ = SAMPLING.set(Sampling { share: otlp.share, asked });
+    let _ = SAMPLING.set(Sampling::new(otlp.share));
     Ok(Traces(provider))
 }
 
@@ -101,14 +125,8 @@ impl Traces {
 
 /// The step of a trace that a request is, if it is traced.
 pub(crate) fn request(headers: &HeaderMap, method: &'static str, route: &str) -> TraceSpan {
-    let Some(sampling) = SAMPLING.get() else { return TraceSpan::none() };
-    if UNTRACED.contains(&route) {
-        return TraceSpan::none();
-    }
-    let parent = parent(headers).filter(|_| sampling.asked.check().is_ok());
-    if parent.is_none() && fastrand::f64() >= sampling.share {
-        return TraceSpan::none();
-    }
+    let sampled = SAMPLING.get().and_then(|sampling| sampling.request(headers, route));
+    let Some(Sampled { parent }) = sampled else { return TraceSpan::none() };
     let mut span = TraceSpan::root(format!("{method} {route}"), SpanKind::Server, parent.as_ref());
     span.set("http.request.method", method);
     span.set("http.route", route.to_owned());
@@ -181,6 +199,8 @@ impl HttpClient for Collector {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -189,6 +209,42 @@ mod tests {
             let otlp = OtlpConfig { endpoint: endpoint.to_owned(), share: 1.0 };
             assert_eq!(super::endpoint(&otlp), "http://c:4318/v1/traces");
         }
+    }
+
+    #[test]
+    fn a_share_is_traced_and_callers_get_no_more_than_their_rate() {
+        const ROUTE: &str = "/api/tickets/";
+        let traced = |sampling: &Sampling, headers: &HeaderMap, of: u32| {
+            (0..of).filter_map(|_| sampling.request(headers, ROUTE)).collect::<Vec<_>>()
+        };
+        let none = HeaderMap::new();
+        fastrand::seed(7);
+        assert_eq!(traced(&Sampling::new(0.0), &none, 1_000).len(), 0);
+        let all = Sampling::new(1.0);
+        assert_eq!(traced(&all, &none, 1_000).len(), 1_000);
+        for route in UNTRACED {
+            assert_eq!(all.request(&none, route), None, "{route}");
+        }
+        // 250 of 1,000, give or take five standard deviations.
+        let share = traced(&Sampling::new(0.25), &none, 1_000);
+        assert!((182..=318).contains(&share.len()), "{}", share.len());
+        assert!(share.iter().all(|sampled| sampled.parent.is_none()));
+
+        let mut asked = HeaderMap::new();
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        asked.insert("traceparent", parent.parse().unwrap());
+        // A second's worth at once, then one for each hundredth of a second.
+        let begun = Instant::now();
+        let continued = traced(&Sampling::new(0.0), &asked, 1_000);
+        let more = begun.elapsed().as_secs_f64() * f64::from(ASKED_PER_S.get());
+        let wanted = 100.0..=101.0 + more;
+        assert!(wanted.contains(&f64::from(u32::try_from(continued.len()).unwrap())), "{wanted:?}");
+        assert!(continued.iter().all(|sampled| sampled.parent.is_some()));
+
+        // Beyond the rate the share decides, and the trace begins here.
+        let all = traced(&Sampling::new(1.0), &asked, 10_000);
+        let continued = all.iter().filter(|sampled| sampled.parent.is_some()).count();
+        assert!(all.len() == 10_000 && continued < 10_000, "{continued} of {}", all.len());
     }
 
     #[test]
