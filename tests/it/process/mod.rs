@@ -47,7 +47,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::process::person;
+use crate::support::process::person_with;
 
 /// How long anything may take: long enough for a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,7 +63,17 @@ struct Caller {
 impl Caller {
     /// Makes an account by the command line.
     fn join(database: &Path, at: SocketAddr, username: &str, role: &str) -> Self {
-        let (id, token) = person(database, username, role);
+        Self::join_with((database, &[]), at, username, role)
+    }
+
+    /// The same on the database that the settings name.
+    fn join_with(
+        (database, settings): (&Path, &[(&str, &str)]),
+        at: SocketAddr,
+        username: &str,
+        role: &str,
+    ) -> Self {
+        let (id, token) = person_with(database, settings, username, role);
         Self { id, token, at }
     }
 

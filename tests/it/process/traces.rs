@@ -16,7 +16,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{Caller, until};
+use crate::support::postgres;
 use crate::support::process::{Process, folder};
+use crate::support::skip::skipped;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -84,19 +86,36 @@ async fn raise_traced(who: &Caller, traceparent: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_s_life_is_one_trace_from_the_request_to_the_webhook() {
+    let (received, ada) = ticket_s_life(&[]).await;
+    assert_one_trace(&received, ada);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_s_life_is_one_trace_on_postgresql_too() {
+    if postgres::server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let database = postgres::Database::blank().await;
+    let (received, ada) = ticket_s_life(&[("BELLPULL_DATABASE_URL", &database.url())]).await;
+    assert_one_trace(&received, ada);
+}
+
+/// A traced ticket that an admin is notified of by a socket and a webhook, and two that are not
+/// traced; what was received by the end of the hub, and the admin's id.
+async fn ticket_s_life(settings: &[(&str, &str)]) -> (Received, i64) {
     let received = Received::default();
     let collector = received.serve().await;
-    let (_folder, database) = folder();
+    let (_folder, file) = folder();
     let endpoint = format!("http://{collector}");
-    let settings = [
+    let own = [
         ("BELLPULL_OTLP_ENDPOINT", endpoint.as_str()),
         ("BELLPULL_OTLP_SAMPLE", "0"),
         ("BELLPULL_NODE", "node-a"),
         ("BELLPULL_WEBHOOK_ALLOW_PRIVATE", "true"),
     ];
-    let hub = Process::serve(&database, &settings);
-    let ada = Caller::join(&database, hub.address, "ada", "admin");
-    let carl = Caller::join(&database, hub.address, "carl", "client");
+    let hub = Process::serve(&file, &[&own, settings].concat());
+    let join = |name, role| Caller::join_with((&file, settings), hub.address, name, role);
+    let (ada, carl) = (join("ada", "admin"), join("carl", "client"));
     let hook = json!({"url": format!("http://{collector}/hook")});
     assert_eq!(ada.post("/api/webhooks/", hook).await.0, 201);
     let mut socket = ada.socket("").await;
@@ -110,7 +129,11 @@ async fn a_ticket_s_life_is_one_trace_from_the_request_to_the_webhook() {
     carl.raise("Untraced").await;
     // What waits to be sent is sent before the hub ends.
     assert!(hub.terminate().success());
+    assert_eq!(file.exists(), settings.is_empty(), "the settings name the database");
+    (received, ada.id)
+}
 
+fn assert_one_trace(received: &Received, ada: i64) {
     let one = |name: &str| {
         let found = received.named(name, TRACE);
         assert_eq!(found.len(), 1, "{name} in {:#?}", received.spans());
@@ -124,7 +147,7 @@ async fn a_ticket_s_life_is_one_trace_from_the_request_to_the_webhook() {
     for step in [&write, &frames, &attempt] {
         assert_eq!(step.parent_span_id, ticket.span_id, "{}", step.name);
     }
-    assert_eq!(fact(&frames, "bellpull.user"), ada.id.to_string());
+    assert_eq!(fact(&frames, "bellpull.user"), ada.to_string());
     assert_eq!(fact(&attempt, "bellpull.channel"), "WEBHOOK");
     assert_eq!(fact(&attempt, "bellpull.outcome"), "sent");
     assert!(request.start_time_unix_nano <= ticket.start_time_unix_nano);

@@ -40,7 +40,13 @@ pub fn run(database: &Path, arguments: &[&str]) -> Output {
 
 /// Runs a command that must succeed; its standard output without the line's end.
 pub fn run_ok(database: &Path, arguments: &[&str]) -> String {
-    let output = run(database, arguments);
+    run_ok_with(database, &[], arguments)
+}
+
+/// The same with these settings.
+fn run_ok_with(database: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> String {
+    let mut command = command(database);
+    let output = command.envs(settings.iter().copied()).args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -159,11 +165,21 @@ impl Drop for Process {
 
 /// Makes an account by the command line, and a token for it; its id and token.
 pub fn person(database: &Path, username: &str, role: &str) -> (i64, String) {
-    let arguments =
-        ["user", "create", "--username", username, "--password", "correct horse", "--role", role];
-    let user: serde_json::Value = serde_json::from_str(&run_ok(database, &arguments)).unwrap();
-    let token = run_ok(database, &["token", "--user", username]);
-    (user["id"].as_i64().unwrap(), token)
+    person_with(database, &[], username, role)
+}
+
+/// The same with these settings, such as another database.
+pub fn person_with(
+    database: &Path,
+    settings: &[(&str, &str)],
+    username: &str,
+    role: &str,
+) -> (i64, String) {
+    let run = |arguments: &[&str]| run_ok_with(database, settings, arguments);
+    let user = ["user", "create", "--username", username, "--role", role];
+    let user = run(&[&user[..], &["--password", "correct horse"]].concat());
+    let user: serde_json::Value = serde_json::from_str(&user).unwrap();
+    (user["id"].as_i64().unwrap(), run(&["token", "--user", username]))
 }
 
 /// A folder for a database that is gone after the test.
