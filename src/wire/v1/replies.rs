@@ -20,19 +20,14 @@ pub(super) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Texts) {
             Reply { refusal: Some(refusal), ..Reply::new(id, false) }
         }
         _ if id.is_none() && is_signal(&asked.ask) => return,
-        Answer::Done => Reply::new(id, true),
+        // No command of this dialect lists or sends.
+        Answer::Done | Answer::Listed { .. } | Answer::Sent { .. } => Reply::new(id, true),
         Answer::Marked { count, unread_count, seq, .. } => Reply {
             count: Some(*count),
             unread_count: Some(*unread_count),
             seq: Some(seq.0),
             ..Reply::new(id, true)
         },
-        Answer::Listed { total, unread_count, .. } => {
-            Reply { total: Some(*total), unread_count: Some(*unread_count), ..Reply::new(id, true) }
-        }
-        Answer::Sent { notification } => {
-            Reply { notification_id: Some(notification.0), ..Reply::new(id, true) }
-        }
     };
     out.text(|out| frames::put(&frame, out));
 }
@@ -63,30 +58,16 @@ struct Reply<'a> {
     unread_count: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<usize>,
-    /// The client has a later number than the one that it asked for.
+    /// The last number that a mark took, or the session's position if it changed nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification_id: Option<i64>,
     #[serde(flatten)]
     refusal: Option<Refusal<'a>>,
 }
 
 impl<'a> Reply<'a> {
     fn new(id: Option<&'a str>, ok: bool) -> Self {
-        Self {
-            r#type: "reply",
-            id,
-            ok,
-            unread_count: None,
-            count: None,
-            seq: None,
-            total: None,
-            notification_id: None,
-            refusal: None,
-        }
+        Self { r#type: "reply", id, ok, unread_count: None, count: None, seq: None, refusal: None }
     }
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::process::folder;
 
 fn docs() -> PathBuf {
@@ -94,6 +96,56 @@ fn every_page_with_commands_is_run() {
         let name = page.strip_prefix(docs()).unwrap().display().to_string();
         let is_run = source.contains(&format!("run_page(\"{name}\")"));
         assert_eq!(is_run, !blocks(&text, "sh").is_empty(), "{name}");
+    }
+}
+
+/// The fields of a schema, and those below them.
+fn fields(document: &Value, schema: &Value) -> BTreeSet<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return fields(document, document.pointer(reference.trim_start_matches('#')).unwrap());
+    }
+    let parts = schema["oneOf"].as_array().into_iter().flatten().chain(schema.get("items"));
+    let mut found: BTreeSet<String> = parts.flat_map(|part| fields(document, part)).collect();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        found.insert(name.clone());
+        found.extend(fields(document, field));
+    }
+    found
+}
+
+/// What a client of `bellpull.v1` may send and receive is on its socket's channel of the document.
+#[test]
+fn the_reference_has_every_frame_and_every_field() {
+    let document = bellpull::wire::asyncapi::document().unwrap();
+    let text = fs::read_to_string(docs().join("bellpull-v1.md")).unwrap();
+    let has = |text: &str, name: &str| text.contains(&format!("`{name}`"));
+    let (from_hub, to_hub) = text.split_once("\n## To the hub\n").unwrap();
+    let row = |section: &str, name: &str| {
+        let mut rows = section.lines().filter(|line| line.starts_with("| `"));
+        rows.find(|row| has(row.split('|').nth(1).unwrap(), name)).map(str::to_owned)
+    };
+    let messages = document["channels"]["everything"]["messages"].as_object().unwrap();
+    for (title, reference) in messages {
+        let at = reference["$ref"].as_str().unwrap().trim_start_matches('#');
+        let message = document.pointer(at).unwrap();
+        let name = message["name"].as_str().unwrap();
+        let section = if title.contains(".client.") { to_hub } else { from_hub };
+        let row = row(section, name).unwrap_or_else(|| panic!("no row has {title}"));
+        let own = message["payload"]["properties"].as_object().unwrap().keys();
+        let own: BTreeSet<&str> = own.map(String::as_str).collect();
+        for field in fields(&document, &message["payload"]) {
+            // The first column is the type. What replies and all commands have is described apart.
+            let is_apart = !own.contains(field.as_str()) || name == "reply" || field == "id";
+            let place = if is_apart { &text } else { &row };
+            let is_there = field == "type" || has(place, &field);
+            assert!(is_there, "{title}: {field} is not in {place}");
+        }
+    }
+    // The part of this dialect alone is on that channel as a whole.
+    let part: Value =
+        serde_json::from_str(include_str!("../../../src/wire/v1/asyncapi.json")).unwrap();
+    for name in part["messages"].as_object().unwrap().keys() {
+        assert!(messages.contains_key(&format!("bellpull.v1.{name}")), "{name}");
     }
 }
 
