@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_nobody_waits_for_need_not_be_handled() {
+    async fn an_abandoned_call_need_not_be_handled() {
         let (call, answer) = Call::<&str, u8>::new("well?");
         drop(answer);
         assert!(call.open().is_none());

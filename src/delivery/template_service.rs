@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_are_rendered_at_once_and_the_defaults_wait_for_nobody() {
+    async fn so_many_are_rendered_at_once_and_the_defaults_do_not_wait() {
         let templates = Templates::default();
         templates.take(shelf(1, vec![written("general", Channel::Sms, "en", "{{ name }}")]));
         let english = Locale::english();

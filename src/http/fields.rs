@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asked_for_is_refused_where_the_body_is_strict() {
+    fn unknown_fields_are_refused_where_the_body_is_strict() {
         let read = |f: &mut Fields| {
             f.text_if_sent("full_name", TextRule::line(9));
             f.value_or_null("locale");

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_must_end_ends_though_nobody_waits() {
+    async fn what_must_end_ends_without_a_waiting_caller() {
         let (done, end) = tokio::sync::oneshot::channel();
         let (go, start) = tokio::sync::oneshot::channel::<()>();
         let work = spawn_uncancelled(async move {

@@ -33,9 +33,16 @@ const RETIRED_NAMES: &[&str] = &[
     "Crew",
     "Settler",
     "Told",
-    "somebody",
-    "whoever",
-    "nobody",
+];
+
+/// Colloquial pronouns, which name no role: a user, a client, a caller, a recipient.
+const RETIRED_PRONOUNS: [&str; 4] = ["nobody", "somebody", "everybody", "whoever"];
+
+/// Tests whose names still have one.
+const NAMED_EARLIER: [&str; 3] = [
+    "what_was_read_comes_first_and_what_nobody_read_is_given_back",
+    "a_write_fails_that_nobody_takes_anything_of",
+    "that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell",
 ];
 
 fn root() -> PathBuf {
@@ -127,6 +134,31 @@ fn names_are_standard_terms() {
         }
         for word in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
             assert!(!RETIRED_NAMES.contains(&word), "{} says {word}", path.display());
+        }
+    }
+}
+
+/// In comments, names (each word of them) and texts, and in what operators and users read.
+#[test]
+fn pronouns_name_a_role() {
+    let mut texts = sources();
+    let mut found: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"]
+        .map(|name| root().join(name))
+        .into();
+    for ending in ["md", "yml"] {
+        files(&root().join("docs"), ending, &mut found);
+    }
+    texts.extend(found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())));
+    for (path, text) in texts.iter().filter(|(path, _)| !path.ends_with("tidy/main.rs")) {
+        for name in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            let retired = name.split('_').find(|word| {
+                RETIRED_PRONOUNS.iter().any(|retired| word.eq_ignore_ascii_case(retired))
+            });
+            assert!(
+                retired.is_none() || NAMED_EARLIER.contains(&name),
+                "{} says {name}",
+                path.display()
+            );
         }
     }
 }

@@ -52,7 +52,7 @@ async fn a_drain_ends_every_session_spreads_their_return_saves_and_stops() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_does_not_wait_for_a_store_that_hangs_and_takes_nobody_in_meanwhile() {
+async fn a_drain_does_not_wait_for_a_store_that_hangs_and_opens_no_session_meanwhile() {
     let node = Arc::new(TestNode::new().await);
     let mut guests = Vec::new();
     for user in 1..=600 {

@@ -206,7 +206,7 @@ impl Walk {
 impl Walker {
     fn release(&self) {
         self.conn.probe.set(|seen| seen.room = None);
-        // Whoever writes first finds it out: the outlet, or the actor with the next frame.
+        // The first writer notices: the outlet, or the actor with the next frame.
         let is_reported = self.conn.probe.seen().frames.len().is_multiple_of(2);
         let heard = if is_reported { Heard::Writable } else { Heard::Ping(None) };
         self.conn.session.heard(heard);

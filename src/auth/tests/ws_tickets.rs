@@ -19,7 +19,7 @@ async fn refusal(bench: &Bench, ticket: &str) -> &'static str {
 const USED: &str = "the ticket was used, has expired or never was";
 
 #[tokio::test]
-async fn a_ticket_speaks_for_whoever_asked_for_it_once() {
+async fn a_ticket_authenticates_its_requester_once() {
     let bench = bench(config()).await;
     let who = ada(&bench).await;
     let ticket = bench.auth.issue_ticket(&who).await.unwrap();

@@ -100,7 +100,7 @@ async fn watch_inbox(token: String, at: watch::Receiver<SocketAddr>, seen: Arc<M
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_send_goes_on_after_a_kill_where_it_was_and_everybody_has_it_once() {
+async fn a_send_goes_on_after_a_kill_where_it_was_and_each_recipient_has_it_once() {
     let (_folder, database) = folder();
     let admin = accounts(&database, "admin", 1).await[0];
     let students = accounts(&database, "student", STUDENTS).await;

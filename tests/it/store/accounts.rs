@@ -112,7 +112,7 @@ pub(crate) async fn an_account_is_announced_to_those_who_exist<F: Fixture>() {
 }
 
 pub(crate) async fn an_account_that_cannot_be_announced_is_not_made<F: Fixture>() {
-    fn to_nobody(user: &User) -> Announcement {
+    fn to_an_unknown_user(user: &User) -> Announcement {
         let mut announcement = registration(user);
         announcement.audience.users.push(UserId(999));
         announcement
@@ -120,7 +120,7 @@ pub(crate) async fn an_account_that_cannot_be_announced_is_not_made<F: Fixture>(
     let fixture = F::make().await;
     let store = &**fixture.store();
     let outcomes = join_all([
-        store.create_user(new_user("ann", "client"), Some(to_nobody)),
+        store.create_user(new_user("ann", "client"), Some(to_an_unknown_user)),
         store.create_user(new_user("bob", "client"), Some(registration)),
     ])
     .await;

@@ -229,7 +229,7 @@ fn texts_are_those_of_the_table() {
 }
 
 #[test]
-fn an_assignment_of_somebody_who_is_no_developer_is_refused_by_name() {
+fn an_assignment_of_a_user_who_is_no_developer_is_refused_by_name() {
     let ticket = new_ticket(&user(0)).ticket;
     let command = Command::Assign { developers: vec![user(0)] };
     let caller = Caller::from(&user(4));

@@ -298,7 +298,7 @@ impl TestClient {
     /// The connection takes everything again.
     fn release(&self) {
         self.probe.set(|seen| seen.room = None);
-        // Whoever writes first finds it out: the outlet, or the actor with the next frame.
+        // The first writer notices: the outlet, or the actor with the next frame.
         let is_reported = self.probe.seen().frames.len().is_multiple_of(2);
         let heard = if is_reported { Heard::Writable } else { Heard::Ping(None) };
         self.session.heard(heard);
