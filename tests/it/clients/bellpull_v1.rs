@@ -89,9 +89,21 @@ async fn welcome(device: &mut FrontEnd, last_seq: i64, unread_count: i64, is_res
     assert_eq!(frame, wanted);
 }
 
-/// The next frame, which tells of that ticket; the notification's id.
+/// The next frame, which is of that ticket and live; the notification's id.
 async fn created(device: &mut FrontEnd, ticket: &Value, seq: i64, unread_count: i64) -> i64 {
+    let frame = device.hears().await;
+    of_ticket(frame, ticket, seq, unread_count)
+}
+
+/// The same in a backlog, of a row that was not changed since.
+async fn missed(device: &mut FrontEnd, ticket: &Value, seq: i64, unread_count: i64) -> i64 {
     let mut frame = device.hears().await;
+    let created_seq = frame.as_object_mut().unwrap().remove("created_seq");
+    assert_eq!(created_seq, Some(json!(seq)), "{frame}");
+    of_ticket(frame, ticket, seq, unread_count)
+}
+
+fn of_ticket(mut frame: Value, ticket: &Value, seq: i64, unread_count: i64) -> i64 {
     take_time(&mut frame, "created_at");
     let id = frame.as_object_mut().unwrap().remove("id").unwrap();
     let mut snapshot = json!({"status": "NEW", "created_by": "jane", "project_name": "Default"});
@@ -329,7 +341,7 @@ async fn tokens(one: &mut FrontEnd, two: &mut FrontEnd) {
 
 /// Where both devices go; what each of them missed comes once and in its order.
 async fn resumed(hub: &Hub, one: &mut FrontEnd, two: &mut FrontEnd, marked: [(i64, bool); 2]) {
-    let missed = hub.raise("While it was down").await;
+    let ticket = hub.raise("While it was down").await;
     for device in [&mut *one, &mut *two] {
         device.does(json!(["move_to", base(hub.process.address)]));
         device.does(json!(["come_back_since"]));
@@ -340,7 +352,7 @@ async fn resumed(hub: &Hub, one: &mut FrontEnd, two: &mut FrontEnd, marked: [(i6
         assert_eq!(two.hears().await, told(seq, &[id], is_read, 2));
     }
     for device in [one, two] {
-        created(device, &missed, 13, 2).await;
+        missed(device, &ticket, 13, 2).await;
         device.hears_nothing().await;
     }
 }
@@ -384,7 +396,7 @@ async fn whole_session(first: Make, second: Make) {
         device.does(json!(["come_back_since"]));
         welcome(device, 1, 1, false).await;
         assert_eq!(device.hears().await, json!({"type": "reset"}));
-        created(device, &ticket, 1, 1).await;
+        missed(device, &ticket, 1, 1).await;
         device.hears_nothing().await;
     }
     // And from here on they are at home in it.
@@ -394,7 +406,7 @@ async fn whole_session(first: Make, second: Make) {
     created(&mut two, &ticket, 2, 2).await;
     one.does(json!(["come_back_since"]));
     welcome(&mut one, 2, 2, true).await;
-    created(&mut one, &ticket, 2, 2).await;
+    missed(&mut one, &ticket, 2, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
