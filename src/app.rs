@@ -37,6 +37,7 @@ use crate::http::{Edge, EdgeParts, Readiness};
 use crate::nodes::{JoinError, Membership};
 use crate::signals::GoldenSignals;
 use crate::storage::{self, StoreOptions};
+use crate::tls;
 use crate::ws::{WsEdge, WsParts};
 use broker::broker;
 use identity::{join, names, stored_secret};
@@ -52,6 +53,7 @@ const FINISH_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
+    scheme: &'static str,
     store: Arc<dyn Store>,
     auth: Auth,
     hub: Hub,
@@ -284,11 +286,12 @@ impl App {
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let (address, listening) = (listeners.address, listeners.connections());
+        let certificate = listeners.certificate.clone();
         let per_address = config.http.max_connections_per_address;
         let servers = serve(edge, sockets, listeners, per_address, &stopping);
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let users = hub.users.clone();
-        let upkeep = vec![
+        let mut upkeep = vec![
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(signals.keep(hub.clone(), Arc::clone(&store), listening)),
@@ -296,8 +299,10 @@ impl App {
             tokio::spawn(auth.clone().follow(hub.projects.clone(), follow::FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow_keys()),
         ];
+        upkeep.extend(certificate.map(|certificate| tokio::spawn(tls::follow(certificate))));
         Ok(Self {
             address,
+            scheme: config.scheme(),
             store,
             auth,
             hub,
@@ -320,7 +325,7 @@ impl App {
     /// The same as a URL without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Its store.
@@ -457,15 +462,16 @@ async fn links(
         return Ok(links);
     }
     let secret = hub_secret(config, accounts).await.map_err(StartError::of("database_url"))?;
-    let base = config.http.public_url.clone().unwrap_or_else(|| reached_at(address));
+    let base =
+        config.http.public_url.clone().unwrap_or_else(|| reached_at(config.scheme(), address));
     Ok(links.with_accounts(AccountLinks::new(base, secret)))
 }
 
 /// A URL at which a browser on this machine reaches the hub.
-fn reached_at(address: SocketAddr) -> String {
+fn reached_at(scheme: &str, address: SocketAddr) -> String {
     match address.ip().is_unspecified() {
-        true => format!("http://localhost:{}", address.port()),
-        false => format!("http://{address}"),
+        true => format!("{scheme}://localhost:{}", address.port()),
+        false => format!("{scheme}://{address}"),
     }
 }
 

@@ -27,15 +27,18 @@ pub(super) async fn join(
         Some(name) => name.clone(),
         None => own_name().map_err(StartError::of("node"))?,
     };
-    let url = address::reached_at(listeners.address, config.database_url.reveal()).await;
+    let reached_at = async |address| {
+        address::reached_at(config.scheme(), address, config.database_url.reveal()).await
+    };
+    let url = reached_at(listeners.address).await;
     let operator_url = match (&config.node_url, listeners.operator_address) {
         (Some(url), _) => url.clone(),
-        (None, Some(address)) => address::reached_at(address, config.database_url.reveal()).await,
+        (None, Some(address)) => reached_at(address).await,
         (None, None) => url.clone(),
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let new = NewNode { name, url, operator_url, version };
-    Ok(Membership::join(store.clone(), new).await?)
+    Ok(Membership::join(store.clone(), new, listeners.certificate.as_ref()).await?)
 }
 
 /// A name that no other process has: the host's, and a random suffix.

@@ -17,6 +17,7 @@ use crate::delivery::outside::Outside;
 use crate::delivery::reach;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::storage::{self, Looked};
+use crate::tls::{BadFiles, Certificate, Own, hub_client};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,6 +85,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     if let Some(at) = config.operator_listen {
         say(address("operator.listen", at))?;
     }
+    say(certificate(&config))?;
     say(open_files(&config))?;
     say(mail(&config, args.mail.as_deref()).await)?;
     say(match &config.delivery.whatsapp {
@@ -119,8 +121,10 @@ async fn running(config: &Config) -> Result<(), CliError> {
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    let client = crate::tls::client().timeout(CALL_MAX).build();
-    let asked = async { client?.get(format!("http://{at}/readyz/")).send().await };
+    let own = config.tls.as_ref().map(Own::read).transpose()?;
+    let client = hub_client(own).timeout(CALL_MAX).build();
+    let url = format!("{}://{at}/readyz/", config.scheme());
+    let asked = async { client?.get(url).send().await };
     match asked.await {
         Ok(answer) if answer.status().is_success() => print_line(&format!("{at} is ready")),
         Ok(answer) => Err(CliError::failed(format!("{at} is not ready: {}", answer.status()))),
@@ -178,6 +182,12 @@ async fn redis(config: &Config) -> Line {
     tried("Redis", reached.map(|()| "takes messages".to_owned()).map_err(|e| e.to_string()))
 }
 
+impl From<BadFiles> for CliError {
+    fn from(bad: BadFiles) -> Self {
+        Self::wrong(format!("{}: {bad}", bad.setting))
+    }
+}
+
 /// A hub that runs has it: that is no failure.
 fn address(check: &'static str, at: SocketAddr) -> Line {
     match TcpListener::bind(at) {
@@ -186,6 +196,22 @@ fn address(check: &'static str, at: SocketAddr) -> Line {
             ok(check, format!("{at} is in use; a second hub would need another address"))
         }
         Err(error) => tried(check, Err(format!("{at}: {error}"))),
+    }
+}
+
+/// Whether clients would be shown a valid certificate.
+fn certificate(config: &Config) -> Line {
+    const CHECK: &str = "TLS";
+    let Some(files) = config.tls.clone() else {
+        return off(CHECK, "tls.cert is not set: plain HTTP");
+    };
+    let certificate = match Certificate::load(files) {
+        Ok(certificate) => certificate,
+        Err(bad) => return tried(CHECK, Err(format!("{}: {bad}", bad.setting))),
+    };
+    match certificate.expires_at() > SystemClock.now() {
+        true => ok(CHECK, format!("the certificate is {certificate}")),
+        false => tried(CHECK, Err(format!("the certificate was {certificate}"))),
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{CliError, SettingFlags, open_existing_store, token};
 use crate::auth::issue::{Issuer, hub_secret};
 use crate::config::Config;
+use crate::tls::{Own, hub_client};
 
 /// The hub calls its actors with time limits of its own, which are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(15);
@@ -59,6 +60,8 @@ pub(super) struct RunningHub {
     /// stays listed for a time.
     urls: Vec<String>,
     token: Token,
+    /// The certificate of the settings, which the hub has as well.
+    own: Option<Own>,
 }
 
 #[derive(Clone)]
@@ -86,14 +89,18 @@ impl RunningHub {
     pub(super) async fn find(flags: HubFlags, address: Address) -> Result<Self, CliError> {
         let HubFlags { url, token, settings } = flags;
         let config = settings.load()?;
+        let own = config.tls.as_ref().map(Own::read).transpose()?;
         match (url, token) {
             // Nothing is missing: the database may be on another machine.
-            (Some(url), Some(token)) => Ok(Self { urls: vec![url], token: Token::Given(token) }),
+            (Some(url), Some(token)) => {
+                Ok(Self { urls: vec![url], token: Token::Given(token), own })
+            }
             (url, token) => {
                 let store = open_existing_store(&config).await?;
                 let found = complete(&config, &*store, address, url, token).await;
                 store.close().await;
-                found
+                let (urls, token) = found?;
+                Ok(Self { urls, token, own })
             }
         }
     }
@@ -114,7 +121,7 @@ impl RunningHub {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Response, CliError> {
-        let client = crate::tls::client().timeout(ANSWER_MAX).build();
+        let client = hub_client(self.own.clone()).timeout(ANSWER_MAX).build();
         let client = client.map_err(|error| self.away(&error))?;
         self.send(|url| {
             let request = client.request(method.clone(), format!("{url}{path}"));
@@ -135,8 +142,8 @@ impl RunningHub {
         path: &str,
         last: Option<&str>,
     ) -> Result<Response, CliError> {
-        let client =
-            crate::tls::client().connect_timeout(ANSWER_MAX).read_timeout(SILENCE_MAX).build();
+        let client = hub_client(self.own.clone()).connect_timeout(ANSWER_MAX);
+        let client = client.read_timeout(SILENCE_MAX).build();
         let client = client.map_err(|error| self.away(&error))?;
         self.send(|url| {
             let request = client.get(format!("{url}{path}"));
@@ -171,7 +178,16 @@ impl RunningHub {
 
     /// The error if the hub cannot be reached.
     pub(super) fn away(&self, error: &reqwest::Error) -> CliError {
-        let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
+        let why = match error.is_timeout() {
+            true => "does not answer in time".to_owned(),
+            false => match cause(error) {
+                Some(cause) if cause.contains("certificate") => format!(
+                    "has a certificate that is not trusted ({cause}): name it with --url, or give \
+                     its file as tls.cert"
+                ),
+                _ => "cannot be reached".to_owned(),
+            },
+        };
         CliError::failed(format!("the hub at {} {why}", self.url()))
     }
 
@@ -185,11 +201,20 @@ impl RunningHub {
     }
 }
 
+/// The innermost cause of an error.
+fn cause(error: &dyn std::error::Error) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Some(cause.to_string())
+}
+
 fn check(url: &str) -> Result<(), CliError> {
     let bad = |why: String| Err(CliError::wrong(format!("--url: {why}")));
     match reqwest::Url::parse(url) {
-        Ok(base) if base.scheme() == "http" => Ok(()),
-        Ok(_) => bad(format!("{} is not http: this build has no TLS", url.escape_debug())),
+        Ok(base) if matches!(base.scheme(), "http" | "https") => Ok(()),
+        Ok(_) => bad(format!("{} is not http or https", url.escape_debug())),
         Err(_) => bad(format!("{} is not a URL", url.escape_debug())),
     }
 }
@@ -201,7 +226,7 @@ async fn complete(
     address: Address,
     url: Option<String>,
     token: Option<String>,
-) -> Result<RunningHub, CliError> {
+) -> Result<(Vec<String>, Token), CliError> {
     let urls = match url {
         Some(url) => vec![url],
         None => places(config, store, address).await?,
@@ -210,7 +235,7 @@ async fn complete(
         Some(token) => Token::Given(token),
         None => Token::Service(Arc::new(service_issuer(config, store).await?)),
     };
-    Ok(RunningHub { urls, token })
+    Ok((urls, token))
 }
 
 /// The URLs of the live nodes on the database, those that are not stopping first.

@@ -8,7 +8,9 @@ use jiff::SignedDuration;
 
 use super::effective;
 use super::load::{ConfigError, Sources, Values, error};
-use super::{AuthConfig, Config, DeliveryConfig, HttpConfig, OtlpConfig, Secret, WsConfig};
+use super::{
+    AuthConfig, Config, DeliveryConfig, HttpConfig, OtlpConfig, Secret, TlsConfig, WsConfig,
+};
 
 impl Config {
     /// Applies the sources in order of precedence and checks every value, even overridden ones.
@@ -80,12 +82,24 @@ impl Config {
                 audit: days(values.number("retention.audit_days")?),
                 keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
             },
+            tls: tls(values)?,
             otlp: otlp(values)?,
             operator_listen: values.address("operator.listen"),
             effective: effective::all(values),
             log_json: values.must_text("log")? == "json",
             log_filter: values.must_text("log_filter")?,
         })
+    }
+}
+
+/// The certificate and its key, which come together.
+fn tls(values: &Values) -> Result<Option<TlsConfig>, ConfigError> {
+    let file = |key| values.text(key).map(PathBuf::from);
+    match (file("tls.cert"), file("tls.key")) {
+        (Some(cert), Some(key)) => Ok(Some(TlsConfig { cert, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(error(values.place("tls.cert"), "needs tls.key as well")),
+        (None, Some(_)) => Err(error(values.place("tls.key"), "needs tls.cert as well")),
     }
 }
 

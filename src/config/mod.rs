@@ -73,6 +73,8 @@ pub struct Config {
     pub retention: Retention,
     /// `operator.listen`: the only address that serves `/api/operator/` and `/metrics`.
     pub operator_listen: Option<SocketAddr>,
+    /// `tls.*`: the files for TLS; `None`: plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// `otlp.*`: where traces go; `None`: nothing is traced.
     pub otlp: Option<OtlpConfig>,
     /// `log`: `text` or `json`; `log_filter` (`info`) selects what is logged.
@@ -81,6 +83,23 @@ pub struct Config {
     pub log_filter: String,
     /// Every setting as an operator is shown it.
     pub effective: Vec<Effective>,
+}
+
+/// `tls.*`
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    /// `tls.cert`: the certificate in PEM, then those that lead to its root.
+    pub cert: PathBuf,
+    /// `tls.key`: its private key in PEM.
+    pub key: PathBuf,
+}
+
+impl Config {
+    /// The scheme of this hub's URLs.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// `otlp.*`

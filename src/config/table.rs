@@ -305,6 +305,11 @@ pub static SETTINGS: &[Setting] = &[
         "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,
         "Where /api/operator/ and /metrics are served alone; not set: with the rest"),
+    setting("tls.cert", "", "", Kind::File,
+        "TLS without a proxy: the certificate in PEM, followed by those that lead to its root; read \
+         anew when it changes; not set: plain HTTP"),
+    setting("tls.key", "", "", Kind::File,
+        "The certificate's private key in PEM; read anew when it changes"),
     setting("otlp.endpoint", "", "", Kind::Url,
         "Tracing: an OpenTelemetry collector's base URL for OTLP over HTTP, such as \
          http://127.0.0.1:4318; not set: off"),

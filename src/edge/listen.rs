@@ -30,7 +30,9 @@ use tower::ServiceExt;
 
 use super::address_limit::AddressLimit;
 use super::prefixed::Prefixed;
+use super::stream::Stream;
 use super::strict_heads::StrictHeads;
+use super::tls::{Acceptor, Failed};
 use super::unread_body::UnreadBody;
 use super::unsent::Unsent;
 use super::write_limit::{Patience, WriteLimit};
@@ -87,10 +89,17 @@ const ADDRESS_REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 
     Content-Type: application/json\r\nContent-Length: 88\r\nConnection: close\r\n\r\n\
     {\"detail\":\"There are too many connections from your address.\",\"code\":\"too_many_clients\"}";
 
+/// The answer in plain HTTP to a client that speaks it where TLS is expected.
+const PLAIN_REFUSAL: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: application/json\r\nContent-Length: 70\r\nConnection: close\r\n\r\n\
+    {\"detail\":\"This address speaks TLS: use https.\",\"code\":\"tls_required\"}";
+
 /// A bound address, with the limit on its connections.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
+    /// `None`: plain HTTP.
+    tls: Option<Acceptor>,
     connections: Connections,
     addresses: AddressLimit,
     patience: Patience,
@@ -119,7 +128,14 @@ impl Listener {
         let addresses = AddressLimit::new(0, |_| false);
         let unsent = Unsent::new(UNSENT_USUAL);
         let patience = Patience { long: WRITE_TIMEOUT, short: SHORT_WRITE_TIMEOUT, unsent };
-        Ok(Self { listener, connections, addresses, patience })
+        Ok(Self { listener, tls: None, connections, addresses, patience })
+    }
+
+    /// Expects TLS of every connection.
+    #[must_use]
+    pub(crate) fn encrypted(mut self, tls: Option<&Acceptor>) -> Self {
+        self.tls = tls.cloned();
+        self
     }
 
     /// Adds a limit on each address's HTTP connections, and a shorter write limit while this budget
@@ -218,9 +234,9 @@ pub async fn serve(
     sockets: impl FastPath + Sync,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let Listener { listener, connections, addresses, patience } = listener;
+    let Listener { listener, tls, connections, addresses, patience } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
-    let rules = Arc::new(Rules { router, addresses, patience, connections, refusals });
+    let rules = Arc::new(Rules { router, tls, addresses, patience, connections, refusals });
     // Each connection's task holds a sender; when the last is dropped, all are done.
     let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut pause = PAUSES.0;
@@ -233,13 +249,16 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 pause = PAUSES.0;
                 let Some(held) = rules.connections.try_hold() else {
-                    refuse(stream, REFUSAL, &rules.refusals);
+                    rules.refuse_unopened(stream);
                     continue;
                 };
-                let arrived = Arrived { stream, peer, held, begun: Vec::new() };
                 let (rules, sockets) = (Arc::clone(&rules), sockets.clone());
                 let (mut shutdown, busy) = (shutdown.clone(), busy.clone());
                 tokio::spawn(async move {
+                    let Some(stream) = rules.open(stream, peer, &mut shutdown).await else {
+                        return;
+                    };
+                    let arrived = Arrived { stream, peer, held, begun: Vec::new() };
                     if let Some(arrived) = sockets.meet(arrived, &mut shutdown).await {
                         // Boxed: most connections become sockets and need no room for it.
                         Box::pin(arrived.serve(&rules, shutdown)).await;
@@ -266,16 +285,55 @@ pub async fn serve(
 #[derive(Debug)]
 struct Rules {
     router: Router,
+    tls: Option<Acceptor>,
     addresses: AddressLimit,
     patience: Patience,
     connections: Connections,
     refusals: Connections,
 }
 
+impl Rules {
+    /// Opens TLS, if it is expected; `None` if the connection ends before.
+    async fn open(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        shutdown: &mut watch::Receiver<bool>,
+    ) -> Option<Stream> {
+        let Some(tls) = &self.tls else { return Some(tcp.into()) };
+        // Boxed: the task needs no room for it later.
+        let opened = tokio::select! {
+            opened = Box::pin(tls.accept(tcp, peer.ip())) => opened,
+            () = stopped(shutdown) => return None,
+        };
+        match opened {
+            Ok(stream) => Some(Stream::Tls(stream)),
+            Err(Failed::NotTls(tcp)) => {
+                refuse(tcp.into(), PLAIN_REFUSAL, &self.refusals);
+                None
+            }
+            Err(Failed::Closed) => None,
+        }
+    }
+
+    /// Rejects a connection beyond the limit. One that expects TLS is only closed: a handshake
+    /// takes more than it is worth.
+    fn refuse_unopened(&self, tcp: TcpStream) {
+        match &self.tls {
+            None => refuse(tcp.into(), REFUSAL, &self.refusals),
+            Some(_) => count_refusal(),
+        }
+    }
+}
+
+/// Marks a request that came over TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encrypted;
+
 /// An accepted connection.
 #[derive(Debug)]
 pub struct Arrived {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     pub(crate) held: Held,
     /// The bytes that were already read from it.
@@ -289,12 +347,16 @@ impl Arrived {
         let Some(_address) = rules.addresses.try_hold(peer.ip()) else {
             return refuse(stream, ADDRESS_REFUSAL, &rules.refusals);
         };
+        let is_encrypted = stream.is_encrypted();
         let stream = StrictHeads::new(Prefixed::new(stream, begun));
         let stream = WriteLimit::new(stream, rules.patience.clone());
         let (router, connections) = (rules.router.clone(), rules.connections.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(connections.clone());
+            if is_encrypted {
+                request.extensions_mut().insert(Encrypted);
+            }
             answer(router.clone(), request)
         });
         let connection = http1::Builder::new()
@@ -335,8 +397,8 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, 
 }
 
 /// Rejects a client because there are too many.
-fn refuse(mut stream: TcpStream, answer: &'static [u8], refusals: &Connections) {
-    metrics::counter!("bellpull_connections_refused_total").increment(1);
+fn refuse(mut stream: Stream, answer: &'static [u8], refusals: &Connections) {
+    count_refusal();
     let Some(held) = refusals.try_hold() else { return };
     tokio::spawn(async move {
         let tell = async {
@@ -350,6 +412,10 @@ fn refuse(mut stream: TcpStream, answer: &'static [u8], refusals: &Connections) 
         let _ = timeout(REFUSAL_TIMEOUT, tell).await;
         drop(held);
     });
+}
+
+fn count_refusal() {
+    metrics::counter!("bellpull_connections_refused_total").increment(1);
 }
 
 fn is_of_one_client(err: &io::Error) -> bool {

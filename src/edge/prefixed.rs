@@ -5,24 +5,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// The connection, with the bytes that were read from it.
 #[derive(Debug)]
 pub(crate) struct Prefixed {
     begun: Vec<u8>,
     read: usize,
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl Prefixed {
     /// `stream`, of which `begun` was read.
-    pub(crate) fn new(stream: TcpStream, begun: Vec<u8>) -> Self {
-        Self { begun, read: 0, stream }
+    pub(crate) fn new(stream: impl Into<Stream>, begun: Vec<u8>) -> Self {
+        Self { begun, read: 0, stream: stream.into() }
     }
 
     /// The connection, and those bytes that were not read again.
-    pub(crate) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
+    pub(crate) fn into_parts(mut self) -> (Stream, Vec<u8>) {
         self.begun.drain(..self.read);
         (self.stream, self.begun)
     }
@@ -81,12 +82,12 @@ impl AsyncWrite for Prefixed {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
     #[tokio::test]
-    async fn what_was_read_comes_first_and_what_nobody_read_is_given_back() {
+    async fn read_bytes_come_first_and_unread_ones_are_returned() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();

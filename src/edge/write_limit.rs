@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_fails_that_nobody_takes_anything_of() {
+    async fn a_write_of_which_nothing_is_accepted_fails() {
         let (ours, _theirs) = duplex(10);
         let mut ours = WriteLimit::new(ours, patience());
         ours.write_all(&[b'x'; 10]).await.unwrap();

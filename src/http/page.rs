@@ -17,6 +17,7 @@ use super::error::{ApiError, ROWS_MAX};
 use super::in_flight::{Reserved, Slot};
 use super::read_turns::SlowRead;
 use super::responses::Page;
+use crate::edge::listen::Encrypted;
 use crate::edge::unsent::{Pieces, Turn};
 use crate::edge::{TrustedProxies, peer};
 
@@ -211,7 +212,8 @@ impl LinkBase {
         if let Some(url) = &self.public_url {
             return url.to_string();
         }
-        let is_https = self.proxies.is_https(peer(&parts.extensions), &parts.headers);
+        let is_https = parts.extensions.get::<Encrypted>().is_some()
+            || self.proxies.is_https(peer(&parts.extensions), &parts.headers);
         origin(if is_https { "https" } else { "http" }, parts)
     }
 }

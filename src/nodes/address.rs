@@ -10,12 +10,12 @@ const DATABASE_PORT: u16 = 5432;
 
 /// The URL of a listening address. One that listens on all of a machine's addresses is named by the
 /// address from which the machine reaches the database: the other nodes are in the same network.
-pub async fn reached_at(address: SocketAddr, database_url: &str) -> String {
+pub async fn reached_at(scheme: &str, address: SocketAddr, database_url: &str) -> String {
     if !address.ip().is_unspecified() {
-        return format!("http://{address}");
+        return format!("{scheme}://{address}");
     }
     let own = own_address(database_url).await.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    format!("http://{}", SocketAddr::new(own, address.port()))
+    format!("{scheme}://{}", SocketAddr::new(own, address.port()))
 }
 
 /// The address from which this machine reaches the database's server; nothing is sent.
@@ -40,7 +40,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_means_all_is_made_one() {
         let of = async |listen: &str, database: &str| {
-            reached_at(listen.parse().unwrap(), database).await
+            reached_at("http", listen.parse().unwrap(), database).await
         };
         let named = "http://192.0.2.7:8000";
         assert_eq!(of("192.0.2.7:8000", "postgres://u@127.0.0.1/d").await, named);

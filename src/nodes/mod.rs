@@ -23,6 +23,8 @@ use tracing::{error, info, warn};
 
 use peers::Peers;
 
+use crate::tls::Certificate;
+
 /// How often a node that starts looks whether its name has become free.
 const NAME_ASKED_EVERY: Duration = Duration::from_millis(500);
 
@@ -71,8 +73,12 @@ impl Membership {
     ///
     /// # Errors
     /// See [`JoinError`].
-    pub async fn join(store: Arc<dyn NodeStore>, new: NewNode) -> Result<Self, JoinError> {
-        let peers = Peers::new()?;
+    pub async fn join(
+        store: Arc<dyn NodeStore>,
+        new: NewNode,
+        certificate: Option<&Arc<Certificate>>,
+    ) -> Result<Self, JoinError> {
+        let peers = Peers::new(certificate)?;
         let node = register(&*store, &new).await?;
         info!(node = %node.name, url = node.url, "this node has joined");
         let owner = LeaseOwner::new(node.name.as_str(), node.started_at);

@@ -5,12 +5,15 @@
 //! was passed on is not passed on again (see [`PASSED_ON`]): an address that another process has
 //! taken over leads to an error, not in a circle.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use bellpull_actors::domain::node::Node;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode};
+
+use crate::tls::{Certificate, Own, hub_client};
 
 /// Marks a request that another node has passed on.
 pub const PASSED_ON: HeaderName = HeaderName::from_static("bellpull-passed-on");
@@ -57,12 +60,14 @@ pub struct Question<'a> {
 }
 
 impl Peers {
-    /// A client for other nodes.
+    /// A client for other nodes, which may have the same certificate.
     ///
     /// # Errors
     /// If the TLS settings are unusable.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self { client: crate::tls::client().connect_timeout(CONNECT_MAX).build()? })
+    pub fn new(own: Option<&Arc<Certificate>>) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: hub_client(own.cloned().map(Own::Live)).connect_timeout(CONNECT_MAX).build()?,
+        })
     }
 
     /// Asks a node, and reads its answer within two seconds.

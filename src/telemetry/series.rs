@@ -44,6 +44,10 @@ const LABELLED: &[(&str, Labels)] = &[
     ("bellpull_socket_closes_total", &[("code", CLOSE_CODES)]),
     ("bellpull_socket_handshakes_total", &[("outcome", HANDSHAKES)]),
     ("bellpull_template_failures_total", &[("channel", CHANNELS)]),
+    (
+        "bellpull_tls_handshakes_total",
+        &[("outcome", &["full", "resumed", "failed", "left", "limited", "not_tls", "timeout"])],
+    ),
     ("bellpull_tokens_refused_total", &[("why", REFUSED)]),
 ];
 

@@ -13,7 +13,6 @@ use std::io::ErrorKind;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use axum::response::IntoResponse;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -25,6 +24,7 @@ use super::refusal::Refusal;
 use super::take_over::answer_to;
 use super::upgrade::{Connection, begin, count_handshake};
 use crate::edge::listen::{Arrived, FastPath, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped};
+use crate::edge::stream::Stream;
 use crate::edge::strict_heads::HeadScan;
 
 /// How much is read at once; on the stack. A handshake with a token is about 1 KiB.
@@ -110,7 +110,7 @@ async fn read(arrived: &mut Arrived) -> Option<Begun> {
 }
 
 /// Not `async`: its buffer must not become part of the task.
-fn read_some(stream: &TcpStream, begun: &mut Vec<u8>) -> Result<usize, ErrorKind> {
+fn read_some(stream: &Stream, begun: &mut Vec<u8>) -> Result<usize, ErrorKind> {
     let mut buffer = [0; READ_MAX];
     let count = stream.try_read(&mut buffer).map_err(|error| error.kind())?;
     begun.extend_from_slice(buffer.get(..count).unwrap_or_default());

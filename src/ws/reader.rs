@@ -8,7 +8,6 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
-use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use std::task::{Context, Poll, ready};
 
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::{Ask, Asked, Heard};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::frame::{Decoder, Violation};
@@ -24,6 +22,7 @@ use super::pace::Pace;
 use super::renewal::Renewer;
 use super::shared::{LINGER, Shared, now_ns, write_all};
 use crate::auth::Auth;
+use crate::edge::stream::Stream;
 
 /// How much is read at once; on the stack.
 const READ_MAX: usize = 16 * 1024;
@@ -162,7 +161,7 @@ fn tell(shared: &Arc<Shared>, rules: &ReadRules, heard: Heard) {
 }
 
 /// Reads what is available; no bytes at the end.
-fn try_read<'b>(stream: &TcpStream, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Read> {
+fn try_read<'b>(stream: &Stream, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Read> {
     match stream.try_read(buffer) {
         Ok(count) => buffer.get_mut(..count).ok_or(Read::End),
         Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
@@ -179,7 +178,7 @@ async fn linger(shared: Arc<Shared>) {
 
 /// Discards what a client still sends, until its end or for [`LINGER`]: closing a connection with
 /// unread bytes resets it, and a reset can discard the close frame.
-pub(super) async fn drain(stream: &TcpStream) {
+pub(super) async fn drain(stream: &Stream) {
     let until_end = async {
         while stream.readable().await.is_ok() {
             if discard(stream).is_break() {
@@ -191,7 +190,7 @@ pub(super) async fn drain(stream: &TcpStream) {
     let _ = timeout(LINGER, until_end).await;
 }
 
-fn discard(stream: &TcpStream) -> ControlFlow<()> {
+fn discard(stream: &Stream) -> ControlFlow<()> {
     match try_read(stream, &mut [0; READ_MAX]) {
         Ok([_, ..]) | Err(Read::Blocked) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
@@ -199,10 +198,9 @@ fn discard(stream: &TcpStream) -> ControlFlow<()> {
 }
 
 /// Writes the last bytes, and closes once the client has.
-pub(super) async fn write_and_leave(stream: &TcpStream, bytes: &[u8]) {
+pub(super) async fn write_and_leave(stream: &Stream, bytes: &[u8]) {
     if let Ok(Ok(())) = timeout(LINGER, write_all(stream, bytes)).await {
-        // It fails if the connection is already closed.
-        let _ = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+        stream.shutdown_write();
         drain(stream).await;
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, Request};
 use axum::response::Response;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -17,6 +16,7 @@ use super::encode;
 use super::reader::write_and_leave;
 use super::refusal::Refusal;
 use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
+use crate::edge::stream::Stream;
 
 /// How many may be in progress. Beyond it the rejection is an HTTP response, which takes less time.
 const AT_ONCE_MAX: usize = 1_024;
@@ -72,7 +72,7 @@ impl Rejections {
 
 impl CloseFrame {
     /// Writes the close frame after `answer`, and closes once the client has.
-    pub(super) async fn write(self, stream: &TcpStream, mut answer: Vec<u8>) {
+    pub(super) async fn write(self, stream: &Stream, mut answer: Vec<u8>) {
         encode::close_with(&mut answer, self.code, &self.reason);
         metrics::counter!("bellpull_socket_closes_total", "code" => self.code.to_string())
             .increment(1);

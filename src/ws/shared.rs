@@ -2,7 +2,6 @@
 //! actor) use the same connection and signal each other through this.
 
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Waker;
@@ -11,10 +10,10 @@ use std::time::{Duration, Instant};
 use bellpull_actors::directory::Line;
 use bellpull_actors::session::Heard;
 use futures_util::task::AtomicWaker;
-use tokio::net::TcpStream;
 
 use super::read_state::ReadState;
 use crate::edge::listen::Held;
+use crate::edge::stream::Stream;
 
 /// How long an ending connection may take for its last bytes, in both directions.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
@@ -22,7 +21,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// One per open socket: every byte counts 100,000 times.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// The reader's own state.
     pub(super) read_state: ReadState,
     sink: OnceLock<MessageSink>,
@@ -52,9 +51,13 @@ pub(super) enum MessageSink {
 }
 
 impl Shared {
-    pub(super) fn new(stream: TcpStream, held: Option<Held>, read_state: ReadState) -> Arc<Self> {
+    pub(super) fn new(
+        stream: impl Into<Stream>,
+        held: Option<Held>,
+        read_state: ReadState,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            stream,
+            stream: stream.into(),
             read_state,
             sink: OnceLock::new(),
             reader: AtomicWaker::new(),
@@ -143,13 +146,12 @@ impl Shared {
 
     /// Half-closes the connection: the client sees the end after the last byte.
     pub(super) fn finish_writing(&self) {
-        // It fails if the connection is already closed.
-        let _ = socket2::SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        self.stream.shutdown_write();
     }
 }
 
 /// Writes all bytes, however long the connection takes.
-pub(super) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+pub(super) async fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
         match stream.try_write(bytes) {

@@ -9,11 +9,11 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::refusal::Refusal;
 use crate::edge::listen::{Connections, Held};
 use crate::edge::prefixed::Prefixed;
+use crate::edge::stream::Stream;
 use crate::edge::strict_heads::StrictHeads;
 use crate::edge::write_limit::WriteLimit;
 
@@ -46,7 +46,7 @@ pub(super) fn answer_to(
 }
 
 /// The raw connection, taken over from hyper, and the client's bytes that were already read.
-pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
+pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(Stream, Vec<u8>)> {
     match on_upgrade.await.ok()?.downcast::<TokioIo<WriteLimit<StrictHeads<Prefixed>>>>() {
         Ok(parts) => {
             let (stream, unread) = parts.io.into_inner().into_inner().into_inner().into_parts();
@@ -55,7 +55,7 @@ pub(super) async fn take_over(on_upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u
             Some((stream, begun))
         }
         Err(_) => {
-            tracing::error!("a socket came over something else than TCP");
+            tracing::error!("a socket came over an unknown kind of connection");
             None
         }
     }

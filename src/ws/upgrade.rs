@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bellpull_actors::domain::stream::BadStream;
 use bellpull_actors::session::{Heard, SessionStart};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::{Admitted, Denied, SocketRoute, admit};
@@ -22,6 +21,7 @@ use super::shared::{MessageSink, Shared};
 use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
 use crate::edge::listen::Held;
 use crate::edge::peer;
+use crate::edge::stream::Stream;
 
 /// The sockets' paths, each in both spellings.
 pub fn router(edge: WsEdge) -> Router {
@@ -103,7 +103,7 @@ fn open(
 /// A connection that has become a socket.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     /// Its place in the listener's count.
     pub(super) held: Option<Held>,
     /// The bytes after the handshake that were already read.

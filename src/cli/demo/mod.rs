@@ -83,6 +83,8 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let folder = tempfile::tempdir()
         .map_err(|error| CliError::failed(format!("no temporary folder: {error}")))?;
     config.database_url = format!("sqlite://{}", folder.path().join("demo.db").display()).into();
+    // Its own client, and the addresses that it prints, are plain HTTP.
+    config.tls = None;
     let mut signals = Signals::listen()?;
     let app = start(config, args.once).await?;
     let outcome = play(&app).await;

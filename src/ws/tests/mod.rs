@@ -23,7 +23,7 @@ use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::Outlet;
 use bellpull_actors::port::outlet::{Broken, Ending, Outgoing, TokenEnd};
 use bellpull_actors::session::Heard;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
@@ -35,12 +35,29 @@ use super::reader::{ReadRules, Reader};
 use super::renewal::Renewer;
 use super::shared::{MessageSink, Shared};
 use crate::auth::testing::Accounts;
+use crate::edge::stream::Stream;
+use crate::edge::tls::testing::open;
 use crate::wire::{Dialect, Endpoint};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A client's side of a connection.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// How a connection is made.
+#[derive(Debug, Clone, Copy)]
+enum Line {
+    Plain,
+    Tls,
+}
+
+/// Both, for what depends on how a connection writes.
+const LINES: [Line; 2] = [Line::Plain, Line::Tls];
+
 struct Pair {
-    client: TcpStream,
+    client: Box<dyn Io>,
     shared: Arc<Shared>,
     outlet: Box<WsOutlet>,
     heard: UnboundedReceiver<Heard>,
@@ -48,12 +65,23 @@ struct Pair {
 
 /// A connection with the smallest possible buffers, and its two halves.
 async fn pair() -> Pair {
+    pair_over(Line::Plain).await
+}
+
+async fn pair_over(line: Line) -> Pair {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     socket2::SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
+    let (client, stream): (Box<dyn Io>, Stream) = match line {
+        Line::Plain => (Box::new(client), stream.into()),
+        Line::Tls => {
+            let (client, stream) = open(client, stream).await;
+            (Box::new(client), stream)
+        }
+    };
     let (sink, heard) = unbounded_channel();
     let shared = Shared::new(stream, None, read_state());
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), Dialect::Incident, Vec::new()));
@@ -137,7 +165,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A server's frame: its first byte and its payload. `None` at the end of the stream.
-async fn next_frame(client: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+async fn next_frame(client: &mut (impl AsyncRead + Unpin + ?Sized)) -> Option<(u8, Vec<u8>)> {
     let read = async {
         let first = client.read_u8().await.ok()?;
         let length = match client.read_u8().await.unwrap() {
@@ -152,14 +180,14 @@ async fn next_frame(client: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     timeout(PATIENCE, read).await.expect("a frame or the end")
 }
 
-async fn next_text(client: &mut TcpStream) -> String {
+async fn next_text(client: &mut (impl AsyncRead + Unpin + ?Sized)) -> String {
     let (first, payload) = next_frame(client).await.unwrap();
     assert_eq!(first, 0x81, "{}", String::from_utf8_lossy(&payload));
     String::from_utf8(payload).unwrap()
 }
 
 /// The close frame, and then the end without a reset.
-async fn next_close(client: &mut TcpStream) -> (u16, String) {
+async fn next_close(client: &mut (impl AsyncRead + Unpin + ?Sized)) -> (u16, String) {
     let (first, payload) = next_frame(client).await.unwrap();
     assert_eq!(first, 0x88, "{}", String::from_utf8_lossy(&payload));
     let read = timeout(PATIENCE, client.read_u8()).await.expect("the end");

@@ -6,7 +6,13 @@ use super::*;
 
 #[tokio::test]
 async fn frames_leave_together_and_in_order_and_an_idle_session_holds_no_buffer() {
-    let Pair { mut client, mut outlet, .. } = pair().await;
+    for line in LINES {
+        frames_leave_together(line).await;
+    }
+}
+
+async fn frames_leave_together(line: Line) {
+    let Pair { mut client, mut outlet, .. } = pair_over(line).await;
     outlet.push(Outgoing::Truncated { skipped: 2 });
     outlet.push(Outgoing::Ping);
     outlet.push(Outgoing::Notification { entry: &entry(7, 300), unread_count: 0 });
@@ -20,7 +26,13 @@ async fn frames_leave_together_and_in_order_and_an_idle_session_holds_no_buffer(
 
 #[tokio::test]
 async fn a_reader_too_slow_gets_whole_frames_and_then_the_reason() {
-    let Pair { mut client, mut outlet, .. } = pair().await;
+    for line in LINES {
+        reads_too_slowly(line).await;
+    }
+}
+
+async fn reads_too_slowly(line: Line) {
+    let Pair { mut client, mut outlet, .. } = pair_over(line).await;
     let (count, broken) = push_until_refused(&mut outlet, 2_000);
     assert_eq!(broken, Broken::TooSlow);
     assert!(count > 256, "{count}");
@@ -41,7 +53,13 @@ async fn a_reader_too_slow_gets_whole_frames_and_then_the_reason() {
 
 #[tokio::test]
 async fn the_bytes_that_wait_are_bounded_too() {
-    let Pair { client: _client, mut outlet, .. } = pair().await;
+    for line in LINES {
+        bytes_are_bounded(line).await;
+    }
+}
+
+async fn bytes_are_bounded(line: Line) {
+    let Pair { client: _client, mut outlet, .. } = pair_over(line).await;
     let (count, broken) = push_until_refused(&mut outlet, 100_000);
     assert_eq!(broken, Broken::TooSlow);
     assert!((10..=32).contains(&count), "{count}");
@@ -49,7 +67,13 @@ async fn the_bytes_that_wait_are_bounded_too() {
 
 #[tokio::test]
 async fn what_waits_is_counted_in_the_budget_of_all_sessions_until_it_is_written() {
-    let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
+    for line in LINES {
+        is_counted(line).await;
+    }
+}
+
+async fn is_counted(line: Line) {
+    let Pair { mut client, mut outlet, mut heard, .. } = pair_over(line).await;
     let unsent = Budget::new(64 << 20);
     assert_eq!(outlet.count(&unsent), Ok(()), "nothing waits");
     for id in 1..=2_000 {
@@ -82,7 +106,13 @@ async fn what_waits_is_counted_in_the_budget_of_all_sessions_until_it_is_written
 
 #[tokio::test]
 async fn a_session_for_which_the_budget_has_no_room_is_too_slow() {
-    let Pair { client: _client, mut outlet, .. } = pair().await;
+    for line in LINES {
+        has_no_room(line).await;
+    }
+}
+
+async fn has_no_room(line: Line) {
+    let Pair { client: _client, mut outlet, .. } = pair_over(line).await;
     let unsent = Budget::new(1 << 20);
     let _others = unsent.try_reserve(1 << 20);
     while outlet.waiting_bytes() == 0 {
@@ -94,7 +124,13 @@ async fn a_session_for_which_the_budget_has_no_room_is_too_slow() {
 
 #[tokio::test]
 async fn a_long_backlog_at_once_is_not_too_slow_but_what_is_added_to_it_may_be() {
-    let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
+    for line in LINES {
+        has_a_long_backlog(line).await;
+    }
+}
+
+async fn has_a_long_backlog(line: Line) {
+    let Pair { mut client, mut outlet, mut heard, .. } = pair_over(line).await;
     for id in 1..=500 {
         outlet.push(Outgoing::Notification { entry: &entry(id, 4_000), unread_count: 0 });
     }
@@ -123,7 +159,7 @@ async fn a_long_backlog_at_once_is_not_too_slow_but_what_is_added_to_it_may_be()
 }
 
 #[tokio::test]
-async fn that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell() {
+async fn a_writable_connection_is_reported_once_the_session_is_bound() {
     let Pair { mut client, shared: first, .. } = pair().await;
     drop(first);
     next_frame(&mut client).await; // The outlet was dropped with the pair.

@@ -30,6 +30,7 @@ mod sends;
 mod serve;
 mod service;
 mod telemetry;
+mod tls;
 mod traces;
 mod tree;
 mod users;

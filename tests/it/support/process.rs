@@ -114,7 +114,8 @@ impl Process {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line
             .trim()
-            .strip_prefix("listening on http://")
+            .strip_prefix("listening on ")
+            .and_then(|url| url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")))
             .unwrap_or_else(|| panic!("the first line was {line:?}"));
         Self { address: address.parse().unwrap(), child }
     }

@@ -1,0 +1,63 @@
+//! TLS: HTTP clients, and the certificate of a hub that needs no proxy.
+//!
+//! A client trusts the root certificates that browsers trust. They are compiled in, so it works
+//! where no certificates are installed. It follows no redirects (a request for one server is not
+//! for another) and uses no proxy that is not configured.
+
+mod certificate;
+mod own;
+
+use std::sync::{Arc, LazyLock};
+
+use reqwest::redirect::Policy;
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, RootCertStore};
+
+pub use self::certificate::{BadFiles, Certificate, follow};
+pub use self::own::Own;
+use self::own::OwnOrPublic;
+
+/// Created once: it holds all the roots.
+static TLS: LazyLock<Option<Public>> = LazyLock::new(|| {
+    // A second call fails because the same provider is already installed.
+    let _ = ring::default_provider().install_default();
+    let roots = Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
+    let provider = CryptoProvider::get_default().map(Arc::clone)?;
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().ok()?;
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().ok()?;
+    let config = builder.with_webpki_verifier(Arc::clone(&verifier)).with_no_client_auth();
+    Some(Public { config, verifier })
+});
+
+/// Trusts the public roots.
+struct Public {
+    config: ClientConfig,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+/// A builder for clients.
+pub fn client() -> reqwest::ClientBuilder {
+    built(TLS.as_ref().map(|public| public.config.clone()))
+}
+
+/// The same for this installation's own hubs, whose certificate it trusts besides.
+pub fn hub_client(own: Option<Own>) -> reqwest::ClientBuilder {
+    let Some(own) = own else { return client() };
+    built(TLS.as_ref().map(|public| {
+        let mut config = public.config.clone();
+        let verifier = OwnOrPublic { own, public: Arc::clone(&public.verifier) };
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        config
+    }))
+}
+
+fn built(tls: Option<ClientConfig>) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().no_proxy().redirect(Policy::none());
+    match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls),
+        None => builder, // it then says itself what is missing
+    }
+}
