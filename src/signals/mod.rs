@@ -87,7 +87,6 @@ impl GoldenSignals {
     pub(crate) async fn keep(self, hub: Hub, store: Arc<dyn Store>, listening: Vec<Connections>) {
         metrics::gauge!("bellpull_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let process = metrics_process::Collector::default();
-        process.describe();
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut before: Option<(Instant, Reading)> = None;

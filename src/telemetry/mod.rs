@@ -147,6 +147,9 @@ pub fn init_metrics() {
         Ok(handle) => {
             describe();
             DESCRIBED.iter().for_each(series::begin);
+            let process = metrics_process::Collector::default();
+            process.describe();
+            process.collect();
             Some(handle)
         }
         Err(error) => {
@@ -227,7 +230,9 @@ mod tests {
         for (kind, name) in DESCRIBED.iter().map(named) {
             assert!(name.starts_with("bellpull_"), "{name}");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
-            assert_eq!(name.ends_with("_seconds"), kind == "histogram", "{name}");
+            // A time of day is a gauge, and has this suffix by convention.
+            let is_time = name.ends_with("_seconds") && !name.ends_with("_timestamp_seconds");
+            assert_eq!(is_time, kind == "histogram", "{name}");
         }
     }
 

@@ -99,11 +99,14 @@ fn read_both(files: &TlsConfig) -> Result<(Arc<CertifiedKey>, Timestamp), BadFil
     let key = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|error| of_key(format!("no private key in PEM: {error}")))?;
     let key = CertifiedKey::from_der(chain, key, &ring::default_provider());
-    let key = key.map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            of_key(format!("is not the key of the certificate in {}", files.cert.display()))
+    let key = key.map_err(|error| {
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            return of_key(format!(
+                "is not the key of the certificate in {}",
+                files.cert.display()
+            ));
         }
-        error => of_key(format!("a key that cannot be used: {error}")),
+        of_key(format!("a key that cannot be used: {error}"))
     })?;
     Ok((Arc::new(key), expires_at))
 }

@@ -31,8 +31,7 @@ impl Renewer {
         tokio::spawn(async move {
             let looked = renewer.look(&token).await;
             let renewal = looked.as_ref().map(renewal).map_err(Clone::clone);
-            shared.tell(Heard::Renewed { tag, renewal });
-            shared.end_renewing();
+            shared.end_renewing(Heard::Renewed { tag, renewal });
             // A logout since the token was checked has not closed this session.
             if let Ok(principal) = looked
                 && let Err(why) = renewer.auth.recheck(&principal).await

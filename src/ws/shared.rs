@@ -2,7 +2,7 @@
 //! actor) use the same connection and signal each other through this.
 
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -17,6 +17,13 @@ use crate::edge::stream::Stream;
 
 /// How long an ending connection may take for its last bytes, in both directions.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
+
+/// No token is being checked.
+const IDLE: u8 = 0;
+/// A token is being checked: further ones are refused.
+const CHECKING: u8 = 1;
+/// Its outcome is being queued for the user's actor: a further one waits for that.
+const REPORTING: u8 = 2;
 
 /// One per open socket: every byte counts 100,000 times.
 #[derive(Debug)]
@@ -35,8 +42,9 @@ pub(super) struct Shared {
     has_waiter: AtomicBool,
     /// The connection accepted bytes again before the session was bound.
     missed_writable: AtomicBool,
-    /// A token is being checked.
-    is_renewing: AtomicBool,
+    /// Whether a token is being checked: [`IDLE`], [`CHECKING`] or [`REPORTING`]. One byte: a lock
+    /// would take eight.
+    renewing: AtomicU8,
     /// The connection's place in the listener's count.
     _held: Option<Held>,
 }
@@ -65,7 +73,7 @@ impl Shared {
             is_closing: AtomicBool::new(false),
             has_waiter: AtomicBool::new(false),
             missed_writable: AtomicBool::new(false),
-            is_renewing: AtomicBool::new(false),
+            renewing: AtomicU8::new(IDLE),
             _held: held,
         })
     }
@@ -111,12 +119,23 @@ impl Shared {
 
     /// Whether a token may be checked: none is at the moment.
     pub(super) fn begin_renewing(&self) -> bool {
-        !self.is_renewing.swap(true, Ordering::SeqCst)
+        loop {
+            match self.renewing.compare_exchange(IDLE, CHECKING, Ordering::SeqCst, Ordering::SeqCst)
+            {
+                Ok(_) => return true,
+                // For as long as a message takes to be queued.
+                Err(REPORTING) => std::thread::yield_now(),
+                Err(_) => return false,
+            }
+        }
     }
 
-    /// The next one may be checked.
-    pub(super) fn end_renewing(&self) {
-        self.is_renewing.store(false, Ordering::SeqCst);
+    /// Reports the outcome; the next token may be checked. Both happen at once: a client that has
+    /// the answer is not told that a token is being checked, and answers keep their order.
+    pub(super) fn end_renewing(&self, outcome: Heard) {
+        self.renewing.store(REPORTING, Ordering::SeqCst);
+        self.tell(outcome);
+        self.renewing.store(IDLE, Ordering::SeqCst);
     }
 
     /// Records a sign of life.

@@ -38,13 +38,6 @@ const RETIRED_NAMES: &[&str] = &[
 /// Colloquial pronouns, which name no role: a user, a client, a caller, a recipient.
 const RETIRED_PRONOUNS: [&str; 4] = ["nobody", "somebody", "everybody", "whoever"];
 
-/// Tests whose names still have one.
-const NAMED_EARLIER: [&str; 3] = [
-    "what_was_read_comes_first_and_what_nobody_read_is_given_back",
-    "a_write_fails_that_nobody_takes_anything_of",
-    "that_the_connection_takes_more_is_told_once_there_is_somebody_to_tell",
-];
-
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -154,11 +147,7 @@ fn pronouns_name_a_role() {
             let retired = name.split('_').find(|word| {
                 RETIRED_PRONOUNS.iter().any(|retired| word.eq_ignore_ascii_case(retired))
             });
-            assert!(
-                retired.is_none() || NAMED_EARLIER.contains(&name),
-                "{} says {name}",
-                path.display()
-            );
+            assert!(retired.is_none(), "{} says {name}", path.display());
         }
     }
 }

@@ -1,3 +1,5 @@
+//! TLS connections with a real client's library on the other side.
+
 use std::io::{ErrorKind, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -59,7 +61,8 @@ async fn more_than_the_connection_holds_arrives_whole_in_both_directions() {
             },
         );
         // A client reports an end without the closing alert as an error.
-        (down.unwrap(), up.unwrap());
+        down.unwrap();
+        up.unwrap();
         assert!(downwards == sent, "{} bytes to the client", downwards.len());
         assert!(upwards == sent, "{} bytes to the server", upwards.len());
     };

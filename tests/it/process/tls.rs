@@ -69,7 +69,9 @@ async fn heard(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> Value {
         match timeout(PATIENCE, socket.next()).await.expect("a frame in time").unwrap().unwrap() {
             Message::Text(text) => return serde_json::from_str(&text).unwrap(),
             Message::Ping(_) | Message::Pong(_) => {}
-            other => panic!("{other:?}"),
+            other @ (Message::Binary(_) | Message::Close(_) | Message::Frame(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 }
