@@ -15,6 +15,7 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Broker, Clock, LeaseOwner, Store};
+use bellpull_actors::slow::SlowLog;
 use bellpull_actors::write_rate::WriteRate;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -122,13 +123,14 @@ struct Inside {
     writes: WriteRate,
     nodes: Membership,
     signals: GoldenSignals,
+    slow: SlowLog,
 }
 
 impl Inside {
     /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
         let Self { store, hub, auth, readiness, clock, links, .. } = self;
-        let Self { templates, webhooks, epoch, writes, nodes, signals, .. } = self;
+        let Self { templates, webhooks, epoch, writes, nodes, signals, slow, .. } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
@@ -155,6 +157,7 @@ impl Inside {
             writes,
             nodes,
             signals,
+            slow,
         };
         (Edge::new(parts, config), WsEdge::new(sockets, config))
     }
@@ -180,13 +183,15 @@ impl App {
         options.verify_email = config.auth.verify_email;
         options.check_max_bytes = config.database_check_max_bytes;
         let channels = options.channels;
+        let slow = SlowLog::new(config.slow);
+        options.slow = slow.clone();
         // Addresses first: they are the most likely problem, and a start that fails over one must
         // not leave a new database behind.
         let listeners = Listeners::bind(&config)?;
         let store = storage::open(config.database_url.reveal(), options)
             .await
             .map_err(StartError::of("database_url"))?;
-        Self::start_listening(&config, store, channels, listeners).await
+        Self::start_listening(&config, store, channels, (listeners, slow)).await
     }
 
     /// The same on a store that the caller has opened. The hub closes it.
@@ -198,19 +203,22 @@ impl App {
         store: Arc<dyn Store>,
     ) -> Result<Self, StartError> {
         let channels = config.delivery.channels();
-        Self::start_listening(config, store, channels, Listeners::bind(config)?).await
+        let slow = SlowLog::new(config.slow);
+        let listeners = Listeners::bind(config)?;
+        Self::start_listening(config, store, channels, (listeners, slow)).await
     }
 
     async fn start_listening(
         config: &Config,
         store: Arc<dyn Store>,
         channels: Channels,
-        listeners: Listeners,
+        (listeners, slow): (Listeners, SlowLog),
     ) -> Result<Self, StartError> {
         let started = match join(config, &store, &listeners).await {
             Ok(nodes) => {
                 let started =
-                    Self::start_on(config, Arc::clone(&store), listeners, nodes.clone()).await;
+                    Self::start_on(config, Arc::clone(&store), (listeners, slow), nodes.clone())
+                        .await;
                 if started.is_err() {
                     nodes.leave().await;
                 }
@@ -229,7 +237,7 @@ impl App {
     async fn start_on(
         config: &Config,
         store: Arc<dyn Store>,
-        listeners: Listeners,
+        (listeners, slow): (Listeners, SlowLog),
         nodes: Membership,
     ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -260,7 +268,8 @@ impl App {
         let writes = WriteRate::per_second(config.http.writes_per_s);
         let broker = broker(config, &*store, &names, &owner).await?;
         let (node, ways) = ((names.clone(), owner), (&store, &broker));
-        let parts = parts(config, ways, clock.clone(), node, writes.clone(), channels);
+        let parts =
+            parts(config, ways, clock.clone(), node, (writes.clone(), slow.clone()), channels);
         let hub = Hub::start(parts).await;
         let hub = hub.map_err(StartError::of("the supervision tree"))?;
         let (accounts, users) = (store.clone(), Some(hub.users.clone()));
@@ -283,6 +292,7 @@ impl App {
             writes,
             nodes: nodes.clone(),
             signals: signals.clone(),
+            slow,
         };
         let (edge, sockets) = inside.edges(config, stopping.clone());
         let (address, listening) = (listeners.address, listeners.connections());
@@ -427,7 +437,7 @@ fn parts(
     (store, broker): (&Arc<dyn Store>, &Arc<dyn Broker>),
     clock: Arc<dyn Clock>,
     (names, owner): (HubNames, LeaseOwner),
-    writes: WriteRate,
+    (writes, slow): (WriteRate, SlowLog),
     channels: Vec<ChannelActor>,
 ) -> HubParts {
     HubParts {
@@ -443,6 +453,7 @@ fn parts(
         limits: limits(config),
         writes,
         channels,
+        slow,
     }
 }
 

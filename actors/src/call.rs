@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::slow::{Wait, waiting};
 use crate::trace::Trace;
 
 /// The outcome of a request.
@@ -101,7 +102,7 @@ impl<Q, A> Drop for Reply<Q, A> {
 impl<Q, A> Answer<Q, A> {
     /// Waits for the question's fate, at most so long.
     pub async fn within(self, limit: Duration) -> CallOutcome<Q, A> {
-        match tokio::time::timeout(limit, self.0).await {
+        match waiting(Wait::Actor, tokio::time::timeout(limit, self.0)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => CallOutcome::Lost,
         }

@@ -8,7 +8,7 @@
 //! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
 //! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes),
 //! [`turns`] (one at a time per key), [`budget`] (bytes that clients have not read), [`observe`]
-//! (reports for operators).
+//! (reports for operators), [`slow`] (the slow log).
 
 pub mod broker;
 pub mod budget;
@@ -30,6 +30,7 @@ pub mod scheduler;
 pub mod sends;
 pub mod session;
 pub mod shared_rate;
+pub mod slow;
 pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use opentelemetry::global::{self, BoxedSpan};
 use opentelemetry::trace::{
@@ -127,7 +128,10 @@ const FRAMES_TRACED_MAX: u32 = 50;
 /// The trace that a message comes from: its frames and deliveries are made by other tasks, later.
 /// A delivery that another node makes, or this one after a restart, has none.
 #[derive(Debug, Default)]
-pub struct MessageTrace(OnceLock<Box<Traced>>);
+pub struct MessageTrace {
+    traced: OnceLock<Box<Traced>>,
+    announced: OnceLock<Instant>,
+}
 
 #[derive(Debug)]
 struct Traced {
@@ -136,24 +140,31 @@ struct Traced {
 }
 
 impl MessageTrace {
-    /// Keeps it; the first one stays.
+    /// The message is announced to the users of this node, from this trace; the first one stays.
     pub fn keep(&self, trace: &Trace) {
+        let _ = self.announced.set(Instant::now());
         if trace.is_on() {
             let frames_left = AtomicU32::new(FRAMES_TRACED_MAX);
-            let _ = self.0.set(Box::new(Traced { trace: trace.clone(), frames_left }));
+            let _ = self.traced.set(Box::new(Traced { trace: trace.clone(), frames_left }));
         }
+    }
+
+    /// When the message was announced on this node; not if it was read from the store.
+    #[must_use]
+    pub fn announced(&self) -> Option<Instant> {
+        self.announced.get().copied()
     }
 
     /// That of a delivery.
     #[must_use]
     pub fn get(&self) -> Trace {
-        self.0.get().map(|traced| traced.trace.clone()).unwrap_or_default()
+        self.traced.get().map(|traced| traced.trace.clone()).unwrap_or_default()
     }
 
     /// That of a frame: none once enough of them have one.
     #[must_use]
     pub fn of_frame(&self) -> Trace {
-        let Some(traced) = self.0.get() else { return Trace::default() };
+        let Some(traced) = self.traced.get() else { return Trace::default() };
         match traced.frames_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
             Ok(_) => traced.trace.clone(),
             Err(_) => Trace::default(),

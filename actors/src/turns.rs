@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::slow::{Wait, waiting};
+
 /// Turns of the keys of type `K`. Cheap to clone.
 #[derive(Debug)]
 pub struct Turns<K> {
@@ -50,7 +52,7 @@ impl<K: Hash + Eq + Clone> Turns<K> {
     /// [`TooManyWait`].
     pub async fn begin(&self, key: &K) -> Result<Turn<K>, TooManyWait> {
         let (place, one) = self.enter(key)?;
-        let one = timeout(self.wait_max, one.acquire_owned()).await;
+        let one = waiting(Wait::Turn, timeout(self.wait_max, one.acquire_owned())).await;
         // The semaphore is never closed.
         let one = one.map_err(|_| TooManyWait)?.map_err(|_| TooManyWait)?;
         Ok(Turn { _place: place, _one: one })

@@ -54,12 +54,14 @@ impl Vitals {
         Instant::now()
     }
 
-    /// The message that was taken then is handled.
-    pub fn done(&self, taken: Instant) {
-        let count = &self.times[bucket(taken.elapsed())];
+    /// The message that was taken then is handled. Returns how long that took.
+    pub fn done(&self, taken: Instant) -> Duration {
+        let took = taken.elapsed();
+        let count = &self.times[bucket(took)];
         // Only the actor itself counts here, so nothing comes between both; and a full counter
         // stays full: one that starts over would be taken for a new actor's.
         count.store(count.load(Relaxed).saturating_add(1), Relaxed);
+        took
     }
 
     /// The time that a share of the messages (0.5, 0.99) did not exceed, in microseconds, rounded

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use argon2::password_hash::{Error, Output, ParamsString, PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use bellpull_actors::port::SharedLimits;
+use bellpull_actors::slow::{Wait, waiting};
 
 use super::AuthError;
 use super::admission::{Admission, Turn};
@@ -74,7 +75,8 @@ impl Passwords {
             turn.begin();
             (job(&memory), turn)
         };
-        tokio::task::spawn_blocking(job).await.map_err(|_| AuthError::Unavailable)
+        let hashed = tokio::task::spawn_blocking(job);
+        waiting(Wait::Password, hashed).await.map_err(|_| AuthError::Unavailable)
     }
 }
 

@@ -1,9 +1,11 @@
 //! From values to the settings of each subsystem, and the checks across settings.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::retention::Retention;
+use bellpull_actors::slow::SlowBounds;
 use jiff::SignedDuration;
 
 use super::effective;
@@ -83,6 +85,7 @@ impl Config {
                 keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
             },
             tls: tls(values)?,
+            slow: slow(values)?,
             otlp: otlp(values)?,
             operator_listen: values.address("operator.listen"),
             effective: effective::all(values),
@@ -101,6 +104,19 @@ fn tls(values: &Values) -> Result<Option<TlsConfig>, ConfigError> {
         (Some(_), None) => Err(error(values.place("tls.cert"), "needs tls.key as well")),
         (None, Some(_)) => Err(error(values.place("tls.key"), "needs tls.cert as well")),
     }
+}
+
+/// The bounds of the slow log.
+fn slow(values: &Values) -> Result<SlowBounds, ConfigError> {
+    let bound = |key| -> Result<Option<Duration>, ConfigError> {
+        let ms: u32 = values.number(key)?;
+        Ok((ms > 0).then(|| Duration::from_millis(u64::from(ms))))
+    };
+    Ok(SlowBounds {
+        request: bound("slow.request_ms")?,
+        commit: bound("slow.commit_ms")?,
+        frame: bound("slow.frame_ms")?,
+    })
 }
 
 /// Where traces go.

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::retention::Retention;
+use bellpull_actors::slow::SlowBounds;
 use ipnet::IpNet;
 
 pub use database_url::DatabaseUrl;
@@ -75,6 +76,8 @@ pub struct Config {
     pub operator_listen: Option<SocketAddr>,
     /// `tls.*`: the files for TLS; `None`: plain HTTP.
     pub tls: Option<TlsConfig>,
+    /// `slow.*`: the bounds of the slow log; `None`: nothing of that kind is logged.
+    pub slow: SlowBounds,
     /// `otlp.*`: where traces go; `None`: nothing is traced.
     pub otlp: Option<OtlpConfig>,
     /// `log`: `text` or `json`; `log_filter` (`info`) selects what is logged.

@@ -310,6 +310,13 @@ pub static SETTINGS: &[Setting] = &[
          anew when it changes; not set: plain HTTP"),
     setting("tls.key", "", "", Kind::File,
         "The certificate's private key in PEM; read anew when it changes"),
+    setting("slow.request_ms", "", "1000", number("milliseconds", 0, 60_000),
+        "Slow log: requests that take longer are listed for operators; 0: none"),
+    setting("slow.commit_ms", "", "500", number("milliseconds", 0, 60_000),
+        "Slow log: groups of writes that take longer, from the queue to the commit; 0: none"),
+    setting("slow.frame_ms", "", "500", number("milliseconds", 0, 60_000),
+        "Slow log: notifications that take longer from their announcement to the write to the \
+         sockets; 0: none"),
     setting("otlp.endpoint", "", "", Kind::Url,
         "Tracing: an OpenTelemetry collector's base URL for OTLP over HTTP, such as \
          http://127.0.0.1:4318; not set: off"),

@@ -3,6 +3,7 @@
 use bellpull_actors::domain::notification::{DeliveryStatus, Kind};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::ticket::{Category, Priority, Status};
+use bellpull_actors::slow::SlowKind;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
@@ -13,6 +14,10 @@ pub(super) fn one_of(names: impl IntoIterator<Item = &'static str>) -> Schema {
 
 pub(super) fn channel() -> Schema {
     one_of(Channel::ALL.iter().map(|channel| channel.as_str()))
+}
+
+pub(super) fn slow_kind() -> Schema {
+    one_of(SlowKind::ALL.map(SlowKind::as_str))
 }
 
 pub(super) fn channels() -> Schema {

@@ -12,6 +12,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use bellpull_actors::slow::{Slow, SlowKind, SlowLog, Waits};
 use bellpull_actors::trace::Trace;
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
@@ -33,12 +34,13 @@ pub(super) fn guarded<S>(
     routes: Router<S>,
     allowed_origins: &[String],
     in_flight: &InFlight,
+    slow: &SlowLog,
 ) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let in_flight = in_flight.clone();
-    let guard = move |request, next| guard(in_flight.clone(), request, next);
+    let (in_flight, slow) = (in_flight.clone(), slow.clone());
+    let guard = move |request, next| guard(in_flight.clone(), slow.clone(), request, next);
     let routes = routes
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
@@ -57,7 +59,7 @@ where
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
     T: Send + 'static,
 {
-    let work = Trace::current().within(work);
+    let work = Waits::current().within(Trace::current().within(work));
     tokio::spawn(work).await.unwrap_or_else(|error| {
         if let Ok(panic) = error.try_into_panic() {
             tracing::error!(panic = text_of(&*panic), "a handler panicked");
@@ -66,12 +68,12 @@ where
     })
 }
 
-async fn guard(in_flight: InFlight, mut request: Request, next: Next) -> Response {
+async fn guard(in_flight: InFlight, slow: SlowLog, mut request: Request, next: Next) -> Response {
     let slot = Slot::new(&in_flight);
     let method = request.method().clone();
     request.extensions_mut().insert(slot.clone());
     let recorder = Recorder { slot: slot.clone(), is_finished: false };
-    let response = within(REQUEST_MAX, request, next).await;
+    let response = within(REQUEST_MAX, &slow, request, next).await;
     recorder.finish(response.status()).await;
     slot.count(&method, response).await
 }
@@ -107,14 +109,15 @@ impl Drop for Recorder {
     }
 }
 
-async fn within(limit: Duration, request: Request, next: Next) -> Response {
+async fn within(limit: Duration, slow: &SlowLog, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = known(request.method());
     let route = route(request.extensions().get::<MatchedPath>());
     let mut span = traces::request(request.headers(), method, &route);
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     let work = span.trace().within(tokio::time::timeout(limit, work));
-    let mut response = match work.await {
+    let waits = Waits::begin(slow);
+    let mut response = match waits.clone().within(work).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             tracing::error!(panic = text_of(&*panic), route, "a handler panicked");
@@ -134,7 +137,14 @@ async fn within(limit: Duration, request: Request, next: Next) -> Response {
     if status.is_server_error() {
         span.fail(|| status.to_string());
     }
-    count(method, route, status.as_str().to_owned(), began.elapsed());
+    let took = began.elapsed();
+    slow.note(SlowKind::Request, took, || Slow {
+        what: format!("{method} {route}"),
+        waits: waits.parts(took),
+        status: Some(status.as_u16()),
+        trace: span.trace().traceparent(),
+    });
+    count(method, route, status.as_str().to_owned(), took);
     response
 }
 
@@ -220,7 +230,7 @@ mod tests {
             .route("/boom/", get(boom))
             .route("/never/", get(std::future::pending::<StatusCode>));
         let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
-        guarded(routes, &origins, &InFlight::new(&Config::default().http))
+        guarded(routes, &origins, &InFlight::new(&Config::default().http), &SlowLog::default())
     }
 
     async fn ask(router: Router, request: Request) -> (Response<()>, Value) {
@@ -257,7 +267,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_takes_too_long_is_given_up() {
-        let brief = from_fn(|request, next| within(Duration::from_millis(1), request, next));
+        let brief = from_fn(async |request, next| {
+            within(Duration::from_millis(1), &SlowLog::default(), request, next).await
+        });
         let (response, body) = ask(router(&[]).layer(brief), get_of("/never/")).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(

@@ -13,6 +13,7 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::slow::{Wait, waiting};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
@@ -203,7 +204,8 @@ impl Slot {
     /// # Errors
     /// [`ApiError::Unavailable`] if that takes too long.
     pub(super) async fn turn(&self, is_slow: bool) -> Result<Turn, ApiError> {
-        timeout(WAIT_MAX, self.next_turn(is_slow)).await.ok().flatten().ok_or_else(no_room)
+        let turn = timeout(WAIT_MAX, self.next_turn(is_slow));
+        waiting(Wait::Turn, turn).await.ok().flatten().ok_or_else(no_room)
     }
 
     async fn next_turn(&self, is_slow: bool) -> Option<Turn> {

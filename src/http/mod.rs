@@ -42,6 +42,7 @@ mod routes;
 mod scheduled;
 mod sends;
 mod signals;
+mod slow;
 mod stream;
 mod strict_json;
 mod templates;
@@ -68,6 +69,7 @@ use bellpull_actors::port::{
     InboxStore, PreferenceStore, ProjectStore, PushStore, ReportStore, SendLog, Store, TicketStore,
 };
 use bellpull_actors::sends::Sends;
+use bellpull_actors::slow::SlowLog;
 use bellpull_actors::write_rate::WriteRate;
 
 use self::audit::AuditLog;
@@ -120,6 +122,7 @@ pub struct Edge {
     in_flight: InFlight,
     signals: GoldenSignals,
     in_force: InForce,
+    slow: SlowLog,
 }
 
 /// What an edge is built from.
@@ -153,6 +156,8 @@ pub struct EdgeParts {
     pub nodes: Membership,
     /// The last hour of this node.
     pub signals: GoldenSignals,
+    /// What took long on this node.
+    pub slow: SlowLog,
 }
 
 impl Edge {
@@ -185,6 +190,7 @@ impl Edge {
             nodes: parts.nodes,
             in_flight: InFlight::new(&config.http),
             signals: parts.signals,
+            slow: parts.slow,
             in_force: InForce(config.effective.as_slice().into()),
         }
     }
@@ -213,7 +219,8 @@ pub fn router(edge: Edge) -> Router {
     let origins = Arc::clone(&edge.allowed_origins);
     let in_flight = edge.in_flight.clone();
     let routes = routes.merge(operator::health()).with_page("/", any(home::home)).router;
-    guard::guarded(routes, &origins, &in_flight).with_state(edge)
+    let slow = edge.slow.clone();
+    guard::guarded(routes, &origins, &in_flight, &slow).with_state(edge)
 }
 
 /// The routes of the operators' own address.
@@ -221,7 +228,8 @@ pub fn operator_router(edge: Edge) -> Router {
     let routes = operator_routes().merge(operator::health());
     let origins = Arc::clone(&edge.allowed_origins);
     let in_flight = edge.in_flight.clone();
-    guard::guarded(routes.router, &origins, &in_flight).with_state(edge)
+    let slow = edge.slow.clone();
+    guard::guarded(routes.router, &origins, &in_flight, &slow).with_state(edge)
 }
 
 /// The REST interface as an OpenAPI document in JSON.
@@ -239,6 +247,7 @@ fn operator_routes() -> Routes {
         .merge(tree::routes())
         .merge(tree_events::routes())
         .merge(signals::routes())
+        .merge(slow::routes())
 }
 
 fn client_routes() -> Routes {
@@ -281,6 +290,7 @@ handles! {
     Hub = |edge| edge.hub.clone();
     Membership = |edge| edge.nodes.clone();
     GoldenSignals = |edge| edge.signals.clone();
+    SlowLog = |edge| edge.slow.clone();
     InForce = |edge| edge.in_force.clone();
     Users = |edge| edge.hub.users.clone();
     Tickets = |edge| edge.hub.tickets.clone();
@@ -327,6 +337,7 @@ mod tests {
         // Registering a path twice panics.
         let all = client_routes().merge(operator_routes()).merge(operator::health());
         let in_flight = InFlight::new(&Config::default().http);
-        assert!(guard::guarded(all.router, &["*".to_owned()], &in_flight).has_routes());
+        let slow = SlowLog::default();
+        assert!(guard::guarded(all.router, &["*".to_owned()], &in_flight, &slow).has_routes());
     }
 }

@@ -92,7 +92,7 @@ async fn settings(
 }
 
 /// Another node's answer, if the question is for one.
-async fn elsewhere(
+pub(super) async fn elsewhere(
     nodes: &Membership,
     node: Option<String>,
     headers: &HeaderMap,

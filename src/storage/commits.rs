@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bellpull_actors::slow::{Slow, SlowKind, SlowLog};
 use bellpull_actors::trace::{Trace, TraceSpan};
 use opentelemetry::trace::SpanKind;
 
@@ -12,6 +13,33 @@ pub(super) fn committed(writes: usize, took: Duration) {
     metrics::counter!("bellpull_commits_total").increment(1);
     metrics::counter!("bellpull_commit_writes_total").increment(writes);
     metrics::histogram!("bellpull_commit_seconds").record(took.as_secs_f64());
+}
+
+/// The times of a committed group, for the slow log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GroupTimes {
+    /// For the database's locks: the one writer's of SQLite, rows of PostgreSQL.
+    pub(super) locks: Duration,
+    /// For its statements.
+    pub(super) statements: Duration,
+    /// For the confirmation that it is on the disk.
+    pub(super) commit: Duration,
+}
+
+/// Logs a group that took long, from its oldest write's place in the queue.
+pub(super) fn note_slow(slow: &SlowLog, writes: usize, queue: Duration, times: GroupTimes) {
+    let GroupTimes { locks, statements, commit } = times;
+    slow.note(SlowKind::Commit, queue + locks + statements + commit, || Slow {
+        what: format!("{writes} {}", if writes == 1 { "write" } else { "writes" }),
+        waits: vec![
+            ("queue", queue),
+            ("locks", locks),
+            ("statements", statements),
+            ("commit", commit),
+        ],
+        status: None,
+        trace: None,
+    });
 }
 
 /// A write's step of its request's trace, from its place in the queue to its answer.

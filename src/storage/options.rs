@@ -1,6 +1,7 @@
 //! The options of both stores.
 
 use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::slow::SlowLog;
 
 /// The options of a store.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct StoreOptions {
     /// SQLite: a hub checks a file of at most this many bytes for damage when it opens it; 0:
     /// never.
     pub check_max_bytes: u64,
+    /// Where slow commits are logged.
+    pub slow: SlowLog,
 }
 
 impl Default for StoreOptions {
@@ -44,6 +47,7 @@ impl Default for StoreOptions {
             defer_from: DEFER_FROM,
             deferred_max: DEFERRED_MAX,
             check_max_bytes: 0,
+            slow: SlowLog::default(),
         }
     }
 }

@@ -101,6 +101,8 @@ const DESCRIBED: &[Described] = &[
     Described::Counter("bellpull_logins_total", "Logins with a password, by outcome"),
     Described::Counter("bellpull_ended_logins_forgotten_total",
         "Ended logins dropped from memory before their access tokens expired, because of too many"),
+    Described::Counter("bellpull_slow_total",
+        "Requests, commits and frames above the bounds of the slow log, by kind"),
     Described::Gauge("bellpull_deferred_entries",
         "Notifications stored in the list of their announcement, whose inbox rows are not yet written"),
     Described::Counter("bellpull_sends_total", "Accepted sends"),

@@ -41,6 +41,7 @@ const LABELLED: &[(&str, Labels)] = &[
     ),
     ("bellpull_mailbox_messages", &[("kind", &["user", "ticket", "project"])]),
     ("bellpull_logins_total", &[("outcome", &["good", "refused", "failed"])]),
+    ("bellpull_slow_total", &[("kind", &["request", "commit", "frame"])]),
     ("bellpull_socket_closes_total", &[("code", CLOSE_CODES)]),
     ("bellpull_socket_handshakes_total", &[("outcome", HANDSHAKES)]),
     ("bellpull_template_failures_total", &[("channel", CHANNELS)]),

@@ -231,6 +231,7 @@ impl Users {
         }
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
         for announced in announced {
+            announced.content.trace.keep(&Trace::current());
             self.channels.nudge(announced.channels);
             for placed in &announced.entries {
                 changes.entry(placed.recipient).or_default().push(announced.change(*placed));

@@ -32,6 +32,7 @@ use crate::port::{
 use crate::project::ProjectEntity;
 use crate::rate::{Quota, RateLimit, retry_after_s};
 use crate::sends::Sends;
+use crate::slow::SlowLog;
 use crate::supervisor::{Protocol, SupervisorMessage};
 use crate::ticket::TicketEntity;
 use crate::ticket::message::TicketProtocol;
@@ -91,6 +92,8 @@ pub struct HubParts {
     pub writes: WriteRate,
     /// The enabled delivery channels; without any there is no branch for them.
     pub channels: Vec<ChannelActor>,
+    /// Where slow frames are logged.
+    pub slow: SlowLog,
 }
 
 /// The process' hold on its tree.
@@ -139,7 +142,7 @@ impl Hub {
     #[expect(clippy::too_many_lines, reason = "a list of parts in the order of their dependencies")]
     pub async fn start(parts: HubParts) -> Result<Self, String> {
         let HubParts { tickets: ticket_store, inboxes, sends, comments, clock, .. } = parts;
-        let HubParts { names, owner, limits, retention, writes, broker, .. } = parts;
+        let HubParts { names, owner, limits, retention, writes, broker, slow, .. } = parts;
         let places = parts.channels.into_iter().map(ChannelPlace::new);
         let channels = Channels { places: places.collect(), ..Channels::default() };
         let log = TreeLog::new(Arc::clone(&clock));
@@ -180,6 +183,7 @@ impl Hub {
             users: users.clone(),
             sends: sends.clone(),
             writes,
+            slow,
         });
         let ticket_entity = TicketEntity {
             store: Arc::clone(&ticket_store),

@@ -22,6 +22,7 @@ use crate::domain::ticket::Caller;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
 use crate::port::outlet::{Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
+use crate::slow::SlowKind;
 use crate::trace::TraceSpan;
 
 /// Messages that may be handled before the sessions are flushed although more wait.
@@ -108,6 +109,12 @@ impl UserEntity {
     fn apply(&self, myself: &ActorRef<UserMessage>, changes: &[Change], state: &mut UserState) {
         for change in changes {
             let _span = frame_span(change, state);
+            if let Change::Added { entry, .. } = change
+                && state.unflushed_since.is_none()
+                && self.shared.slow.is_on(SlowKind::Frame)
+            {
+                state.unflushed_since = entry.message.trace.announced();
+            }
             for session in &mut state.sessions {
                 session.change(change);
             }

@@ -49,6 +49,7 @@ use crate::limits::{HubLimits, HubNames};
 use crate::messages::{UserMessage, UserProtocol};
 use crate::port::{Clock, InboxStore, in_time};
 use crate::sends::Sends;
+use crate::slow::{Slow, SlowKind, SlowLog};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
@@ -88,6 +89,8 @@ pub(crate) struct UserShared {
     pub(crate) sends: Sends,
     /// How fast each of them may write.
     pub(crate) writes: WriteRate,
+    /// Frames that took long.
+    pub(crate) slow: SlowLog,
 }
 
 impl UserEntity {
@@ -128,6 +131,7 @@ impl Entity for UserEntity {
             is_leaving: false,
             is_asking: false,
             unflushed: 0,
+            unflushed_since: None,
             compared_at: Instant::now(),
         });
         let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
@@ -191,6 +195,9 @@ pub struct UserState {
     is_asking: bool,
     /// Messages since the sessions were last flushed.
     unflushed: u32,
+    /// When the oldest new entry among them was announced; always `None` while slow frames are not
+    /// logged.
+    unflushed_since: Option<std::time::Instant>,
     /// When the inbox was last compared with the store.
     compared_at: Instant,
 }
@@ -282,6 +289,28 @@ impl UserEntity {
         }
         self.flush(myself, state);
         drop(fan_out);
-        state.vitals.done(taken);
+        let took = state.vitals.done(taken);
+        if state.unflushed == 0
+            && let Some(announced) = state.unflushed_since.take()
+        {
+            self.note_frame(announced, taken, took, state.id);
+        }
+    }
+
+    /// The frames of a new entry were written.
+    fn note_frame(
+        &self,
+        announced: std::time::Instant,
+        taken: std::time::Instant,
+        handled: Duration,
+        user: UserId,
+    ) {
+        let waited = taken.saturating_duration_since(announced);
+        self.shared.slow.note(SlowKind::Frame, waited + handled, || Slow {
+            what: format!("user/{user}"),
+            waits: vec![("mailbox", waited), ("write", handled)],
+            status: None,
+            trace: None,
+        });
     }
 }

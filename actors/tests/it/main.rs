@@ -46,6 +46,7 @@ use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::{Broker, Clock, LeaseOwner};
 use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
+use bellpull_actors::slow::SlowLog;
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
 use bellpull_actors::write_rate::WriteRate;
 use jiff::{SignedDuration, Timestamp};
@@ -126,6 +127,7 @@ impl TestNode {
             limits,
             writes: WriteRate::per_second(0), // the requests come from no client
             channels,
+            slow: SlowLog::default(),
         };
         Self { hub: Hub::start(parts).await.unwrap(), store, clock }
     }

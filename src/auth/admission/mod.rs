@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use bellpull_actors::port::SharedLimits;
 use bellpull_actors::rate::retry_after_s;
+use bellpull_actors::slow::{Wait, waiting};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -203,7 +204,7 @@ impl Admission {
         };
         // The dispatcher answers every attempt, unless the hub stops or the time is up.
         let crowded = Err(Throttled(CROWDED_RETRY));
-        match timeout_at(deadline, answer).await {
+        match waiting(Wait::Turn, timeout_at(deadline, answer)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => crowded,
         }

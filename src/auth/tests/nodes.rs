@@ -3,6 +3,7 @@
 
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::LeaseOwner;
+use bellpull_actors::slow::SlowLog;
 use bellpull_actors::testing::{FakeClock, FakeNet, FakeStore as FakeActorStore};
 use bellpull_actors::write_rate::WriteRate;
 
@@ -28,6 +29,7 @@ async fn node(bench: &Bench, store: &FakeActorStore, broker: Arc<dyn Broker>) ->
         limits: HubLimits::default(),
         writes: WriteRate::per_second(0),
         channels: Vec::new(),
+        slow: SlowLog::default(),
     };
     let hub = Hub::start(parts).await.unwrap();
     let config = config();

@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "5537a63ee978e2acdab0f40cf4d41446760da10c3ddf6d83c6b1465ae0914d37";
+pub(super) const SOURCES: &str = "45d2bcae2f87cc91ac89ce9b75ea35e8afca6e2929ed8cd5c92e5bd5da983a44";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-BLq4WQiq.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-BLq4WQiq.js"),
-        gzip: include_bytes!("assets/index-BLq4WQiq.js.gz"),
+        path: "assets/index-BwPAnhKi.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-BwPAnhKi.css"),
+        gzip: include_bytes!("assets/index-BwPAnhKi.css.gz"),
     },
     Embedded {
-        path: "assets/index-DHo8aQtn.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-DHo8aQtn.css"),
-        gzip: include_bytes!("assets/index-DHo8aQtn.css.gz"),
+        path: "assets/index-sgZBP2tX.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-sgZBP2tX.js"),
+        gzip: include_bytes!("assets/index-sgZBP2tX.js.gz"),
     },
     Embedded {
         path: "icon.svg",

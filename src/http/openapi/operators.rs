@@ -3,6 +3,8 @@
 
 use utoipa::IntoParams;
 
+use crate::http::choices::slow_kind;
+
 /// Whose events are returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -20,6 +22,20 @@ pub(in crate::http) struct TreeSize {
     children: Option<u64>,
     /// A node's name; by default all nodes.
     node: Option<String>,
+}
+
+/// Which entries of the slow log are returned.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct SlowOf {
+    /// A node's name; by default the one that answers.
+    node: Option<String>,
+    /// By default all.
+    #[param(schema_with = slow_kind)]
+    kind: Option<String>,
+    /// How many: 100 by default, at most 500.
+    #[param(minimum = 0)]
+    limit: Option<u64>,
 }
 
 /// Which signals are returned.

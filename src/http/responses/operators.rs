@@ -1,9 +1,11 @@
 //! Operators' views.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellpull_actors::domain::node::Node;
 use bellpull_actors::observe::{ActorReport, FailureReport, RestartCause, RestartReport};
+use bellpull_actors::slow::{SlowEntry, SlowKind, SlowLog};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -272,6 +274,98 @@ pub(in crate::http) struct SignalList {
     pub(in crate::http) every_s: u64,
     /// Those of the last hour, oldest first.
     pub(in crate::http) results: Vec<Sample>,
+}
+
+/// The slow log of a node.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SlowList {
+    /// Whose it is.
+    pub(in crate::http) node: String,
+    pub(in crate::http) bounds: Vec<SlowBound>,
+    /// Newest first.
+    pub(in crate::http) results: Vec<SlowRow>,
+}
+
+/// The bound of one kind.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SlowBound {
+    /// `request`, `commit` or `frame`.
+    kind: &'static str,
+    /// What takes longer is slow; null: nothing of this kind is logged.
+    #[schema(required)]
+    above_ms: Option<u64>,
+    /// How many were slow since the process started, also those no longer listed.
+    total: u64,
+}
+
+impl SlowBound {
+    /// Those of all kinds.
+    pub(in crate::http) fn all(log: &SlowLog) -> Vec<Self> {
+        let of = |kind: SlowKind| Self {
+            kind: kind.as_str(),
+            above_ms: log.bounds().of(kind).map(whole_ms),
+            total: log.total(kind),
+        };
+        SlowKind::ALL.map(of).into()
+    }
+}
+
+/// Something that took long.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SlowRow {
+    /// Counts up from 1 since the process started.
+    id: u64,
+    /// When it ended.
+    at: Timestamp,
+    /// `request`, `commit` or `frame`.
+    kind: &'static str,
+    /// A request's method and route, how many writes were committed, or whose frame it was.
+    #[schema(examples("GET /api/tickets/"))]
+    what: String,
+    took_ms: f64,
+    /// The parts of that time.
+    waited: Vec<SlowPart>,
+    /// The response's status; null unless it was a request.
+    #[schema(required)]
+    status: Option<u16>,
+    /// As in a `traceparent` header; null unless the request was traced.
+    #[schema(required)]
+    trace: Option<String>,
+}
+
+/// A part of the time that something took.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SlowPart {
+    /// Of a request: `turn`, `password`, `actor`, `writer`, `handler` (the rest); of a commit:
+    /// `queue`, `locks`, `statements`, `commit`; of a frame: `mailbox`, `write`.
+    part: &'static str,
+    ms: f64,
+}
+
+impl From<&SlowEntry> for SlowRow {
+    fn from(entry: &SlowEntry) -> Self {
+        let part = |(part, time): &(&'static str, Duration)| SlowPart { part, ms: ms(*time) };
+        Self {
+            id: entry.id,
+            at: entry.at,
+            kind: entry.kind.as_str(),
+            what: entry.slow.what.clone(),
+            took_ms: ms(entry.took),
+            waited: entry.slow.waits.iter().map(part).collect(),
+            status: entry.slow.status,
+            trace: entry.slow.trace.clone(),
+        }
+    }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// To the microsecond.
+fn ms(time: Duration) -> f64 {
+    let us = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    f64::from(us) / 1_000.0
 }
 
 /// The settings in force on a node.

@@ -211,6 +211,8 @@ impl SqliteStore {
             audiences: Audiences::new(),
             deferred: Arc::clone(&deferred),
             health: health.clone(),
+            slow: options.slow.clone(),
+            times: None,
             connection: None,
             log_keeper: None,
             seen: None,

@@ -23,6 +23,7 @@ mod rights;
 mod scheduled;
 mod sends;
 mod signals;
+mod slow;
 mod stream;
 mod strict;
 mod templates;

@@ -32,7 +32,7 @@ mod ticket_rows;
 mod turns;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::ids::{SendId, Seq, UserId};
@@ -44,6 +44,7 @@ use bellpull_actors::port::accounts::{AnnounceUser, NewUser};
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{LeaseOwner, StoreError};
+use bellpull_actors::slow::{Wait, waiting};
 use jiff::Timestamp;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
@@ -129,6 +130,7 @@ struct Request {
     write: Write,
     reply: oneshot::Sender<Answer>,
     trace: GroupTrace,
+    queued: Instant,
 }
 
 #[derive(Debug)]
@@ -170,6 +172,7 @@ impl WriterHandle {
                 contents: Arc::clone(contents),
                 audiences: Audiences::new(),
                 health: health.clone(),
+                slow: options.slow.clone(),
             };
             tokio::spawn(writer.run(Queue::new(waiting)));
             queue
@@ -184,13 +187,16 @@ impl WriterHandle {
         let queue = if write.is_bulk() { &self.bulk } else { &self.foreground };
         let (reply, answer) = oneshot::channel();
         let span = WriteSpan::begin();
-        let request = WriterMessage::Request(Request { write, reply, trace: span.shared() });
+        let (trace, queued) = (span.shared(), Instant::now());
+        let request = WriterMessage::Request(Request { write, reply, trace, queued });
         queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
             mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
             mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),
         })?;
         // No answer: the writer panicked in this group, and rolled it back.
-        answer.await.map_err(|_| unavailable("the writer gave up a group"))?
+        waiting(Wait::Writer, answer)
+            .await
+            .map_err(|_| unavailable("the writer gave up a group"))?
     }
 
     /// Whether the last write succeeded; `None` if it was too long ago to say anything.

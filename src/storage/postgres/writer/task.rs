@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
+use bellpull_actors::slow::SlowLog;
 use smallvec::SmallVec;
 use sqlx::PgPool;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use super::pace::Pace;
 use super::queue::Queue;
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
-use crate::storage::commits::{GroupTrace, committed, group_span};
+use crate::storage::commits::{GroupTimes, GroupTrace, committed, group_span, note_slow};
 use crate::storage::contents::ContentCache;
 use crate::storage::health::Health;
 use crate::storage::supervised::caught;
@@ -45,6 +46,8 @@ pub(super) enum Lane {
 struct Taken {
     /// For the locks of its rows.
     locks: Duration,
+    /// For the confirmation that it is on the server's disk.
+    commit: Duration,
     /// In all, without waiting for a turn.
     whole: Duration,
 }
@@ -64,6 +67,8 @@ pub(super) struct Writer {
     pub(super) audiences: Audiences,
     /// The outcome that readiness reads.
     pub(super) health: Health,
+    /// Where slow groups are logged.
+    pub(super) slow: SlowLog,
 }
 
 impl Writer {
@@ -76,7 +81,7 @@ impl Writer {
                 queue.fill(&mut group);
             }
             match caught("a group of writes", self.write_group(group.requests, turn)).await {
-                Some(Some(Taken { locks, whole })) if matches!(self.lane, Lane::Foreground) => {
+                Some(Some(Taken { locks, whole, .. })) if matches!(self.lane, Lane::Foreground) => {
                     self.turns.note(locks, whole);
                 }
                 Some(_) => {}
@@ -100,9 +105,15 @@ impl Writer {
         let traces: SmallVec<[GroupTrace; 8]> =
             group.iter().map(|request| request.trace.clone()).collect();
         let span = group_span(&traces);
+        let oldest = group.iter().map(|request| request.queued).min();
+        let queue = oldest.map(|queued| queued.elapsed()).unwrap_or_default();
         let mut taken = None;
         let answers = match self.try_together(&writes, turn).await {
             Ok((answers, time)) => {
+                let Taken { locks, commit, whole } = time;
+                let statements = whole.saturating_sub(locks + commit);
+                let times = GroupTimes { locks, statements, commit };
+                note_slow(&self.slow, writes.len(), queue, times);
                 taken = Some(time);
                 answers
             }
@@ -203,8 +214,10 @@ impl Writer {
             return Err(Failure::ShortOfIds(drawn));
         }
         let Applied { mut answers, contents, transaction, locks } = applied?;
+        let applied_at = Instant::now();
         work.commit_as(transaction).await?;
-        committed(writes.len(), begun.elapsed());
+        let (commit, whole) = (applied_at.elapsed(), begun.elapsed());
+        committed(writes.len(), whole);
         for answer in &mut answers {
             if let Ok(Done::Chunks(chunks)) = answer {
                 chunks.took = begun.elapsed();
@@ -213,6 +226,6 @@ impl Writer {
         for (id, content) in &contents {
             self.contents.keep(id.0, content);
         }
-        Ok((answers, Taken { locks, whole: begun.elapsed() }))
+        Ok((answers, Taken { locks, commit, whole }))
     }
 }

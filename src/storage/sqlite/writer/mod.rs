@@ -45,7 +45,7 @@ mod task;
 mod templates;
 mod webhooks;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::delivery::Attempt;
@@ -71,6 +71,7 @@ use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{LeaseOwner, SetBack, StoreError};
+use bellpull_actors::slow::{Wait, waiting};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
@@ -286,6 +287,7 @@ struct Request {
     write: Write,
     reply: oneshot::Sender<Answer>,
     trace: GroupTrace,
+    queued: Instant,
 }
 
 #[derive(Debug)]
@@ -324,13 +326,16 @@ impl WriterHandle {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let (reply, answer) = oneshot::channel();
         let span = WriteSpan::begin();
-        let request = WriterMessage::Request(Request { write, reply, trace: span.shared() });
+        let (trace, queued) = (span.shared(), Instant::now());
+        let request = WriterMessage::Request(Request { write, reply, trace, queued });
         self.queue.send_timeout(request, PATIENCE).await.map_err(|error| match error {
             mpsc::error::SendTimeoutError::Timeout(_) => unavailable("too many writes wait"),
             mpsc::error::SendTimeoutError::Closed(_) => unavailable("the store is closed"),
         })?;
         // No answer: the writer panicked in this group, and rolled it back.
-        answer.await.map_err(|_| unavailable("the writer gave up a group"))?
+        waiting(Wait::Writer, answer)
+            .await
+            .map_err(|_| unavailable("the writer gave up a group"))?
     }
 
     /// Has everything queued written, and ends the writer. If it has ended already, nothing

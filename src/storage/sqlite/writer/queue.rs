@@ -103,6 +103,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use bellpull_actors::domain::ids::SendId;
     use bellpull_actors::domain::routing::Channel;
     use bellpull_actors::port::LeaseOwner;
@@ -116,7 +118,8 @@ mod tests {
     fn ask(queue: &mpsc::Sender<WriterMessage>, writes: Vec<Write>) {
         for write in writes {
             let (reply, _) = oneshot::channel();
-            let request = Request { write, reply, trace: GroupTrace::default() };
+            let (trace, queued) = (GroupTrace::default(), Instant::now());
+            let request = Request { write, reply, trace, queued };
             queue.blocking_send(WriterMessage::Request(request)).unwrap();
         }
     }

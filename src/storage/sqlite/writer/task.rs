@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
+use bellpull_actors::slow::SlowLog;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
-use super::super::super::commits::{GroupTrace, committed, group_span};
+use super::super::super::commits::{GroupTimes, GroupTrace, committed, group_span, note_slow};
 use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
@@ -44,6 +45,10 @@ pub(in super::super) struct Writer {
     pub(in super::super) deferred: Arc<Deferred>,
     /// The outcome that readiness reads.
     pub(in super::super) health: Health,
+    /// Where slow groups are logged.
+    pub(in super::super) slow: SlowLog,
+    /// Of the group that was committed last, until it is compared with the bound.
+    pub(in super::super) times: Option<GroupTimes>,
     /// `None` after a failure that may have left it in any state: the next group opens another.
     pub(in super::super) connection: Option<Connection>,
     /// Checkpoints the hub's log; a command leaves that to its commits.
@@ -127,6 +132,8 @@ impl Writer {
         let traces: SmallVec<[GroupTrace; 8]> =
             group.iter().map(|request| request.trace.clone()).collect();
         let span = group_span(&traces);
+        let oldest = group.iter().map(|request| request.queued).min();
+        let queue = oldest.map(|queued| queued.elapsed()).unwrap_or_default();
         let answers = match self.try_together(&writes) {
             Ok(answers) => answers,
             Err(Failure::NotBegun(error)) => all(writes.len(), &error),
@@ -137,6 +144,9 @@ impl Writer {
             }
         };
         drop(span);
+        if let Some(times) = self.times.take() {
+            note_slow(&self.slow, group.len(), queue, times);
+        }
         self.note(&answers);
         for (request, answer) in group.into_iter().zip(answers) {
             // A caller that no longer waits needs no answer.
@@ -193,6 +203,7 @@ impl Writer {
 
     /// From `BEGIN` to `COMMIT`, or to a rollback.
     fn fill(&mut self, connection: &Connection, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+        let asked = Instant::now();
         let (transaction, seen) = begin(connection).map_err(Failure::NotBegun)?;
         let begun = Instant::now();
         if self.seen != Some(seen) {
@@ -211,8 +222,13 @@ impl Writer {
             staged: &staged,
         };
         let mut applied = group::apply(&transaction, place, writes)?;
+        let applied_at = Instant::now();
         transaction.commit()?;
-        committed(writes.len(), begun.elapsed());
+        let took = begun.elapsed();
+        committed(writes.len(), took);
+        let statements = applied_at - begun;
+        self.times =
+            Some(GroupTimes { locks: begun - asked, statements, commit: took - statements });
         for answer in &mut applied.answers {
             if let Ok(Done::Chunks(chunks)) = answer {
                 chunks.took = begun.elapsed();
@@ -283,6 +299,8 @@ mod tests {
                 deferred: Arc::new(Deferred::new(None, 0)),
                 connection: None,
                 health: Health::default(),
+                slow: SlowLog::default(),
+                times: None,
                 log_keeper: None,
                 seen: None,
                 changes: None,

@@ -115,7 +115,7 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
         ("query", "event" | "from" | "to" | "format" | "status" | "channel" | "page")
         | ("query", "page_size" | "is_read" | "notification_type" | "type" | "since_seq")
         | ("query", "dialect" | "since" | "epoch" | "replay" | "children" | "priority")
-        | ("query", "search" | "ordering" | "role" | "action" | "after")
+        | ("query", "search" | "ordering" | "role" | "action" | "after" | "kind" | "limit")
         | ("body", "current_password" | "new_password" | "notification_type" | "steps")
         | ("body", "action_url" | "channels" | "critical" | "event" | "message" | "metadata")
         | ("body", "priority" | "send_at" | "title" | "type" | "email_digest" | "events")
