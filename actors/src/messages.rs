@@ -74,6 +74,8 @@ pub enum UserMessage {
     Stream(Box<StreamMessage>),
     /// The supervisor's wheel has turned.
     Tick,
+    /// An operator ends the session with that number; the answer is whether there was one.
+    Close(Call<u32, bool>),
     /// How is it?
     Observe(Call<(), Value>),
     /// The result of one of the actor's own tasks.

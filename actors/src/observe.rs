@@ -55,7 +55,8 @@ pub struct TreeEvent {
     pub at: jiff::Timestamp,
     /// Which actor.
     pub path: String,
-    /// `spawned`, `failed`, `restarted`, `stopped`, `escalated`.
+    /// `spawned`, `failed`, `restarted`, `stopped`, `escalated`; by an operator: `closed` (a
+    /// session), `circuit` (of a channel).
     pub what: &'static str,
     /// The failure's text, the reason of the stop or of the restart; may be empty.
     pub detail: String,

@@ -16,6 +16,10 @@ pub(super) fn channel() -> Schema {
     one_of(Channel::ALL.iter().map(|channel| channel.as_str()))
 }
 
+pub(super) fn circuit_state() -> Schema {
+    one_of(["open", "closed"])
+}
+
 pub(super) fn slow_kind() -> Schema {
     one_of(SlowKind::ALL.map(SlowKind::as_str))
 }

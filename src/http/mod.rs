@@ -12,6 +12,7 @@ mod audit;
 mod audit_log;
 mod auth;
 mod body;
+mod by_hand;
 mod choices;
 mod comments;
 mod deliveries;
@@ -248,6 +249,7 @@ fn operator_routes() -> Routes {
         .merge(tree_events::routes())
         .merge(signals::routes())
         .merge(slow::routes())
+        .merge(by_hand::routes())
 }
 
 fn client_routes() -> Routes {

@@ -116,8 +116,22 @@ pub(super) async fn pass_on(
     path: &str,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
+    pass_on_with(nodes, node, method, path, (headers, None)).await
+}
+
+/// The same with a body.
+///
+/// # Errors
+/// As [`pass_on`].
+pub(super) async fn pass_on_with(
+    nodes: &Membership,
+    node: &Node,
+    method: Method,
+    path: &str,
+    (headers, body): (&HeaderMap, Option<String>),
+) -> Result<Response, ApiError> {
     let authorization = credentials(headers)?;
-    let answer = nodes.peers().ask(node, &Question { method, path, authorization }).await;
+    let answer = nodes.peers().ask(node, &Question { method, path, authorization, body }).await;
     let PeerAnswer { status, body } = answer.map_err(|error| {
         warn!(%error, "a request could not be passed on");
         ApiError::Unavailable

@@ -129,7 +129,7 @@ fn absent(node: &Node, state: &'static str) -> res::Child {
 /// Another node's tree, or that there is none now.
 async fn other(own: &Own<'_>, node: &Node, headers: &HeaderMap) -> Result<res::Child, ApiError> {
     let (path, authorization) = (own.path_at(node), credentials(headers)?);
-    let question = Question { method: Method::GET, path: &path, authorization };
+    let question = Question { method: Method::GET, path: &path, authorization, body: None };
     let answer = own.nodes.peers().ask(node, &question).await;
     let tree = match &answer {
         Ok(answer) if answer.status == StatusCode::OK => {

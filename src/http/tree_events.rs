@@ -272,7 +272,7 @@ impl Gathering {
         async move {
             let path = format!("/api/operator/events/?node={}", node.name);
             let (method, authorization) = (Method::GET, &authorization);
-            let question = Question { method, path: &path, authorization };
+            let question = Question { method, path: &path, authorization, body: None };
             let mut response = match peers.stream(&node, &question, last).await {
                 Ok(response) => response,
                 Err(error) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use bellpull_actors::domain::node::Node;
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode};
 
 use crate::tls::{Certificate, Own, hub_client};
@@ -57,6 +57,8 @@ pub struct Question<'a> {
     pub path: &'a str,
     /// The operator's credentials.
     pub authorization: &'a HeaderValue,
+    /// The body, JSON; `None`: there is none.
+    pub body: Option<String>,
 }
 
 impl Peers {
@@ -122,7 +124,7 @@ impl Peers {
         question: &Question<'_>,
         last_event: Option<u64>,
     ) -> Result<Response, Unanswered> {
-        let Question { method, path, authorization } = question;
+        let Question { method, path, authorization, body } = question;
         let mut request = self
             .client
             .request(method.clone(), format!("{}{path}", node.operator_url))
@@ -130,6 +132,9 @@ impl Peers {
             .header(PASSED_ON, "1");
         if let Some(id) = last_event {
             request = request.header("last-event-id", id);
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         request.send().await.map_err(|error| Unanswered {
             node: node.name.to_string(),

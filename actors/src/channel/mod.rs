@@ -19,6 +19,7 @@
 
 mod clock_watch;
 mod held;
+mod hold;
 mod in_progress;
 mod place;
 mod supervisor;
@@ -45,6 +46,7 @@ use crate::domain::routing::Channel;
 use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
 use clock_watch::{ClockWatch, Notice};
+pub use hold::{HeldOpen, Hold};
 use in_progress::InProgress;
 pub(crate) use place::ChannelPlace;
 pub(crate) use supervisor::{ChannelSupervisor, ChannelsMessage};
@@ -120,6 +122,12 @@ pub enum ChannelMessage {
     Nudge,
     /// Begin nothing more, return leases, and answer when all attempts in flight are recorded.
     Drain(Call<(), ()>),
+    /// An operator has held its circuit open, or closed it: then what has failed before does not
+    /// count any more.
+    Circuit {
+        /// Whether it is closed.
+        is_closed: bool,
+    },
     /// How is it?
     Observe(Call<(), Value>),
     /// The result of one of the actor's own tasks.
@@ -193,6 +201,8 @@ pub struct ChannelStart {
     /// actor: were its leases committed after its successor had ended all, those deliveries would
     /// wait until they end by their time.
     pub leasing: Arc<Semaphore>,
+    /// Whether an operator holds the circuit open; that outlives the actor.
+    pub hold: Arc<Hold>,
 }
 
 /// The state of the actor.
@@ -201,6 +211,7 @@ pub struct ChannelState {
     vitals: Arc<Vitals>,
     nudged: Arc<AtomicBool>,
     leasing: Arc<Semaphore>,
+    hold: Arc<Hold>,
     own: Handle<ChannelMessage>,
     /// Leased, and not begun.
     queue: VecDeque<Leased>,
@@ -256,13 +267,14 @@ impl Actor for ChannelActor {
     async fn pre_start(
         &self,
         myself: ActorRef<ChannelMessage>,
-        ChannelStart { vitals, nudged, leasing }: ChannelStart,
+        ChannelStart { vitals, nudged, leasing, hold }: ChannelStart,
     ) -> Result<ChannelState, ActorProcessingErr> {
         let own = Handle::new(myself, Arc::clone(&vitals));
         let mut state = ChannelState {
             vitals,
             nudged,
             leasing,
+            hold,
             own,
             queue: VecDeque::new(),
             in_flight: 0,
@@ -308,6 +320,7 @@ impl Actor for ChannelActor {
                 state.is_draining = true;
                 state.drain = call.open().map(|((), reply)| reply);
             }
+            ChannelMessage::Circuit { is_closed } => self.circuit_by_hand(is_closed, state),
             ChannelMessage::Observe(call) => self.observe(call, state),
             ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),
             #[cfg(feature = "testing")]
@@ -333,8 +346,11 @@ impl ChannelActor {
     fn observe(&self, call: Call<(), Value>, state: &ChannelState) {
         let Some(((), reply)) = call.open() else { return };
         let nodes = *self.nodes.borrow();
+        let held = state.hold.now(self.clock.now());
+        let trouble = held.as_ref().map(ToString::to_string).or_else(|| state.trouble.clone());
         reply.send(json!({
-            "circuit": state.circuit.name(),
+            "circuit": if held.is_some() { "open" } else { state.circuit.name() },
+            "held_open": held,
             "leased": state.queue.len(),
             "in_flight": state.in_flight,
             "in_flight_max": self.limits.in_flight_share(nodes),
@@ -343,7 +359,7 @@ impl ChannelActor {
             "sent": state.sent,
             "failed": state.failed,
             "tried_again": state.again,
-            "trouble": state.trouble,
+            "trouble": trouble,
         }));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
-use super::{ChannelActor, ChannelMessage};
+use super::{ChannelActor, ChannelMessage, HeldOpen, Hold};
 use crate::domain::routing::Channel;
 use crate::port::in_time;
 use crate::vitals::Handle;
@@ -27,12 +27,14 @@ pub(crate) struct ChannelPlace {
     pub(crate) nudged: Arc<AtomicBool>,
     /// See [`super::ChannelStart`].
     pub(super) leasing: Arc<Semaphore>,
+    /// Whether an operator holds its circuit open.
+    pub(super) hold: Arc<Hold>,
 }
 
 impl ChannelPlace {
     pub(crate) fn new(actor: ChannelActor) -> Self {
         let (slot, leasing) = (watch::channel(None).0, Arc::new(Semaphore::new(1)));
-        Self { actor, slot, nudged: Arc::default(), leasing }
+        Self { actor, slot, nudged: Arc::default(), leasing, hold: Arc::default() }
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -43,6 +45,15 @@ impl ChannelPlace {
     pub(crate) fn path(&self) -> String {
         let name = self.actor.channel.as_str().to_lowercase();
         format!("{}/{name}", PATH)
+    }
+
+    /// Holds the circuit open, or closes it.
+    pub(crate) fn hold(&self, held: Option<HeldOpen>) {
+        let is_closed = held.is_none();
+        self.hold.set(held);
+        if let Some(actor) = self.up() {
+            actor.cast(ChannelMessage::Circuit { is_closed });
+        }
     }
 
     /// The actor, unless it is down.

@@ -145,6 +145,7 @@ impl ChannelSupervisor {
             vitals: Arc::clone(&vitals),
             nudged: Arc::clone(&place.nudged),
             leasing: Arc::clone(&place.leasing),
+            hold: Arc::clone(&place.hold),
         };
         let parent = myself.get_cell();
         let spawning = Actor::spawn_linked(None, place.actor.clone(), start, parent);

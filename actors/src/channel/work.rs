@@ -17,7 +17,7 @@ use super::{
     ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
     Recorded,
 };
-use crate::domain::circuit::Pass;
+use crate::domain::circuit::{Circuit, Pass};
 use crate::domain::delivery::{Attempt, Leased, Outcome};
 use crate::domain::ids::DeliveryId;
 use crate::domain::routing::Channel;
@@ -153,6 +153,10 @@ impl ChannelActor {
             .set(count(state.queue.len()));
         metrics::gauge!("bellpull_deliveries_in_flight", "channel" => channel)
             .set(count(state.in_flight));
+        let is_held = state.hold.now(self.clock.now()).is_some();
+        let is_open = is_held || state.circuit.name() != "closed";
+        metrics::gauge!("bellpull_circuit_open", "channel" => channel)
+            .set(f64::from(u8::from(is_open)));
     }
 
     fn begin(&self, state: &mut ChannelState) {
@@ -171,6 +175,13 @@ impl ChannelActor {
         }
         if state.is_draining {
             return self.drain(state);
+        }
+        if let Some(held) = state.hold.now(self.clock.now()) {
+            self.give_back(state);
+            if let Some(until) = held.until {
+                self.wake_at(now + self.until(until), state);
+            }
+            return;
         }
         let room = match state.circuit.pass(now) {
             Pass::All => self.limits.in_flight_share(*self.nodes.borrow()),
@@ -278,8 +289,15 @@ impl ChannelActor {
             info!(channel, "the provider answers again: its circuit is closed");
             state.trouble = None;
         }
-        let is_open = f64::from(u8::from(state.circuit.name() != "closed"));
-        metrics::gauge!("bellpull_circuit_open", "channel" => channel).set(is_open);
+    }
+
+    /// An operator has opened the circuit, or closed it.
+    pub(super) fn circuit_by_hand(&self, is_closed: bool, state: &mut ChannelState) {
+        if is_closed {
+            state.circuit = Circuit::default();
+            state.trouble = None;
+        }
+        state.has_more = true;
     }
 
     fn lease(&self, limit: usize, state: &mut ChannelState) {

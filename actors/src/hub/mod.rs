@@ -2,6 +2,7 @@
 //!
 //! The root itself is in [`root`]; this is what the process starts, queries, drains and stops.
 
+mod by_hand;
 #[cfg(feature = "testing")]
 mod faults;
 mod root;
@@ -39,6 +40,7 @@ use crate::ticket::message::TicketProtocol;
 use crate::user::{UserEntity, UserShared};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
+pub use by_hand::ByHand;
 use root::{HubMessage, Root, Standing};
 
 /// Supervisors of user actors: spawns and ticks are distributed over this many mailboxes.

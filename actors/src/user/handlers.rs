@@ -38,6 +38,9 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The close reason of a session whose backlog cannot be read.
 const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 
+/// The close reason of a session that an operator ends.
+const BY_OPERATOR: Ending = Ending::Restarting { retry_after_ms: 1_000 };
+
 /// The step of a trace in which a notification becomes frames.
 fn frame_span(change: &Change, state: &UserState) -> TraceSpan {
     let Change::Added { entry, .. } = change else { return TraceSpan::none() };
@@ -178,6 +181,21 @@ impl UserEntity {
         {
             self.drop_session(myself, index, why, state);
         }
+    }
+
+    /// Ends one session for an operator. Its client may come back, and goes on where it was.
+    pub(super) fn close_one(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        call: Call<u32, bool>,
+        state: &mut UserState,
+    ) {
+        let Some((id, reply)) = call.open() else { return };
+        let found = state.sessions.iter().position(|session| session.id == id);
+        if let Some(index) = found {
+            self.drop_session(myself, index, BY_OPERATOR, state);
+        }
+        reply.send(found.is_some());
     }
 
     /// Ends everything and saves before it answers: the hub is about to stop.
@@ -454,6 +472,8 @@ pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
         json!({
             "id": session.id,
             "phase": session.phase_name(),
+            "seq": session.at(),
+            "login": session.rest.login,
             "silent_s": session.outlet.silent_s(),
             "waiting_bytes": session.waiting_bytes(),
         })

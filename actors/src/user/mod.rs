@@ -274,6 +274,7 @@ impl UserEntity {
             UserMessage::Reached(last) => self.reached(myself, last, state),
             UserMessage::Compare => self.compare_now(myself, state),
             UserMessage::Tick => self.tick(myself, state),
+            UserMessage::Close(call) => self.close_one(myself, call, state),
             UserMessage::Observe(call) => handlers::observe(call, state),
             UserMessage::Own(OwnMessage(own)) => self.own(myself, *own, state),
             #[cfg(feature = "testing")]

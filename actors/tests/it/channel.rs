@@ -69,7 +69,8 @@ async fn post(
 async fn spawn(actor: &ChannelActor) -> Handle<ChannelMessage> {
     let vitals = Vitals::new();
     let leasing = Arc::new(Semaphore::new(1));
-    let start = ChannelStart { vitals: Arc::clone(&vitals), nudged: Arc::default(), leasing };
+    let (nudged, hold) = (Arc::default(), Arc::default());
+    let start = ChannelStart { vitals: Arc::clone(&vitals), nudged, leasing, hold };
     let (spawned, _) = Actor::spawn(None, actor.clone(), start).await.unwrap();
     Handle::new(spawned, vitals)
 }

@@ -9,7 +9,7 @@ use bellpull_actors::domain::notification::DeliveryStatus::{Queued, Sent};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::hub::{HubLimits, RestartError};
+use bellpull_actors::hub::{ByHand, HubLimits, RestartError};
 use bellpull_actors::observe::{ActorReport, TreeEvent};
 use bellpull_actors::port::{Clock, LeaseOwner};
 use bellpull_actors::testing::{FakeClock, FakeOutbox, FakeSender, Reaction};
@@ -163,6 +163,56 @@ async fn an_operator_restarts_one_channel_and_the_other_goes_on() {
     for missing in ["channels/sms", "channels/", "channels/email/x"] {
         assert_eq!(office.node.hub.restart(missing, "root").await, Err(RestartError::NotFound));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_an_operator_opens_stays_open_over_a_restart_and_loses_nothing() {
+    let office = Office::open(sends).await;
+    let hub = &office.node.hub;
+    let open = ByHand::Open { until: None };
+    assert!(!hub.set_circuit(Channel::Sms, open, "root"), "there is no such channel");
+    office.email.put(1..=6);
+    let creator = office.node.store.add_user(1, Role::Client);
+    office.node.raise(&creator).await;
+    office.email.outbox.until(|outbox| outbox.count(Sent) == 2).await;
+    assert!(hub.set_circuit(Channel::Email, open, "root"));
+    // What is with the provider ends; nothing else begins, whatever happens.
+    tokio::time::sleep(SECOND * 2).await;
+    let given = office.email.times_given().len();
+    assert!(given < 6, "{given}");
+    let mut events = hub.events(None).live;
+    hub.restart("channels/email", "root").await.unwrap();
+    announced(&mut events, "restarted").await;
+    office.node.raise(&creator).await;
+    tokio::time::sleep(SECOND * 400).await;
+    assert_eq!(office.email.times_given().len(), given);
+    let report = office.find("channels/email").await;
+    assert_eq!(report.observed["circuit"], "open");
+    assert_eq!(report.observed["held_open"]["operator"], "root");
+    assert_eq!(report.observed["trouble"], "opened by operator root");
+    office.whatsapp.put(1..=1);
+    office.node.raise(&creator).await;
+    office.whatsapp.until_sent(1).await;
+
+    assert!(hub.set_circuit(Channel::Email, ByHand::Closed, "root"));
+    office.email.until_sent(6).await;
+    assert_eq!(office.email.times_given(), [1; 6], "each once");
+    assert_eq!(office.find("channels/email").await.observed["circuit"], "closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_is_opened_for_a_time_closes_by_itself() {
+    let office = Office::open(sends).await;
+    let until = office.clock.now().checked_add(SignedDuration::from_secs(90)).unwrap();
+    let open = ByHand::Open { until: Some(until) };
+    assert!(office.node.hub.set_circuit(Channel::Email, open, "root"));
+    office.email.put(1..=2);
+    let creator = office.node.store.add_user(1, Role::Client);
+    office.node.raise(&creator).await;
+    let begun = Instant::now();
+    office.email.until_sent(2).await;
+    let took = begun.elapsed().as_secs();
+    assert!((90..95).contains(&took), "{took} s");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "45d2bcae2f87cc91ac89ce9b75ea35e8afca6e2929ed8cd5c92e5bd5da983a44";
+pub(super) const SOURCES: &str = "2231c4d59dea06c965b22c227a075f86550426bdcbee6aa62c36eaccf7fd3c46";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
@@ -14,10 +14,10 @@ pub(super) const FILES: &[Embedded] = &[
         gzip: include_bytes!("assets/index-BwPAnhKi.css.gz"),
     },
     Embedded {
-        path: "assets/index-sgZBP2tX.js",
+        path: "assets/index-CtFP8CKq.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-sgZBP2tX.js"),
-        gzip: include_bytes!("assets/index-sgZBP2tX.js.gz"),
+        bytes: include_bytes!("assets/index-CtFP8CKq.js"),
+        gzip: include_bytes!("assets/index-CtFP8CKq.js.gz"),
     },
     Embedded {
         path: "icon.svg",

@@ -1,9 +1,9 @@
 //! OpenAPI schemas: operators.
 #![expect(dead_code, reason = "the schemas alone read the fields")]
 
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::http::choices::slow_kind;
+use crate::http::choices::{circuit_state, slow_kind};
 
 /// Whose events are returned.
 #[derive(IntoParams)]
@@ -36,6 +36,16 @@ pub(in crate::http) struct SlowOf {
     /// How many: 100 by default, at most 500.
     #[param(minimum = 0)]
     limit: Option<u64>,
+}
+
+/// A channel's circuit by hand.
+#[derive(ToSchema)]
+pub(in crate::http) struct CircuitByHand {
+    #[schema(schema_with = circuit_state)]
+    state: String,
+    /// For how many seconds it is opened; by default until it is closed.
+    #[schema(minimum = 1, maximum = 604800)]
+    for_s: Option<u32>,
 }
 
 /// Which signals are returned.

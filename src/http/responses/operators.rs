@@ -265,6 +265,15 @@ pub(in crate::http) struct Restarting {
     pub(in crate::http) node: Arc<str>,
 }
 
+/// What an operator did by hand.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct ByHandDone {
+    pub(in crate::http) message: String,
+    /// The node on which it was done.
+    #[schema(value_type = String)]
+    pub(in crate::http) node: Arc<str>,
+}
+
 /// The golden signals of a node.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct SignalList {

@@ -367,6 +367,11 @@ impl SessionState {
     }
 
     /// `apart`, `loading`, `replaying`, `live`: for operators.
+    /// The last number that was shown, or need not be.
+    pub(super) fn at(&self) -> Seq {
+        self.at
+    }
+
     pub(super) fn phase_name(&self) -> &'static str {
         match self.phase {
             Phase::Apart => "apart",

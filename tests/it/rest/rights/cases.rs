@@ -99,6 +99,7 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
         },
         ("path", "event") => Kind::Event,
         ("path", "channel") => Kind::Plain("EMAIL"),
+        ("path", "session") => Kind::Plain("1"),
         ("path", "locale") => Kind::Plain("en"),
         ("path", "path") => Kind::Actor,
         ("path", "name") | ("query", "node") => Kind::Node,
@@ -122,7 +123,7 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
         | ("body", "locale" | "quiet_hours" | "key" | "name" | "keys" | "html" | "subject")
         | ("body", "text" | "category" | "description" | "version" | "body" | "reason")
         | ("body", "username" | "password" | "email" | "full_name" | "phone" | "role")
-        | ("body", "whatsapp_number" | "is_active" | "url") => Kind::Unused,
+        | ("body", "whatsapp_number" | "is_active" | "url" | "state" | "for_s") => Kind::Unused,
         _ => return None,
     })
 }
@@ -133,6 +134,7 @@ fn body(schema: &str, world: &World) -> Option<Value> {
         "PasswordChange" => json!({"current_password": "wrong one", "new_password": "battery st"}),
         "Logout" | "MarkSelection" | "TicketEdit" | "UserEdit" | "WebhookChanges"
         | "TemplateChanges" => json!({}),
+        "CircuitByHand" => json!({"state": "closed"}),
         "NewEscalation" => json!({"steps": [{"channel": "EMAIL", "after_s": 60}]}),
         "NewSend" => json!({"recipients": [world.owner()], "title": "T", "message": "M"}),
         "PreferenceChanges" => json!({"email_digest": "off"}),
