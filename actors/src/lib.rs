@@ -8,7 +8,8 @@
 //! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
 //! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes),
 //! [`turns`] (one at a time per key), [`budget`] (bytes that clients have not read), [`observe`]
-//! (reports for operators), [`slow`] (the slow log).
+//! (reports for operators), [`slow`] (the slow log),
+//! [`vitals::message_log`] (the last messages of watched actors).
 
 pub mod broker;
 pub mod budget;

@@ -12,6 +12,7 @@ use crate::failures::Record;
 pub use crate::failures::{FailureReport, RestartCause, RestartReport};
 use crate::port::Clock;
 use crate::vitals::Vitals;
+use crate::vitals::message_log::{self, MessageLog};
 
 /// One actor as operators see it.
 #[derive(Debug, Clone, Serialize)]
@@ -38,6 +39,8 @@ pub struct ActorReport {
     pub last_failure: Option<FailureReport>,
     /// When and why it was last started again.
     pub last_restart: Option<RestartReport>,
+    /// Its last messages, while an operator watches them.
+    pub messages: Option<MessageLog>,
     /// How many children it has; more than are listed where there are very many.
     pub children_total: usize,
     /// The actor's own report.
@@ -159,6 +162,7 @@ impl ActorReport {
             restarts: record.map_or(0, |record| record.restarts),
             last_failure: record.and_then(|record| record.last_failure.clone()),
             last_restart: record.and_then(|record| record.last_restart.clone()),
+            messages: message_log::of(vitals),
             children_total: 0,
             observed: serde_json::Value::Null,
             children: Vec::new(),

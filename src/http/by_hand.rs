@@ -93,8 +93,7 @@ async fn close(
 )]
 async fn circuit(
     State(hub): State<Hub>,
-    State(nodes): State<Membership>,
-    State(clock): State<Arc<dyn Clock>>,
+    (State(nodes), State(clock)): (State<Membership>, State<Arc<dyn Clock>>),
     Operator(principal): Operator,
     Path(name): Path<String>,
     headers: HeaderMap,

@@ -37,10 +37,15 @@ impl Routes {
 
     /// The same for a path with a parameter that contains slashes, which OpenAPI cannot express:
     /// the router has it as `served`.
-    pub(super) fn with_served_at(mut self, served: &str, documented: Documented) -> Self {
-        let (schemas, paths, methods) = documented;
+    /// Several operations may share such a route; `methods` tells them apart.
+    pub(super) fn with_served_at(
+        mut self,
+        served: &str,
+        methods: MethodRouter<Edge>,
+        documented: impl IntoIterator<Item = Documented>,
+    ) -> Self {
         self.router = self.router.route(served, methods);
-        self.document(schemas, paths)
+        documented.into_iter().fold(self, |all, (schemas, paths, _)| all.document(schemas, paths))
     }
 
     /// Adds a page for browsers, which is not part of the REST interface.

@@ -1,9 +1,13 @@
 //! The supervision trees of the nodes, and restarts of their actors.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
+use axum::handler::Handler;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use bellpull_actors::domain::node::{Node, NodeState};
 use bellpull_actors::hub::Hub;
 use futures_util::future::join_all;
@@ -12,7 +16,9 @@ use serde_json::value::RawValue;
 use tracing::warn;
 use utoipa_axum::routes;
 
-use super::body::NoFields;
+use super::Edge;
+use super::body::{NoFields, Strict};
+use super::by_hand::{elsewhere, passed_on};
 use super::error::ApiError;
 use super::nodes::{Addressee, addressee, credentials, left, pass_on};
 use super::openapi as doc;
@@ -33,7 +39,69 @@ pub(super) fn routes() -> Routes {
     Routes::default()
         .with(routes!(tree))
         // An actor's path contains slashes, so the rest of the path is one parameter.
-        .with_served_at("/api/operator/actors/{*rest}", routes!(restart))
+        .with_served_at(
+            "/api/operator/actors/{*rest}",
+            post(act),
+            [routes!(restart), routes!(watch)],
+        )
+}
+
+/// Both actions on an actor have the same route.
+async fn act(State(edge): State<Edge>, Path(rest): Path<String>, request: Request) -> Response {
+    match rest.trim_end_matches('/').ends_with("/trace") {
+        true => watch.call(request, edge).await,
+        false => restart.call(request, edge).await,
+    }
+}
+
+/// For how long an actor is watched by default.
+const WATCH_DEFAULT_S: i64 = 300;
+/// The longest time.
+const WATCH_MAX_S: i64 = 3_600;
+
+/// Watches an actor's messages: until then the tree shows its last 50 by name, time and duration.
+/// `for_s: 0` ends it. A restarted actor is not watched.
+#[utoipa::path(
+    post, path = "/api/operator/actors/{path}/trace/", tag = "Operator",
+    request_body = doc::WatchedFor,
+    params(
+        ("path" = String, Path, description = "As for a restart."),
+        ("node" = Option<String>, Query, description = "The node; by default the one that answers."),
+    ),
+    responses(
+        (status = 200, description = "It is watched, or no longer.", body = res::Watching),
+        (status = 403, description = "The caller is no super admin."),
+        (status = 404, description = "There is no such node, or no such actor on it."),
+        (status = 409, description = "The node has left."),
+        (status = 429, description = "20 actors of the node are watched."),
+        (status = 503, description = "The node does not answer."),
+    )
+)]
+async fn watch(
+    State(hub): State<Hub>,
+    State(nodes): State<Membership>,
+    Operator(principal): Operator,
+    Path(rest): Path<String>,
+    headers: HeaderMap,
+    mut params: Params,
+    Strict(mut body): Strict,
+) -> Result<Response, ApiError> {
+    let path = rest.trim_end_matches('/').strip_suffix("/trace").ok_or(ApiError::NotFound)?;
+    let for_s = body.integer("for_s").unwrap_or(WATCH_DEFAULT_S);
+    if !(0..=WATCH_MAX_S).contains(&for_s) {
+        body.refuse("for_s", format!("Must be 0 to {WATCH_MAX_S} seconds."));
+    }
+    body.finish()?;
+    if let Some(node) = elsewhere(&nodes, &mut params, &headers).await? {
+        let actor = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
+        let there = format!("/api/operator/actors/{actor}/trace/");
+        let body = Some(format!(r#"{{"for_s":{for_s}}}"#));
+        return passed_on(&nodes, &node, &there, &headers, body).await;
+    }
+    let time = Duration::from_secs(for_s.unsigned_abs());
+    let until = hub.watch_messages(path, time, &principal.user.username).await?;
+    let (path, node) = (path.to_owned(), nodes.name().shared());
+    Ok(Json(res::Watching { path, node, until }).into_response())
 }
 
 /// The supervision tree of a node, or of all nodes: then its root is `cluster`, and its children

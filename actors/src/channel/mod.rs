@@ -309,7 +309,7 @@ impl Actor for ChannelActor {
         message: ChannelMessage,
         state: &mut ChannelState,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             ChannelMessage::Nudge => {
                 // Before the store is read: a commit during the read nudges again.

@@ -89,7 +89,7 @@ impl Actor for ChannelSupervisor {
         message: ChannelsMessage,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             ChannelsMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
             ChannelsMessage::Report(call) => self.report(call, state),
@@ -240,7 +240,7 @@ impl ChannelSupervisor {
         let reports = self.channels.places.iter().enumerate().take(most).map(|(index, place)| {
             let actor = place.slot.borrow().clone().filter(|_| state.children[index].is_some());
             let down = Vitals::new();
-            let vitals = actor.as_ref().map_or(&*down, Handle::vitals);
+            let vitals = actor.as_ref().map_or(&down, Handle::vitals);
             let record = state.failures.of(index);
             observe(ActorReport::new(place.path(), "channel", vitals, record), actor)
         });

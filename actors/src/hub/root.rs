@@ -52,6 +52,8 @@ pub(super) enum HubMessage {
     Report(Call<usize, ActorReport>),
     /// An operator wants the actor at that path started again.
     Restart(RestartMail<String>),
+    /// The counters of the actor at that path.
+    Vitals(Call<String, Option<Arc<Vitals>>>),
     /// Kill the child at that path, as if it had failed; answers whether there is one.
     #[cfg(feature = "testing")]
     Kill(Call<String, bool>),
@@ -80,6 +82,10 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
 
     /// Requests its report, with at most `most` children; the future resolves to the answer.
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>>;
+
+    /// Its counters, or those of a child at that path which is not found by an id; `None`: it is
+    /// down, or there is none.
+    fn vitals(&self, path: &str) -> Option<Arc<Vitals>>;
 
     /// An operator wants a child of it started again that is not found by an id.
     fn restart_below(&self, call: RestartMail<String>) {
@@ -136,6 +142,11 @@ impl<E: Entity> Permanent for Shard<E> {
         let cell = actor.get_cell();
         self.slot.send_replace(Some(Handle::new(actor, vitals)));
         Ok(cell)
+    }
+
+    fn vitals(&self, path: &str) -> Option<Arc<Vitals>> {
+        let up = self.slot.borrow();
+        up.as_ref().filter(|_| path == self.path()).map(|up| Arc::clone(up.vitals()))
     }
 
     fn report(&self, most: usize) -> BoxFuture<'static, Option<ActorReport>> {
@@ -204,11 +215,12 @@ impl Actor for Root {
         message: HubMessage,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             HubMessage::Respawn(index) => self.spawn(&myself, index, state).await?,
             HubMessage::Report(call) => self.report(call, state),
             HubMessage::Restart(call) => self.restart(&myself, call, state),
+            HubMessage::Vitals(call) => self.vitals(call, state),
             #[cfg(feature = "testing")]
             HubMessage::Kill(call) => kill(call, state),
         }
@@ -254,6 +266,15 @@ impl Root {
             self.standing.send_replace(Standing::Up);
         }
         Ok(())
+    }
+
+    fn vitals(&self, call: Call<String, Option<Arc<Vitals>>>, state: &RootState) {
+        let Some((path, reply)) = call.open() else { return };
+        let found = match path.as_str() {
+            "hub" => Some(Arc::clone(&state.vitals)),
+            path => self.children.iter().find_map(|child| child.vitals(path)),
+        };
+        reply.send(found);
     }
 
     /// Kills the child at a path because an operator requested its restart, or starts one at once

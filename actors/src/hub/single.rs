@@ -82,6 +82,11 @@ impl Permanent for SchedulerPlace {
         Ok(cell)
     }
 
+    fn vitals(&self, path: &str) -> Option<Arc<Vitals>> {
+        let up = self.slot.borrow();
+        up.as_ref().filter(|_| path == Self::PATH).map(|up| Arc::clone(up.vitals()))
+    }
+
     fn report(&self, _most: usize) -> BoxFuture<'static, Option<ActorReport>> {
         let scheduler = self.slot.borrow().clone();
         Box::pin(async move {
@@ -129,6 +134,15 @@ impl Permanent for ChannelsPlace {
         let cell = actor.get_cell();
         self.slot.send_replace(Some(Handle::new(actor, vitals)));
         Ok(cell)
+    }
+
+    fn vitals(&self, path: &str) -> Option<Arc<Vitals>> {
+        if path == ChannelSupervisor::PATH {
+            return self.slot.borrow().as_ref().map(|up| Arc::clone(up.vitals()));
+        }
+        let mut places = self.supervisor.channels.places.iter();
+        let place = places.find(|place| place.path() == path)?;
+        place.up().map(|up| Arc::clone(up.vitals()))
     }
 
     fn restart_below(&self, call: RestartMail<String>) {

@@ -138,7 +138,7 @@ impl Actor for ProjectEntity {
         message: ProjectMessage,
         state: &mut ProjectState,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             ProjectMessage::Subscribe(call) => state.subscribe(&myself, call),
             ProjectMessage::Leave(watcher) => state.leave(watcher),

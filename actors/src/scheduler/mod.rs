@@ -200,7 +200,7 @@ impl Actor for Scheduler {
         message: SchedulerMessage,
         state: &mut SchedulerState,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             SchedulerMessage::More(id) => state.add(id),
             SchedulerMessage::Scheduled(due_at) => self.scheduled(due_at, state),

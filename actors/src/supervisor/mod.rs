@@ -110,7 +110,7 @@ impl<E: Entity> Actor for DynamicSupervisor<E> {
         message: Self::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             SupervisorMessage::Obtain(call) => self.obtain(&myself, call, state).await,
             SupervisorMessage::Idle { id, actor } => self.dismiss(id, actor, state),

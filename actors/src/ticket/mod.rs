@@ -128,7 +128,7 @@ impl Actor for TicketEntity {
         message: TicketMessage,
         state: &mut TicketState,
     ) -> Result<(), ActorProcessingErr> {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         match message {
             TicketMessage::Ask(call) => self.ask(call, state).await,
             TicketMessage::Comment(call) => self.take_comment(call, state).await,

@@ -255,7 +255,7 @@ impl Actor for UserEntity {
 
 impl UserEntity {
     fn take(&self, myself: &ActorRef<UserMessage>, message: UserMessage, state: &mut UserState) {
-        let taken = state.vitals.take();
+        let taken = state.vitals.take(&message);
         let mut fan_out = None;
         match message {
             UserMessage::Attach(call) => self.attach(myself, call, state),
@@ -290,11 +290,12 @@ impl UserEntity {
         }
         self.flush(myself, state);
         drop(fan_out);
+        let taken_at = taken.at;
         let took = state.vitals.done(taken);
         if state.unflushed == 0
             && let Some(announced) = state.unflushed_since.take()
         {
-            self.note_frame(announced, taken, took, state.id);
+            self.note_frame(announced, taken_at, took, state.id);
         }
     }
 

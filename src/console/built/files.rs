@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "2231c4d59dea06c965b22c227a075f86550426bdcbee6aa62c36eaccf7fd3c46";
+pub(super) const SOURCES: &str = "dc65215c72fe0590ed16a482f8511675aa8fcbf5633d194edaedab19b28c6e4c";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-BwPAnhKi.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-BwPAnhKi.css"),
-        gzip: include_bytes!("assets/index-BwPAnhKi.css.gz"),
+        path: "assets/index-C_fX036_.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-C_fX036_.js"),
+        gzip: include_bytes!("assets/index-C_fX036_.js.gz"),
     },
     Embedded {
-        path: "assets/index-CtFP8CKq.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-CtFP8CKq.js"),
-        gzip: include_bytes!("assets/index-CtFP8CKq.js.gz"),
+        path: "assets/index-z3pjfjLr.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-z3pjfjLr.css"),
+        gzip: include_bytes!("assets/index-z3pjfjLr.css.gz"),
     },
     Embedded {
         path: "icon.svg",

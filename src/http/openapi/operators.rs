@@ -48,6 +48,14 @@ pub(in crate::http) struct CircuitByHand {
     for_s: Option<u32>,
 }
 
+/// For how long an actor is watched.
+#[derive(ToSchema)]
+pub(in crate::http) struct WatchedFor {
+    /// Seconds: 300 by default; 0 ends it.
+    #[schema(maximum = 3600)]
+    for_s: Option<u32>,
+}
+
 /// Which signals are returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

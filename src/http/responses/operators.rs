@@ -6,6 +6,7 @@ use std::time::Duration;
 use bellpull_actors::domain::node::Node;
 use bellpull_actors::observe::{ActorReport, FailureReport, RestartCause, RestartReport};
 use bellpull_actors::slow::{SlowEntry, SlowKind, SlowLog};
+use bellpull_actors::vitals::message_log::{HandledMessage, MessageLog};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -136,6 +137,9 @@ pub(in crate::http) struct Actor {
     last_failure: Option<Failure>,
     #[schema(required)]
     last_restart: Option<Restart>,
+    /// Its last messages, while an operator watches them; else null.
+    #[schema(required)]
+    messages: Option<ActorMessages>,
     /// How many children it has; only some of them are listed if there are very many.
     #[schema(value_type = u64)]
     children_total: usize,
@@ -183,6 +187,7 @@ impl Actor {
             restarts: report.restarts,
             last_failure: report.last_failure.map(Failure::from),
             last_restart: report.last_restart.as_ref().map(Restart::from),
+            messages: report.messages.map(ActorMessages::from),
             children_total: report.children_total,
             observed: report.observed,
             children: children.map(|child| Child::Own(Box::new(Self::of(child, node)))).collect(),
@@ -214,6 +219,7 @@ impl Actor {
             restarts: 0,
             last_failure: None,
             last_restart: None,
+            messages: None,
             children_total: 0,
             observed: Value::Null,
             children: Vec::new(),
@@ -253,6 +259,45 @@ impl From<&RestartReport> for Restart {
         };
         Self { cause, operator, at: report.at }
     }
+}
+
+/// The last messages of an actor.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct ActorMessages {
+    /// How long it is watched.
+    until: Timestamp,
+    /// The last 50, newest first.
+    last: Vec<ActorMessage>,
+}
+
+/// A message that an actor has handled.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct ActorMessage {
+    /// Its name; nothing of its content is shown.
+    #[schema(examples("Changed"))]
+    name: String,
+    /// When it was taken from the mailbox.
+    at: Timestamp,
+    /// How long it took to handle, in microseconds.
+    took_us: u64,
+}
+
+impl From<MessageLog> for ActorMessages {
+    fn from(log: MessageLog) -> Self {
+        let shown = |HandledMessage { name, at, took_us }| ActorMessage { name, at, took_us };
+        Self { until: log.until, last: log.messages.into_iter().map(shown).collect() }
+    }
+}
+
+/// A watched actor.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Watching {
+    pub(in crate::http) path: String,
+    /// The node that it runs on.
+    #[schema(value_type = String)]
+    pub(in crate::http) node: Arc<str>,
+    /// Until when; now, if it is no longer watched.
+    pub(in crate::http) until: Timestamp,
 }
 
 /// A restarting actor.

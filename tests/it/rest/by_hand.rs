@@ -59,6 +59,45 @@ async fn an_operator_ends_one_session_and_its_client_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watched_actor_shows_its_last_messages() {
+    let team = Team::gather().await;
+    let id = team.raise(&team.carl, "One").await;
+    let path = format!("ticket/{id}");
+    let watch = format!("/api/operator/actors/{path}/trace/");
+    assert_eq!(team.hub.post(&team.admin, &watch, json!({})).await.0, 403);
+    let messages = async |path| actor(&team.hub, &team.root, path).await["messages"].clone();
+    assert_eq!(messages(&path).await, Value::Null);
+    let (status, told) = team.hub.post(&team.root, &watch, json!({})).await;
+    assert_eq!((status, &told["path"]), (200, &json!(path)), "{told}");
+    assert_eq!(team.act(&team.admin, id, "open").await.0, 200);
+    let shown = messages(&path).await;
+    assert_eq!(shown["until"], told["until"]);
+    let last = shown["last"].as_array().unwrap();
+    let names: Vec<&str> = last.iter().filter_map(|one| one["name"].as_str()).collect();
+    assert!(!names.is_empty() && !names.contains(&"Observe"), "{names:?}");
+    assert!(last.iter().all(|one| one["took_us"].is_u64() && one["at"].is_string()), "{shown}");
+    assert!(!shown.to_string().contains("One"), "nothing of the content: {shown}");
+    assert_eq!(messages("users/0").await, Value::Null, "others are not watched");
+
+    // Supervisors, single actors and channels too; and it can be ended.
+    for path in ["hub", "users/0", "scheduler", "channels", "channels/webhook"] {
+        let watch = format!("/api/operator/actors/{path}/trace/");
+        let (status, told) = team.hub.post(&team.root, &watch, json!({"for_s": 60})).await;
+        assert_eq!(status, 200, "{path}: {told}");
+        assert!(messages(path).await["last"].is_array(), "{path}");
+        assert_eq!(team.hub.post(&team.root, &watch, json!({"for_s": 0})).await.0, 200);
+        assert_eq!(messages(path).await, Value::Null, "{path}");
+    }
+    for bad in [json!({"for_s": -1}), json!({"for_s": 3_601}), json!({"x": 1})] {
+        assert_eq!(team.hub.post(&team.root, &watch, bad).await.0, 400);
+    }
+    for missing in ["ticket/4711", "users/99", "nothing"] {
+        let watch = format!("/api/operator/actors/{missing}/trace/");
+        assert_eq!(team.hub.post(&team.root, &watch, json!({})).await.0, 404, "{missing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_opens_and_closes_a_circuit() {
     let team = Team::gather().await;
     let path = "/api/operator/channels/webhook/circuit/";

@@ -200,6 +200,8 @@ pub(super) const ALLOWED: &[Allowed] = &[
             "GET /api/operator/tree/ query:node",
             "POST /api/operator/actors/{path}/restart/ path",
             "POST /api/operator/actors/{path}/restart/ query:node",
+            "POST /api/operator/actors/{path}/trace/ path",
+            "POST /api/operator/actors/{path}/trace/ query:node",
             "POST /api/operator/nodes/{name}/drain/ path",
         ],
         why: "super admins and services operate the nodes",

@@ -134,6 +134,7 @@ fn body(schema: &str, world: &World) -> Option<Value> {
         "PasswordChange" => json!({"current_password": "wrong one", "new_password": "battery st"}),
         "Logout" | "MarkSelection" | "TicketEdit" | "UserEdit" | "WebhookChanges"
         | "TemplateChanges" => json!({}),
+        "WatchedFor" => json!({}),
         "CircuitByHand" => json!({"state": "closed"}),
         "NewEscalation" => json!({"steps": [{"channel": "EMAIL", "after_s": 60}]}),
         "NewSend" => json!({"recipients": [world.owner()], "title": "T", "message": "M"}),

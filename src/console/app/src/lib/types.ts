@@ -66,6 +66,7 @@ export interface Actor {
   handled: number; handle_p50_us: number; handle_p99_us: number; restarts: number;
   last_restart: { at: string; cause: string; operator: string | null } | null;
   last_failure: { at: string; text: string } | null;
+  messages: { until: string; last: { name: string; at: string; took_us: number }[] } | null;
   observed: unknown; children: Actor[]; children_total: number;
 }
 

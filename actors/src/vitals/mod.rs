@@ -4,8 +4,11 @@
 //! every actor counts down when it takes a message. 104 bytes per actor: what glibc leaves over
 //! beside an actor's aligned allocations is as large, so that most of them cost nothing.
 
+pub mod message_log;
+
+use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use ractor::{ActorRef, Message};
@@ -13,10 +16,22 @@ use ractor::{ActorRef, Message};
 /// Buckets of the handling time, each twice as wide as the one before: 1 µs to 32 ms and beyond.
 const BUCKETS: usize = 16;
 
+/// A message that is being handled.
+#[derive(Debug)]
+#[must_use = "pass it to `Vitals::done`"]
+pub struct Taken {
+    /// Since when.
+    pub at: Instant,
+    /// Its name, where the actor is watched.
+    name: Option<Box<str>>,
+}
+
 /// The counters of one actor, shared by all its handles.
 #[derive(Debug)]
 pub struct Vitals {
     depth: AtomicU32,
+    /// Whether an operator watches its messages: see [`message_log`].
+    is_watched: AtomicBool,
     /// How many messages took how long.
     times: [AtomicU32; BUCKETS],
     born: Instant,
@@ -26,7 +41,12 @@ impl Vitals {
     /// Counters of a new actor.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { depth: AtomicU32::new(0), times: Default::default(), born: Instant::now() })
+        Arc::new(Self {
+            depth: AtomicU32::new(0),
+            is_watched: AtomicBool::new(false),
+            times: Default::default(),
+            born: Instant::now(),
+        })
     }
 
     /// Messages that were sent and not taken yet.
@@ -48,15 +68,28 @@ impl Vitals {
     }
 
     /// The actor takes a message; pass the result to [`Self::done`].
-    #[must_use]
-    pub fn take(&self) -> Instant {
+    pub fn take(&self, message: &impl Debug) -> Taken {
         self.depth.fetch_sub(1, Relaxed);
-        Instant::now()
+        let name = self.is_watched().then(|| message_log::name(message).into_boxed_str());
+        Taken { at: Instant::now(), name }
+    }
+
+    /// Whether an operator watches its messages.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.is_watched.load(Relaxed)
+    }
+
+    pub(crate) fn set_watched(&self, is_watched: bool) {
+        self.is_watched.store(is_watched, Relaxed);
     }
 
     /// The message that was taken then is handled. Returns how long that took.
-    pub fn done(&self, taken: Instant) -> Duration {
-        let took = taken.elapsed();
+    pub fn done(&self, taken: Taken) -> Duration {
+        let took = taken.at.elapsed();
+        if let Some(name) = taken.name {
+            message_log::record(self, name.into_string(), took);
+        }
         let count = &self.times[bucket(took)];
         // Only the actor itself counts here, so nothing comes between both; and a full counter
         // stays full: one that starts over would be taken for a new actor's.
@@ -138,7 +171,7 @@ impl<M: Message> Handle<M> {
 
     /// Its counters.
     #[must_use]
-    pub fn vitals(&self) -> &Vitals {
+    pub fn vitals(&self) -> &Arc<Vitals> {
         &self.vitals
     }
 }
@@ -157,7 +190,8 @@ mod tests {
         let vitals = Vitals::new();
         vitals.times.iter().for_each(|count| count.store(u32::MAX, Relaxed));
         let full = vitals.handled();
-        vitals.done(vitals.take());
+        let taken = vitals.take(&"a message");
+        vitals.done(taken);
         assert_eq!(vitals.handled(), full);
     }
 
