@@ -67,11 +67,11 @@ async fn a_watched_actor_shows_its_last_messages() {
     assert_eq!(team.hub.post(&team.admin, &watch, json!({})).await.0, 403);
     let messages = async |path| actor(&team.hub, &team.root, path).await["messages"].clone();
     assert_eq!(messages(&path).await, Value::Null);
-    let (status, told) = team.hub.post(&team.root, &watch, json!({})).await;
-    assert_eq!((status, &told["path"]), (200, &json!(path)), "{told}");
+    let (status, answer) = team.hub.post(&team.root, &watch, json!({})).await;
+    assert_eq!((status, &answer["path"]), (200, &json!(path)), "{answer}");
     assert_eq!(team.act(&team.admin, id, "open").await.0, 200);
     let shown = messages(&path).await;
-    assert_eq!(shown["until"], told["until"]);
+    assert_eq!(shown["until"], answer["until"]);
     let last = shown["last"].as_array().unwrap();
     let names: Vec<&str> = last.iter().filter_map(|one| one["name"].as_str()).collect();
     assert!(!names.is_empty() && !names.contains(&"Observe"), "{names:?}");
@@ -82,8 +82,8 @@ async fn a_watched_actor_shows_its_last_messages() {
     // Supervisors, single actors and channels too; and it can be ended.
     for path in ["hub", "users/0", "scheduler", "channels", "channels/webhook"] {
         let watch = format!("/api/operator/actors/{path}/trace/");
-        let (status, told) = team.hub.post(&team.root, &watch, json!({"for_s": 60})).await;
-        assert_eq!(status, 200, "{path}: {told}");
+        let (status, answer) = team.hub.post(&team.root, &watch, json!({"for_s": 60})).await;
+        assert_eq!(status, 200, "{path}: {answer}");
         assert!(messages(path).await["last"].is_array(), "{path}");
         assert_eq!(team.hub.post(&team.root, &watch, json!({"for_s": 0})).await.0, 200);
         assert_eq!(messages(path).await, Value::Null, "{path}");
