@@ -32,6 +32,8 @@ pub(super) struct Run<'t> {
     state: State<'static, 'static>,
     is_html: bool,
     out: String,
+    /// Numbers that are none are values at the moment.
+    lets_non_finite: bool,
 }
 
 /// The names of a loop iteration, a `with`, or the whole part.
@@ -51,7 +53,8 @@ impl<'t> Run<'t> {
     pub(super) fn new(view: &'t Value, is_html: bool, budget: Budget) -> Self {
         static BUILTINS: LazyLock<Environment<'static>> = LazyLock::new(Environment::new);
         let (frames, state) = (vec![Frame::default()], BUILTINS.empty_state());
-        Self { budget, view, frames, state, is_html, out: String::new() }
+        let (out, lets_non_finite) = (String::new(), false);
+        Self { budget, view, frames, state, is_html, out, lets_non_finite }
     }
 
     /// Renders the template.
@@ -198,7 +201,8 @@ impl<'t> Run<'t> {
             Kind::Slice { of, from, to } => self.slice(of, from.as_deref(), to.as_deref())?,
             Kind::Not(of) => Value::from(!self.eval(of)?.is_true()),
             Kind::Negative(of) => {
-                values::arithmetic(Operator::Subtract, &Value::from(0), &self.eval(of)?)?
+                let of = self.eval(of)?;
+                self.arithmetic(Operator::Subtract, &Value::from(0), &of)?
             }
             Kind::Both(left, right) => {
                 let left = self.eval(left)?;
@@ -210,6 +214,8 @@ impl<'t> Run<'t> {
                     Ok(right) if left.is_true() && right.is_true() => right,
                     Ok(_) => Value::from(false),
                     Err(fault) if left.is_true() => return Err(fault),
+                    // minijinja has evaluated both, with what `1 / 0` makes as a value.
+                    Err(_) if self.is_a_value(right) => Value::from(false),
                     Err(_) => left,
                 }
             }
@@ -334,10 +340,26 @@ impl<'t> Run<'t> {
         Ok(if is_nothing { list } else { Value::make_iterable(lazy) })
     }
 
+    fn arithmetic(&self, operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {
+        values::arithmetic(operator, left, right, self.lets_non_finite)
+    }
+
+    /// Whether an expression has a value if numbers need not be finite.
+    fn is_a_value(&mut self, expr: &'t Expr) -> bool {
+        if self.lets_non_finite {
+            // It has failed like this.
+            return false;
+        }
+        self.lets_non_finite = true;
+        let has_one = self.eval(expr).is_ok();
+        self.lets_non_finite = false;
+        has_one
+    }
+
     fn binary(&mut self, operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {
         let are_texts = left.as_str().is_some() && right.as_str().is_some();
         if operator != Operator::Concat && !(operator == Operator::Add && are_texts) {
-            return values::arithmetic(operator, left, right);
+            return self.arithmetic(operator, left, right);
         }
         let (left, right) = (self.text(left)?, self.text(right)?);
         self.budget.spend(left.len() + right.len())?;

@@ -107,7 +107,7 @@ fn a_digest_lists_all_its_items() {
 }
 
 /// Every available construct, applied to every variable.
-const SAID: [&str; 54] = [
+const SAID: [&str; 55] = [
     "{{ title }} {{ name }} {{ missing }} {{ ticket }} {{ data.n }} {{ data.f }} {{ data.yes }}",
     "{{ data.tags }} {{ data }} {{ [title, 1, none, true, 1.5] }} {{ () }}",
     "{% if ticket %}a{% elif data.n > 2 %}b{% else %}c{% endif %}",
@@ -160,6 +160,7 @@ const SAID: [&str; 54] = [
     "{{ title | string }} {{ 3 | string ~ 4 }} {{ [] or 'empty' }} {{ data.tags | list }}",
     "{{ data | dictsort(by='value', reverse=true) | length }} {{ 'a' < 'B' }}",
     "{{ 'a' and 0 }} {{ 0 and (1 // 0) }} {{ [] and 1 }} {{ 1 and 'b' }} {{ (0 and 1) or 'c' }}",
+    "{{ 0 and 1 / 0 }} {{ 0 and -(0 / 0) }} {{ 0 and 1 % 0 }} {{ 0 and (1 / 0) // 0 }} {{ 0 and 2 ** -1 }}",
     "{{ title and 0 }} {{ missing and 1 }} {{ 0 and title }} {{ not (1 and 0) }} {{ 0 and 2 < 3 }}",
     "{% for a in data.list %}{% for b in data.tags %}{{ a.x }}{{ b }}{{ loop.index }}{% endfor %}{% endfor %}",
 ];

@@ -27,7 +27,12 @@ pub(super) fn escaped(character: char) -> &'static str {
 }
 
 /// Arithmetic on two numbers. Texts have no arithmetic here, because a multiplied text grows.
-pub(super) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, Fault> {
+pub(super) fn arithmetic(
+    operator: Operator,
+    left: &Value,
+    right: &Value,
+    lets_non_finite: bool,
+) -> Result<Value, Fault> {
     if !left.is_number() || !right.is_number() {
         let problem = format!("{} and {} are not both numbers", left.kind(), right.kind());
         return Err(Fault::new(problem));
@@ -40,7 +45,8 @@ pub(super) fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Res
         }
         false => {
             let (left, right) = (f64::try_from(left.clone())?, f64::try_from(right.clone())?);
-            of_real(operator, left, right).map(Value::from)
+            let made = of_real(operator, left, right);
+            made.filter(|made| lets_non_finite || made.is_finite()).map(Value::from)
         }
     };
     made.ok_or_else(|| Fault::new("there is no such number"))
@@ -64,7 +70,7 @@ fn of_whole(operator: Operator, left: i128, right: i128) -> Option<i128> {
 }
 
 fn of_real(operator: Operator, left: f64, right: f64) -> Option<f64> {
-    let made = match operator {
+    Some(match operator {
         Operator::Add => left + right,
         Operator::Subtract => left - right,
         Operator::Multiply => left * right,
@@ -74,8 +80,7 @@ fn of_real(operator: Operator, left: f64, right: f64) -> Option<f64> {
         Operator::Remainder => left % right,
         Operator::Power => left.powf(right),
         Operator::Concat => return None,
-    };
-    made.is_finite().then_some(made)
+    })
 }
 
 /// The numbers of `range(end)`, `range(start, end)` or `range(start, end, step)`.
