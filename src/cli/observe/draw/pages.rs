@@ -64,13 +64,34 @@ fn facts(actor: &Actor, rate: f64) -> Vec<Line<'static>> {
     lines
 }
 
-/// A JSON value, a line for each member.
+/// An actor's state: a line for each member and for each element of a list, those of one value
+/// first.
 fn state(value: &Value) -> Vec<Line<'static>> {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    // The outermost braces say nothing.
-    let inner = text.strip_prefix("{\n").and_then(|text| text.strip_suffix("\n}"));
-    let lines = inner.unwrap_or(&text).lines();
-    lines.map(|line| Line::raw(format!(" {}", plain(line)))).collect()
+    let Value::Object(members) = value else {
+        return vec![Line::raw(format!(" {}", short(value)))];
+    };
+    let (lists, values): (Vec<_>, Vec<_>) =
+        members.iter().partition(|(_, value)| matches!(value, Value::Array(_)));
+    let of_value = |(name, value): (&String, &Value)| {
+        Line::from(vec![
+            Span::styled(format!(" {:14}", plain(name)), FAINT),
+            Span::raw(format!(" {}", short(value))),
+        ])
+    };
+    let mut lines: Vec<Line<'static>> = values.into_iter().map(of_value).collect();
+    for (name, value) in lists {
+        let items = value.as_array().map_or(&[][..], Vec::as_slice);
+        lines.push(Line::styled(format!(" {} ({})", plain(name), items.len()), FAINT));
+        lines.extend(items.iter().map(|item| Line::raw(format!("   {}", short(item)))));
+    }
+    lines
+}
+
+/// A value on one line.
+fn short(value: &Value) -> String {
+    let Value::Object(members) = value else { return plain(&value.to_string()) };
+    let members = members.iter().map(|(name, value)| format!("{name} {value}"));
+    plain(&members.collect::<Vec<_>>().join("  "))
 }
 
 /// The events of all actors, newest first.
