@@ -4,7 +4,7 @@
 //! writes do not need it exclusively.
 
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -30,6 +30,15 @@ impl Stream {
     /// Whether it is encrypted.
     pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Its other side; `None` if it is gone. The system is asked: kept for each connection it would
+    /// take more than it is worth.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Plain(tcp) => tcp.peer_addr().ok(),
+            Self::Tls(tls) => tls.peer(),
+        }
     }
 
     /// Returns once a read may have a result.

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
+use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::domain::notification::Kind;
 use bellpull_actors::domain::routing::Channel;
@@ -133,6 +133,7 @@ pub(super) fn narrow(params: &mut Params) -> NotificationFilter {
         kind: params.choice("type", Kind::from_name),
         event: params.bounded("event", EVENT_MAX).map(|name| Event::from_name(&name)),
         ticket: params.integer("ticket").map(TicketId),
+        project: params.integer("project").map(ProjectId),
         since_seq: params.natural("since_seq").map(Seq),
     }
 }

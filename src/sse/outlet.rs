@@ -6,7 +6,7 @@
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::port::Outlet;
-use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
+use bellpull_actors::port::outlet::{Broken, Connection, Ending, Outgoing};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -179,6 +179,10 @@ impl Outlet for SseOutlet {
     /// The client sends nothing; accepting bytes is its sign of life.
     fn silent_s(&self) -> u32 {
         self.writer.untaken_s()
+    }
+
+    fn connection(&self) -> Connection {
+        Connection { dialect: self.dialect.as_str(), peer: None }
     }
 
     fn waiting_bytes(&self) -> usize {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::port::Outlet;
-use bellpull_actors::port::outlet::{Broken, Ending, Outgoing};
+use bellpull_actors::port::outlet::{Broken, Connection, Ending, Outgoing};
 use jiff::Timestamp;
 use metrics::Counter;
 use tokio::runtime::Handle;
@@ -271,6 +271,10 @@ impl Outlet for WsOutlet {
 
     fn silent_s(&self) -> u32 {
         self.shared.silent_s()
+    }
+
+    fn connection(&self) -> Connection {
+        Connection { dialect: self.dialect.as_str(), peer: self.shared.stream.peer() }
     }
 
     fn waiting_bytes(&self) -> usize {

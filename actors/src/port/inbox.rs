@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Page, Slice, StoreError};
 use crate::domain::event::Event;
-use crate::domain::ids::{MessageId, NotificationId, Seq, TicketId, UserId};
+use crate::domain::ids::{MessageId, NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Entry, Head, Mark, Marked, MessageContent, Outline, Row};
 use crate::domain::notification::{Kind, Notification};
 use crate::domain::routing::Channel;
@@ -148,6 +148,8 @@ pub struct NotificationFilter {
     pub event: Option<Event>,
     /// About this ticket.
     pub ticket: Option<TicketId>,
+    /// About a ticket that is in this project now.
+    pub project: Option<ProjectId>,
     /// Entries after this number; the list is then oldest first.
     pub since_seq: Option<Seq>,
 }

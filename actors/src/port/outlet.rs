@@ -1,5 +1,7 @@
 //! The write side of a session, as its user's actor sees it.
 
+use std::net::SocketAddr;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -33,6 +35,9 @@ pub trait Outlet: Send + 'static {
     /// Whole seconds since the client's last message.
     fn silent_s(&self) -> u32;
 
+    /// How the client is connected, for operators.
+    fn connection(&self) -> Connection;
+
     /// Bytes that the connection has not accepted, pushed ones included.
     fn waiting_bytes(&self) -> usize;
 
@@ -56,6 +61,16 @@ pub trait Outlet: Send + 'static {
     fn is_one_way(&self) -> bool {
         false
     }
+}
+
+/// How a client is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Its dialect's name.
+    pub dialect: &'static str,
+    /// The connection's other side: the client, or the last proxy before the hub; `None` where
+    /// only the HTTP server knows it.
+    pub peer: Option<SocketAddr>,
 }
 
 /// A frame for a client, before its dialect.

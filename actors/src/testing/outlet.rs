@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::domain::ids::{NotificationId, Seq, UserId};
 use crate::domain::inbox::Marked;
 use crate::domain::stream::{Present, Stream, StreamEvent};
-use crate::port::outlet::{Broken, Ending, Outgoing, Outlet, Welcome};
+use crate::port::outlet::{Broken, Connection, Ending, Outgoing, Outlet, Welcome};
 use crate::session::{Answer, Tag};
 
 /// How many frames may wait for the connection, as in a real outlet.
@@ -174,6 +174,10 @@ impl FakeOutlet {
 }
 
 impl Outlet for FakeOutlet {
+    fn connection(&self) -> Connection {
+        Connection { dialect: "fake", peer: None }
+    }
+
     fn push(&mut self, frame: Outgoing<'_>) {
         self.pushed.push_back(Frame::from(frame));
     }

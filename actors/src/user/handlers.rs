@@ -20,7 +20,7 @@ use crate::domain::ids::{LoginId, Seq};
 use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
-use crate::port::outlet::{Ending, Outgoing, Welcome};
+use crate::port::outlet::{Connection, Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard};
 use crate::slow::SlowKind;
 use crate::trace::TraceSpan;
@@ -469,8 +469,12 @@ pub(super) fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
 pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
     let Some(((), reply)) = call.open() else { return };
     let session = |session: &SessionState| {
+        let Connection { dialect, peer } = session.outlet.connection();
         json!({
             "id": session.id,
+            "by": if session.outlet.is_one_way() { "stream" } else { "socket" },
+            "dialect": dialect,
+            "peer": peer,
             "phase": session.phase_name(),
             "seq": session.at(),
             "login": session.rest.login,

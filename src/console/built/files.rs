@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "dc65215c72fe0590ed16a482f8511675aa8fcbf5633d194edaedab19b28c6e4c";
+pub(super) const SOURCES: &str = "39bfa925fa3ff6cd905e3fb0d670fcb4af5786ed8f23aa4ad0a3bec7d12aca76";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-C_fX036_.js",
+        path: "assets/index-D3cnbLkD.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-C_fX036_.js"),
-        gzip: include_bytes!("assets/index-C_fX036_.js.gz"),
+        bytes: include_bytes!("assets/index-D3cnbLkD.js"),
+        gzip: include_bytes!("assets/index-D3cnbLkD.js.gz"),
     },
     Embedded {
         path: "assets/index-z3pjfjLr.css",

@@ -5,7 +5,7 @@
 //! stream sees what it would see on TCP, where the kernel holds the rest.
 
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -73,6 +73,11 @@ impl TlsStream {
     pub(super) fn new(tcp: TcpStream, session: Session) -> Self {
         let state = Mutex::new(State { session, has_sender: false, is_closing: false });
         Self(Arc::new(Inner { tcp, state }))
+    }
+
+    /// The connection's other side.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.0.tcp.peer_addr().ok()
     }
 
     /// Returns once a read may have a result.

@@ -19,6 +19,8 @@ pub(in crate::http) struct NotificationFilters {
     #[param(max_length = 64)]
     event: Option<String>,
     ticket: Option<i64>,
+    /// Those about tickets that are in this project now.
+    project: Option<i64>,
     /// Those created after that number, in ascending order, for catching up.
     #[param(minimum = 0)]
     since_seq: Option<i64>,

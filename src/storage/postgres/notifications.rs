@@ -90,7 +90,10 @@ fn is_short(last_seq: Seq, filter: &NotificationFilter) -> bool {
 
 /// An inbox without filters is counted without its messages.
 fn needs_messages(filter: &NotificationFilter) -> bool {
-    filter.kind.is_some() || filter.event.is_some() || filter.ticket.is_some()
+    filter.kind.is_some()
+        || filter.event.is_some()
+        || filter.ticket.is_some()
+        || filter.project.is_some()
 }
 
 /// The count of all, and a page of them: first the numbers, then the rows of these, so that rows
@@ -164,6 +167,10 @@ fn narrow(sql: &mut QueryBuilder<Postgres>, user: UserId, filter: &NotificationF
     }
     if let Some(ticket) = filter.ticket {
         sql.push(" AND m.ticket_id = ").push_bind(ticket.0);
+    }
+    if let Some(project) = filter.project {
+        sql.push(" AND m.ticket_id IN (SELECT id FROM tickets WHERE project_id = ");
+        sql.push_bind(project.0).push(")");
     }
     if let Some(seq) = filter.since_seq {
         sql.push(" AND n.seq > ").push_bind(seq.0);

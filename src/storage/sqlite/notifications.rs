@@ -46,7 +46,10 @@ pub(super) async fn is_short(
 
 /// An inbox without filters is counted without its messages.
 fn needs_messages(filter: &NotificationFilter) -> bool {
-    filter.kind.is_some() || filter.event.is_some() || filter.ticket.is_some()
+    filter.kind.is_some()
+        || filter.event.is_some()
+        || filter.ticket.is_some()
+        || filter.project.is_some()
 }
 
 /// A page of the user's own; the count and the rows are of one snapshot.
@@ -151,6 +154,10 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, user: UserId, filter: &NotificationFil
     }
     if let Some(ticket) = filter.ticket {
         sql.push(" AND m.ticket_id = ").push_bind(ticket.0);
+    }
+    if let Some(project) = filter.project {
+        sql.push(" AND m.ticket_id IN (SELECT id FROM tickets WHERE project_id = ");
+        sql.push_bind(project.0).push(")");
     }
     if let Some(seq) = filter.since_seq {
         sql.push(" AND n.seq > ").push_bind(seq.0);

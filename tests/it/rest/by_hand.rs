@@ -35,6 +35,10 @@ async fn an_operator_ends_one_session_and_its_client_comes_back() {
     let sessions = actor(&team.hub, &team.root, &path).await["observed"]["sessions"].clone();
     assert_eq!(sessions.as_array().map(Vec::len), Some(2), "{sessions}");
     assert!(sessions[0]["seq"].is_number(), "{sessions}");
+    assert_eq!(sessions[0]["by"], "socket");
+    assert_eq!(sessions[0]["dialect"], "incident");
+    let peer = sessions[0]["peer"].as_str().unwrap();
+    assert!(peer.starts_with("127.0.0.1:"), "{peer}");
     let id = sessions[0]["id"].as_u64().unwrap();
     let base = format!("/api/operator/users/{}/sessions", team.ada.id);
     let close = format!("{base}/{id}/close/");

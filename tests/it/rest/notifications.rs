@@ -70,6 +70,8 @@ async fn every_filter() {
         ("event=work_finished".to_owned(), vec![newest[1]]),
         ("event=unknowns".to_owned(), vec![]),
         (format!("ticket={second}"), vec![newest[0]]),
+        ("project=1".to_owned(), newest.clone()),
+        ("project=4711".to_owned(), vec![]),
         (format!("ticket={first}&is_read=false"), vec![newest[1], newest[2]]),
         ("type=INFO".to_owned(), newest.clone()),
         ("type=WARNING".to_owned(), vec![]),
@@ -85,10 +87,10 @@ async fn every_filter() {
     }
     let (_, list) = team.hub.get(&team.admin, "/api/notifications/unread/").await;
     assert_eq!(ids(&list), newest[1..]);
-    let bad = "is_read=perhaps&type=info&notification_type=PIGEON&ticket=x&since_seq=-1";
+    let bad = "is_read=perhaps&type=info&notification_type=PIGEON&ticket=x&project=x&since_seq=-1";
     let (status, answer) = team.hub.get(&team.admin, &format!("/api/notifications/?{bad}")).await;
     assert_eq!(status, 400);
-    for name in ["is_read", "type", "notification_type", "ticket", "since_seq"] {
+    for name in ["is_read", "type", "notification_type", "ticket", "project", "since_seq"] {
         assert!(answer[name][0].is_string(), "{name} in {answer}");
     }
     assert_eq!(team.hub.get(&team.admin, "/api/notifications/?page=9").await.0, 404);

@@ -223,6 +223,9 @@ pub(crate) async fn notifications_are_narrowed_by_each_filter<F: Fixture>() {
         (NotificationFilter { event: Some(Event::from_name("approval")), ..all() }, &[3, 2]),
         (NotificationFilter { ticket: Some(ticket.id), ..all() }, &[1]),
         (NotificationFilter { ticket: Some(TicketId(99)), ..all() }, &[]),
+        (NotificationFilter { project: Some(ticket.project), ..all() }, &[3, 1]),
+        (NotificationFilter { project: Some(ProjectId(99)), ..all() }, &[]),
+        (NotificationFilter { project: Some(ProjectId(99)), is_read: Some(true), ..all() }, &[]),
         (NotificationFilter { since_seq: Some(Seq(1)), ..all() }, &[2, 3]),
         (NotificationFilter { since_seq: Some(Seq(1)), is_read: Some(false), ..all() }, &[2]),
     ] {

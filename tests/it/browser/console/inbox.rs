@@ -54,6 +54,34 @@ async fn an_inbox_is_worked_through_by_keys_and_a_deletion_is_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inbox_is_narrowed_to_a_project() {
+    let team = Team::gather().await;
+    let (status, project) =
+        team.hub.post(&team.root, "/api/projects/", json!({"key": "WEB", "name": "Website"})).await;
+    assert_eq!(status, 201, "{project}");
+    team.hub.ticket(&team.jane, "Of the first project").await;
+    let ticket = json!({"title": "Of the website", "project": project["id"]});
+    let (status, answer) = team.hub.post(&team.root, "/api/tickets/", ticket).await;
+    assert_eq!(status, 201, "{answer}");
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "inbox").await else { return };
+    page.until("document.querySelectorAll('.item').length === 2").await;
+    page.until(
+        "[...document.querySelectorAll('option')].some((one) => one.text === 'WEB · Website')",
+    )
+    .await;
+    page.run(&format!("fill('select:has(option[value=\"{0}\"])', '{0}')", project["id"])).await;
+    page.until("document.querySelectorAll('.item').length === 1").await;
+    page.until("one('.item').textContent.includes('Of the website')").await;
+    // The address has the filter, so that it can be kept as a bookmark.
+    let place = format!("location.search.includes('project={}')", project["id"]);
+    page.until(&place).await;
+    page.go(&format!("{base}/console/inbox?project=4711")).await;
+    page.until("shows('No notifications match')").await;
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_ten_thousand_rows_only_those_in_view_are_in_the_document() {
     const ROWS: usize = 10_000;
     let team = Team::gather().await;

@@ -8,7 +8,7 @@ import type { Notification, Page } from './types';
 
 const SIZE = 50;
 
-export interface Filter { unread: boolean; event: string; ticket: string }
+export interface Filter { unread: boolean; event: string; ticket: string; project: string }
 
 export class InboxRows {
   count = $state<number | null>(null);
@@ -18,7 +18,7 @@ export class InboxRows {
   #hidden = $state.raw(new Set<number>());
   #asked = new Set<number>();
   #range: [number, number] = [0, SIZE];
-  #filter: Filter = { unread: false, event: '', ticket: '' };
+  #filter: Filter = { unread: false, event: '', ticket: '', project: '' };
   /** Answers of an earlier filter are dropped. */
   #turn = 0;
 
@@ -65,8 +65,8 @@ export class InboxRows {
   async #read(page: number): Promise<void> {
     this.#asked.add(page);
     const turn = this.#turn;
-    const { unread, event, ticket } = this.#filter;
-    const values = { page: page + 1, page_size: SIZE, is_read: unread ? 'false' : '', event, ticket };
+    const { unread, event, ticket, project } = this.#filter;
+    const values = { page: page + 1, page_size: SIZE, is_read: unread ? 'false' : '', event, ticket, project };
     try {
       const found = await get<Page<Notification>>(`/api/notifications/${query(values)}`);
       if (turn !== this.#turn) return;
