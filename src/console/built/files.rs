@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "39bfa925fa3ff6cd905e3fb0d670fcb4af5786ed8f23aa4ad0a3bec7d12aca76";
+pub(super) const SOURCES: &str = "3fc37a732ac2d84a84bd52035744b10c93df34caeb6cab13c019d64d0e1a4d4a";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-D3cnbLkD.js",
+        path: "assets/index-B3l5fQzP.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-D3cnbLkD.js"),
-        gzip: include_bytes!("assets/index-D3cnbLkD.js.gz"),
+        bytes: include_bytes!("assets/index-B3l5fQzP.js"),
+        gzip: include_bytes!("assets/index-B3l5fQzP.js.gz"),
     },
     Embedded {
-        path: "assets/index-z3pjfjLr.css",
+        path: "assets/index-CuK7Ks2i.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-z3pjfjLr.css"),
-        gzip: include_bytes!("assets/index-z3pjfjLr.css.gz"),
+        bytes: include_bytes!("assets/index-CuK7Ks2i.css"),
+        gzip: include_bytes!("assets/index-CuK7Ks2i.css.gz"),
     },
     Embedded {
         path: "icon.svg",
