@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "3fc37a732ac2d84a84bd52035744b10c93df34caeb6cab13c019d64d0e1a4d4a";
+pub(super) const SOURCES: &str = "cd48b64eca14770c1233bcd0c3a0cf99a57b6ecb20dde6823172bbf3d8788c59";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-B3l5fQzP.js",
+        path: "assets/index-CtcZMBzK.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-B3l5fQzP.js"),
-        gzip: include_bytes!("assets/index-B3l5fQzP.js.gz"),
+        bytes: include_bytes!("assets/index-CtcZMBzK.js"),
+        gzip: include_bytes!("assets/index-CtcZMBzK.js.gz"),
     },
     Embedded {
         path: "assets/index-CuK7Ks2i.css",

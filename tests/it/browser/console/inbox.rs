@@ -40,6 +40,22 @@ async fn an_inbox_is_worked_through_by_keys_and_a_deletion_is_undone() {
     let (_, rows) = team.hub.get(&team.ada, "/api/notifications/").await;
     assert_eq!(rows["count"], 2, "{rows}");
 
+    // A page that is left before the undo has passed loses no deletion.
+    page.run("key('#')").await;
+    page.until("document.querySelectorAll('.item').length === 1").await;
+    page.go(&format!("{base}/console/tickets")).await;
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    loop {
+        let (_, rows) = team.hub.get(&team.ada, "/api/notifications/").await;
+        if rows["count"] == 1 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{rows}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    page.go(&format!("{base}/console/inbox")).await;
+    page.until(super::IS_LIVE).await;
+
     // What comes in is shown by itself, and so is what another client has marked.
     team.hub.ticket(&team.jane, "Fourth").await;
     page.until("one('.item')?.textContent.includes('Fourth')").await;

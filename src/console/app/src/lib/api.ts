@@ -74,6 +74,12 @@ export async function api<T>(
   return await answerOf(await request(method, path, body, undefined, headers)) as T;
 }
 
+/** A request that outlives the page; what becomes of it is not known. */
+export function last(method: string, path: string): void {
+  const headers = { Authorization: `Bearer ${session.current?.access}` };
+  void fetch(path, { method, headers, keepalive: true }).catch(() => {});
+}
+
 export const get = <T>(path: string) => api<T>('GET', path);
 
 let renewing: Promise<boolean> | null = null;

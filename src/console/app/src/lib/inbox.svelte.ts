@@ -1,6 +1,6 @@
 // The inbox' rows by their place in the list, read page by page as they come into view.
 
-import { api, get, query } from './api';
+import { api, get, last, query } from './api';
 import { live } from './hub.svelte';
 import { t } from './i18n.svelte';
 import { toasts } from './toasts.svelte';
@@ -116,7 +116,12 @@ export class InboxRows {
     if (ids.length === 0) return;
     this.#hidden = new Set([...this.#hidden, ...ids]);
     const show = () => { this.#hidden = new Set([...this.#hidden].filter((id) => !ids.includes(id))); };
-    const work = async () => {
+    const work = async (isLeaving: boolean) => {
+      if (isLeaving) {
+        // The page's connection ends with it; these requests do not.
+        for (const id of ids) last('DELETE', `/api/notifications/${id}/`);
+        return;
+      }
       try {
         await live.remove(ids).catch(async () => {
           for (const id of ids) await api('DELETE', `/api/notifications/${id}/`);
@@ -127,6 +132,6 @@ export class InboxRows {
       }
       this.reload();
     };
-    toasts.undoable(t('inbox.deleted', { count: ids.length }), () => void work(), show);
+    toasts.undoable(t('inbox.deleted', { count: ids.length }), work, show);
   }
 }

@@ -2,10 +2,16 @@
 
 export interface Toast { id: number; text: string; kind: 'info' | 'error'; undo?: () => void }
 
+/** What is done when an undo has passed; the page may be left by then. */
+export type Work = (isLeaving: boolean) => Promise<void>;
+
+/** As many are shown at once; an older one ends early. */
+const SHOWN = 4;
+
 class Toasts {
   all = $state<Toast[]>([]);
   #next = 1;
-  #ends = new Map<number, () => void>();
+  #ends = new Map<number, Work>();
 
   show(text: string, kind: Toast['kind'] = 'info'): void { this.#add({ text, kind }, 5000); }
 
@@ -14,7 +20,7 @@ class Toasts {
   }
 
   /** Does the work when the toast ends, unless it is undone. */
-  undoable(text: string, work: () => void, undo: () => void): void {
+  undoable(text: string, work: Work, undo: () => void): void {
     const id = this.#add({ text, kind: 'info', undo: () => {
       this.#ends.delete(id);
       this.dismiss(id);
@@ -25,23 +31,25 @@ class Toasts {
 
   #add(toast: Omit<Toast, 'id'>, ms: number): number {
     const id = this.#next++;
-    this.all = [...this.all.slice(-3), { ...toast, id }];
+    for (const old of this.all.slice(0, Math.max(0, this.all.length - SHOWN + 1))) this.dismiss(old.id);
+    this.all = [...this.all, { ...toast, id }];
     setTimeout(() => this.dismiss(id), ms);
     return id;
   }
 
   dismiss(id: number): void {
     this.all = this.all.filter((toast) => toast.id !== id);
-    this.#ends.get(id)?.();
+    void this.#ends.get(id)?.(false);
     this.#ends.delete(id);
   }
 
-  /** Does at once what waits for its undo: the page is left. */
-  flush(): void {
-    for (const work of this.#ends.values()) work();
+  /** Does at once what waits for its undo; resolves when it is done. */
+  async flush(isLeaving: boolean): Promise<void> {
+    const works = [...this.#ends.values()];
     this.#ends.clear();
+    await Promise.all(works.map((work) => work(isLeaving)));
   }
 }
 
 export const toasts = new Toasts();
-addEventListener('pagehide', () => toasts.flush());
+addEventListener('pagehide', () => void toasts.flush(true));
