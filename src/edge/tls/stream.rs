@@ -95,6 +95,9 @@ impl TlsStream {
 
     /// Reads plaintext; 0 bytes mean the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         let mut state = self.0.state();
         let mut unread = Unread::new(buffer);
         state.session.take_plain(&mut unread);
