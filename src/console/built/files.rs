@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "cd48b64eca14770c1233bcd0c3a0cf99a57b6ecb20dde6823172bbf3d8788c59";
+pub(super) const SOURCES: &str = "cb446e2ff21253183114233e86460ac3d77148cd24fc68dead7787fcbfc7f532";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-CtcZMBzK.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-CtcZMBzK.js"),
-        gzip: include_bytes!("assets/index-CtcZMBzK.js.gz"),
+        path: "assets/index-2oW3oxDZ.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-2oW3oxDZ.css"),
+        gzip: include_bytes!("assets/index-2oW3oxDZ.css.gz"),
     },
     Embedded {
-        path: "assets/index-CuK7Ks2i.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-CuK7Ks2i.css"),
-        gzip: include_bytes!("assets/index-CuK7Ks2i.css.gz"),
+        path: "assets/index-cCYzjY8t.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-cCYzjY8t.js"),
+        gzip: include_bytes!("assets/index-cCYzjY8t.js.gz"),
     },
     Embedded {
         path: "icon.svg",
