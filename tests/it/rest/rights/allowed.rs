@@ -62,12 +62,14 @@ pub(super) const ALLOWED: &[Allowed] = &[
         operations: &[
             "GET /api/notifications/ query:ticket",
             "GET /api/notifications/unread/ query:ticket",
+            "GET /api/notifications/ query:project",
+            "GET /api/notifications/unread/ query:project",
             "POST /api/notifications/mark_all_as_read/ query:ticket",
             "POST /api/notifications/mark_all_as_read/ body:ticket",
             "DELETE /api/notifications/delete-all/ query:ticket",
             "DELETE /api/notifications/delete-all/ body:ticket",
         ],
-        why: "the caller's own notifications about a ticket: there are none",
+        why: "the caller's own notifications about a ticket, or a project's tickets: there are none",
     },
     Allowed {
         roles: USERS,
