@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::rows::Id;
+use super::actions::Request;
 use crate::cli::CliError;
 use crate::cli::running::RunningHub;
 use crate::cli::tree::Actor;
@@ -82,6 +81,18 @@ async fn json<T: for<'de> Deserialize<'de>>(
     }
 }
 
+/// What an answer to a request says: a hub's refusal is shown as it is, with what is not done.
+fn outcome(request: &Request, status: StatusCode, text: &str) -> String {
+    let said: Value = serde_json::from_str(text).unwrap_or_default();
+    if status.is_success() {
+        return said["message"].as_str().unwrap_or(&request.done).to_owned();
+    }
+    let of_field = || said.as_object()?.values().find_map(|errors| errors[0].as_str());
+    let why = said["detail"].as_str().or_else(of_field);
+    let why = why.map_or_else(|| format!("the hub answered {status}"), str::to_owned);
+    format!("{}: {why}", request.failed)
+}
+
 /// Asks the hub, and passes on what is new.
 pub(super) struct Feed {
     hub: RunningHub,
@@ -111,28 +122,22 @@ impl Feed {
         self.hurry.notify_one();
     }
 
-    /// Has an actor restarted, and tells what has come of it.
-    pub(super) fn restart(self: &Arc<Self>, id: Id) {
+    /// Sends a request of the user's, and tells what has come of it.
+    pub(super) fn send(self: &Arc<Self>, request: Request) {
         let feed = Arc::clone(self);
         tokio::spawn(async move {
-            let told = feed.restarted(&id).await.unwrap_or_else(|error| error.to_string());
+            let told = feed.outcome(&request).await.unwrap_or_else(|error| error.to_string());
             feed.tell(News::Outcome(told)).await;
             feed.hurry.notify_one();
         });
     }
 
-    async fn restarted(&self, id: &Id) -> Result<String, CliError> {
+    async fn outcome(&self, request: &Request) -> Result<String, CliError> {
         let mut hub = self.hub.clone();
-        let [actor, node] =
-            [&id.path, &id.node].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
-        let path = format!("/api/operator/actors/{actor}/restart/?node={node}");
-        let answer = hub.ask(Method::POST, &path, None).await?;
-        let is_done = answer.status().is_success();
+        let answer = hub.ask(Method::POST, &request.path, request.body.as_ref()).await?;
+        let status = answer.status();
         let text = answer.text().await.map_err(|error| hub.away(&error))?;
-        let said: Value = serde_json::from_str(&text).unwrap_or_default();
-        let key = if is_done { "message" } else { "detail" };
-        let said = said[key].as_str().unwrap_or("the hub gave no reason");
-        Ok(if is_done { said.to_owned() } else { format!("{} not restarted: {said}", id.path) })
+        Ok(outcome(request, status, &text))
     }
 
     /// Waits while too much is new already.
@@ -192,6 +197,34 @@ impl Feed {
                 }
             }
             sleep(AGAIN_AFTER).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_what_the_hub_says() {
+        let request = Request {
+            choice: String::new(),
+            question: String::new(),
+            path: String::new(),
+            body: None,
+            done: "it is done".to_owned(),
+            failed: "it is not done".to_owned(),
+        };
+        for (status, text, wanted) in [
+            (200, r#"{"message": "session 1 is closed", "node": "a"}"#, "session 1 is closed"),
+            (200, r#"{"path": "hub", "until": "2026-03-01T12:00:00Z"}"#, "it is done"),
+            (404, r#"{"detail": "Not found.", "code": "x"}"#, "it is not done: Not found."),
+            (400, r#"{"code": "invalid", "for_s": ["Too long."]}"#, "it is not done: Too long."),
+            (502, "<html>", "it is not done: the hub answered 502 Bad Gateway"),
+            (500, "[]", "it is not done: the hub answered 500 Internal Server Error"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(outcome(&request, status, text), wanted);
         }
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
-/// What a key is for.
+/// What a key does on the screen. What it does to an actor is in [`super::actions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum Navigation {
     Up,
     Down,
     PageUp,
@@ -22,30 +22,47 @@ pub(super) enum Action {
     Search,
     Sort,
     Events,
-    Restart,
     Help,
     End,
 }
 
-/// The keys of each action, and what the help says.
-pub(super) const KEYS: [(Action, &[KeyCode], &str, &str); 16] = [
-    (Action::Up, &[KeyCode::Up, KeyCode::Char('k')], "↑ k", "the row above"),
-    (Action::Down, &[KeyCode::Down, KeyCode::Char('j')], "↓ j", "the row below"),
-    (Action::PageUp, &[KeyCode::PageUp], "PgUp", "a page up"),
-    (Action::PageDown, &[KeyCode::PageDown, KeyCode::Char(' ')], "PgDn Space", "a page down"),
-    (Action::First, &[KeyCode::Home, KeyCode::Char('g')], "Home g", "the first row"),
-    (Action::Last, &[KeyCode::End, KeyCode::Char('G')], "End G", "the last row"),
-    (Action::Open, &[KeyCode::Right, KeyCode::Char('l')], "→ l", "show what is below"),
-    (Action::Close, &[KeyCode::Left, KeyCode::Char('h')], "← h", "hide it, or go to the parent"),
-    (Action::Enter, &[KeyCode::Enter], "Enter", "the actor's state, failures and events"),
-    (Action::Back, &[KeyCode::Esc], "Esc", "back; end a search"),
-    (Action::Search, &[KeyCode::Char('/')], "/", "search paths, users, tickets"),
-    (Action::Sort, &[KeyCode::Char('s')], "s", "sort by tree, mailbox, msg/s, p99, restarts"),
-    (Action::Events, &[KeyCode::Char('e')], "e", "events of all actors"),
-    (Action::Restart, &[KeyCode::Char('r')], "r", "restart the actor, after a question"),
-    (Action::Help, &[KeyCode::Char('?')], "?", "this help"),
-    (Action::End, &[KeyCode::Char('q')], "q Ctrl-C", "end"),
-];
+/// A line of the help, and the keys that it is about.
+type Line = (&'static str, &'static str, &'static [(Navigation, &'static [KeyCode])]);
+
+/// All of them. The help fits on a screen of 80 × 24, so keys that belong together share a line.
+pub(super) const KEYS: [Line; 11] = {
+    use KeyCode::Char;
+    use Navigation as N;
+    [
+        (
+            "↑ ↓ k j",
+            "the row above, or below",
+            &[(N::Up, &[KeyCode::Up, Char('k')]), (N::Down, &[KeyCode::Down, Char('j')])],
+        ),
+        (
+            "PgUp PgDn Space",
+            "a page up, or down",
+            &[(N::PageUp, &[KeyCode::PageUp]), (N::PageDown, &[KeyCode::PageDown, Char(' ')])],
+        ),
+        (
+            "Home End g G",
+            "the first row, or the last",
+            &[(N::First, &[KeyCode::Home, Char('g')]), (N::Last, &[KeyCode::End, Char('G')])],
+        ),
+        ("→ l", "show what is below", &[(N::Open, &[KeyCode::Right, Char('l')])]),
+        ("← h", "hide it, or go to the parent", &[(N::Close, &[KeyCode::Left, Char('h')])]),
+        (
+            "Enter",
+            "the actor's state, sessions, messages, failures and events",
+            &[(N::Enter, &[KeyCode::Enter])],
+        ),
+        ("Esc", "back; end a search", &[(N::Back, &[KeyCode::Esc])]),
+        ("/", "search paths, users, tickets", &[(N::Search, &[Char('/')])]),
+        ("s", "sort by tree, mailbox, msg/s, p99, restarts", &[(N::Sort, &[Char('s')])]),
+        ("e", "events of all actors", &[(N::Events, &[Char('e')])]),
+        ("? q Ctrl-C", "this help; end", &[(N::Help, &[Char('?')]), (N::End, &[Char('q')])]),
+    ]
+};
 
 /// A key that was pressed, or the screen's size has changed.
 #[derive(Debug, Clone, Copy)]
@@ -56,13 +73,14 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// What it is for, where nothing is typed.
-    pub(super) fn action(self) -> Option<Action> {
+    /// What it does on the screen, where nothing is typed.
+    pub(super) fn navigation(self) -> Option<Navigation> {
         match self {
             Self::Pressed(code) => {
-                KEYS.iter().find(|(_, codes, ..)| codes.contains(&code)).map(|key| key.0)
+                let mut keys = KEYS.iter().flat_map(|line| line.2);
+                keys.find(|(_, codes)| codes.contains(&code)).map(|key| key.0)
             }
-            Self::Interrupt => Some(Action::End),
+            Self::Interrupt => Some(Navigation::End),
             Self::Resized => None,
         }
     }
@@ -111,13 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_action_has_a_key_and_no_key_has_two() {
+    fn no_key_does_two_things() {
         let mut seen = std::collections::HashSet::new();
-        for (action, codes, ..) in KEYS {
-            assert!(!codes.is_empty(), "{action:?}");
-            for code in codes {
+        for (navigation, codes) in KEYS.iter().flat_map(|line| line.2) {
+            assert!(!codes.is_empty(), "{navigation:?}");
+            for code in *codes {
                 assert!(seen.insert(*code), "{code:?}");
-                assert_eq!(Key::Pressed(*code).action(), Some(action));
+                assert_eq!(Key::Pressed(*code).navigation(), Some(*navigation));
             }
         }
     }
@@ -125,11 +143,11 @@ mod tests {
     #[test]
     fn control_c_ends_and_a_key_that_is_let_go_does_nothing() {
         let c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        let action = |event: KeyEvent| key_of(event::Event::Key(event)).and_then(Key::action);
-        assert_eq!(action(c), Some(Action::End));
+        let does = |event: KeyEvent| key_of(event::Event::Key(event)).and_then(Key::navigation);
+        assert_eq!(does(c), Some(Navigation::End));
         let mut q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
-        assert_eq!(action(q), Some(Action::End));
+        assert_eq!(does(q), Some(Navigation::End));
         q.kind = KeyEventKind::Release;
-        assert_eq!(action(q), None);
+        assert_eq!(does(q), None);
     }
 }

@@ -1,13 +1,15 @@
 //! `observe`: the running hub's supervision tree, live in the terminal.
 //!
-//! [`feed`] asks the hub, [`keys`] reads the keyboard, [`screen`] is what is on the screen and what
-//! a key does to it, [`draw`] draws it.
+//! [`feed`] asks the hub, [`keys`] reads the keyboard, [`actions`] is what an operator can do to an
+//! actor, [`screen`] is what is on the screen and what a key does to it, [`draw`] draws it.
 
+mod actions;
 mod draw;
 mod feed;
 mod keys;
 mod rows;
 mod screen;
+mod sessions;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -30,7 +32,8 @@ Examples:
   ssh -t hub-2.internal bellpull observe
 
 Keys: arrows or h j k l to move, Enter for an actor, / to search, s to sort, e for events,
-r to restart an actor, ? for all of them, q to end.";
+? for all of them, q to end. On an actor, after a question: r restarts it, c closes a session of a
+user, o opens and C closes the circuit of a channel, w watches messages, d drains a node.";
 
 /// The options of `observe`.
 #[derive(Debug, clap::Args)]
@@ -98,7 +101,21 @@ async fn show(
             None => {}
             Some(Next::End) => return Ok(()),
             Some(Next::AskAll(is_all)) => feed.ask_all(is_all),
-            Some(Next::Restart(actor)) => feed.restart(actor),
+            Some(Next::Send(request)) => feed.send(request),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_s_help_names_the_key_of_each_action() {
+        for action in &actions::ACTIONS {
+            let verb = action.label.split(' ').next().unwrap();
+            assert!(EXAMPLES.contains(&format!(" {} {verb}", action.key)), "{}", action.label);
+        }
+        assert!(EXAMPLES.lines().all(|line| line.chars().count() <= 100), "{EXAMPLES}");
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::KeyCode;
 
+use super::actions::{ACTIONS, Request};
 use super::feed::{Event, News, Signals};
-use super::keys::{Action, Key};
+use super::keys::{Key, Navigation};
 use super::rows::{Entry, Id, Order, Rows};
 use crate::cli::tree::Actor;
 
@@ -32,8 +33,20 @@ pub(super) enum Asked {
     Nothing,
     /// The words to search for.
     Search,
-    /// Whether that actor is to be restarted.
-    Restart(Id),
+    /// Which of several requests is meant.
+    Choice(Choice),
+    /// Whether this request is to be sent.
+    Confirmation(Request),
+}
+
+/// Requests to choose from, as they were when the key was pressed: a tree that comes meanwhile does
+/// not move them under the user's hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) title: String,
+    pub(super) heading: &'static str,
+    pub(super) requests: Vec<Request>,
+    pub(super) at: usize,
 }
 
 /// What a key asks of the command.
@@ -42,7 +55,8 @@ pub(super) enum Next {
     End,
     /// Whether the hub is to list all children, for a search.
     AskAll(bool),
-    Restart(Id),
+    /// A confirmed request is to be sent.
+    Send(Request),
 }
 
 /// All that is shown.
@@ -102,7 +116,7 @@ impl Screen {
                 self.note(Event { what: "missed".to_owned(), detail, ..Event::default() });
             }
             News::Away(why) => self.away = Some(why),
-            News::Outcome(text) => self.told = Some((Instant::now(), text)),
+            News::Outcome(text) => self.tell(text),
         }
     }
 
@@ -145,17 +159,75 @@ impl Screen {
         (at.elapsed() < TOLD_FOR).then_some(text.as_str())
     }
 
+    fn tell(&mut self, text: String) {
+        self.told = Some((Instant::now(), text));
+    }
+
+    /// The actor that a key's action is for.
+    pub(super) fn subject(&self) -> Option<&Actor> {
+        let entry = match &self.view {
+            View::List => self.rows.find(&self.current()),
+            View::Actor(id) => self.rows.find(id),
+            View::Events | View::Help => None,
+        };
+        entry.map(|entry| &entry.actor)
+    }
+
     /// A key was pressed.
     pub(super) fn press(&mut self, key: Key) -> Option<Next> {
         match (&self.asked, key) {
             (Asked::Search, Key::Pressed(code)) => self.typed(code),
-            (Asked::Restart(id), Key::Pressed(code)) => {
-                let id = id.clone();
+            (Asked::Choice(_), Key::Pressed(_)) => self.choose(key.navigation()?),
+            (Asked::Confirmation(request), Key::Pressed(code)) => {
+                let request = request.clone();
                 self.asked = Asked::Nothing;
-                (code == KeyCode::Char('y')).then_some(Next::Restart(id))
+                if code != KeyCode::Char('y') {
+                    return None;
+                }
+                self.tell("sent to the hub".to_owned());
+                Some(Next::Send(request))
             }
-            (Asked::Nothing | Asked::Search | Asked::Restart(_), _) => self.act(key.action()?),
+            (_, Key::Pressed(KeyCode::Char(typed))) if key.navigation().is_none() => {
+                self.start(typed);
+                None
+            }
+            _ => self.navigate(key.navigation()?),
         }
+    }
+
+    /// Begins the action of a key, with its question.
+    fn start(&mut self, key: char) {
+        let Some(action) = ACTIONS.iter().find(|action| action.key == key) else { return };
+        let Some(actor) = self.subject() else { return };
+        let mut requests = action.requests(actor);
+        let title = format!("{} of {} on {}", action.label, actor.path, actor.node);
+        if requests.is_empty() {
+            let text =
+                format!("{} on {} cannot do this now: {}", actor.path, actor.node, action.label);
+            self.tell(text);
+        } else if requests.len() == 1 {
+            self.asked = Asked::Confirmation(requests.remove(0));
+        } else {
+            self.asked = Asked::Choice(Choice { title, heading: action.heading, requests, at: 0 });
+        }
+    }
+
+    /// A key while one of several requests is chosen.
+    fn choose(&mut self, navigation: Navigation) -> Option<Next> {
+        use Navigation as N;
+        let Asked::Choice(choice) = &self.asked else { return None };
+        match navigation {
+            N::Enter => {
+                let chosen = choice.requests.get(choice.at).cloned();
+                self.asked = chosen.map_or(Asked::Nothing, Asked::Confirmation);
+            }
+            N::Back => self.asked = Asked::Nothing,
+            N::Up | N::Down | N::PageUp | N::PageDown | N::First | N::Last | N::End => {
+                return self.navigate(navigation);
+            }
+            N::Open | N::Close | N::Search | N::Sort | N::Events | N::Help => {}
+        }
+        None
     }
 
     /// A key while the words of a search are typed.
@@ -172,46 +244,43 @@ impl Screen {
         } else if code == KeyCode::Esc {
             self.asked = Asked::Nothing;
             self.words.clear();
-        } else if let Some(action @ (Action::Up | Action::Down)) = Key::Pressed(code).action() {
+        } else if let Some(key @ (Navigation::Up | Navigation::Down)) =
+            Key::Pressed(code).navigation()
+        {
             self.asked = Asked::Nothing;
-            return self.act(action);
+            return self.navigate(key);
         }
         let is_empty = self.words.is_empty();
         (was_empty != is_empty).then_some(Next::AskAll(!is_empty))
     }
 
-    fn act(&mut self, action: Action) -> Option<Next> {
-        match action {
-            Action::Up => self.move_by(|at, _| at.saturating_sub(1)),
-            Action::Down => self.move_by(|at, _| at.saturating_add(1)),
-            Action::PageUp => self.move_by(|at, page| at.saturating_sub(page)),
-            Action::PageDown => self.move_by(|at, page| at.saturating_add(page)),
-            Action::First => self.move_by(|_, _| 0),
-            Action::Last => self.move_by(|_, _| usize::MAX),
-            Action::Open => self.open(),
-            Action::Close => self.close(),
-            Action::Enter => {
+    fn navigate(&mut self, navigation: Navigation) -> Option<Next> {
+        match navigation {
+            Navigation::Up => self.move_by(|at, _| at.saturating_sub(1)),
+            Navigation::Down => self.move_by(|at, _| at.saturating_add(1)),
+            Navigation::PageUp => self.move_by(|at, page| at.saturating_sub(page)),
+            Navigation::PageDown => self.move_by(|at, page| at.saturating_add(page)),
+            Navigation::First => self.move_by(|_, _| 0),
+            Navigation::Last => self.move_by(|_, _| usize::MAX),
+            Navigation::Open => self.open(),
+            Navigation::Close => self.close(),
+            Navigation::Enter => {
                 if self.view == View::List {
                     self.turn_to(View::Actor(self.current()));
                 }
             }
-            Action::Back => return self.back(),
-            Action::Search => {
+            Navigation::Back => return self.back(),
+            Navigation::Search => {
                 self.turn_to(View::List);
                 self.asked = Asked::Search;
             }
-            Action::Sort => {
+            Navigation::Sort => {
                 self.turn_to(View::List);
                 self.order = self.order.next();
             }
-            Action::Events => self.toggle(View::Events),
-            Action::Help => self.toggle(View::Help),
-            Action::Restart => match &self.view {
-                View::List => self.asked = Asked::Restart(self.current()),
-                View::Actor(id) => self.asked = Asked::Restart(id.clone()),
-                View::Events | View::Help => {}
-            },
-            Action::End => return Some(Next::End),
+            Navigation::Events => self.toggle(View::Events),
+            Navigation::Help => self.toggle(View::Help),
+            Navigation::End => return Some(Next::End),
         }
         None
     }
@@ -246,7 +315,10 @@ impl Screen {
 
     /// Moves the selection in the list, or what is seen of a longer text.
     fn move_by(&mut self, to: impl Fn(usize, usize) -> usize) {
-        if self.view == View::List {
+        if let Asked::Choice(choice) = &mut self.asked {
+            let last = choice.requests.len().saturating_sub(1);
+            choice.at = to(choice.at, self.page).min(last);
+        } else if self.view == View::List {
             let shown = self.shown();
             let at = to(self.selected(&shown), self.page).min(shown.len().saturating_sub(1));
             self.selected = shown.get(at).map(|entry| entry.id.clone()).unwrap_or_default();
@@ -333,16 +405,54 @@ mod tests {
         assert_eq!(screen.words.len(), SEARCH_MAX);
     }
 
+    fn path(next: Option<Next>) -> String {
+        match next {
+            Some(Next::Send(request)) => request.path,
+            next => panic!("no request: {next:?}"),
+        }
+    }
+
     #[test]
-    fn a_restart_is_asked_for_and_only_y_confirms_it() {
+    fn an_action_is_asked_for_and_only_y_confirms_it() {
         let mut screen = screen();
         assert_eq!(press(&mut screen, "jr"), None);
-        assert_eq!(screen.asked, Asked::Restart(id("users/0")));
+        let Asked::Confirmation(asked) = &screen.asked else { panic!("{:?}", screen.asked) };
+        assert!(asked.question.starts_with("Restart users/0 on a?"), "{}", asked.question);
         assert_eq!(press(&mut screen, "n"), None);
         assert_eq!(screen.asked, Asked::Nothing);
-        assert_eq!(press(&mut screen, "\nry"), Some(Next::Restart(id("users/0"))));
+        let restart = "/api/operator/actors/users%2F0/restart/?node=a";
+        assert_eq!(path(press(&mut screen, "\nry")), restart);
         assert_eq!(screen.view, View::Actor(id("users/0")));
         assert_eq!(press(&mut screen, "q"), Some(Next::End));
+    }
+
+    #[test]
+    fn one_of_several_requests_is_chosen_before_it_is_confirmed() {
+        let mut screen = screen();
+        let with_sessions = json!({"node": "a", "path": "user/42", "observed": {"sessions": [
+            {"id": 3}, {"id": 7}, {"id": 9}]}});
+        screen.take(News::Tree(Box::new(serde_json::from_value(with_sessions).unwrap())));
+        assert_eq!(press(&mut screen, "cj\n"), None);
+        // The tree that comes meanwhile changes nothing of what is asked.
+        let without = json!({"node": "a", "path": "user/42"});
+        screen.take(News::Tree(Box::new(serde_json::from_value(without).unwrap())));
+        let close = "/api/operator/users/42/sessions/7/close/?node=a";
+        assert_eq!(path(press(&mut screen, "y")), close);
+        assert_eq!(press(&mut screen, "c"), None, "there is none any more");
+        assert_eq!(screen.told(), Some("user/42 on a cannot do this now: close a session"));
+    }
+
+    #[test]
+    fn a_choice_can_be_left_and_others_keys_do_nothing_in_it() {
+        let mut screen = screen();
+        let channel = json!({"node": "a", "path": "channels/sms", "observed": {}});
+        screen.take(News::Tree(Box::new(serde_json::from_value(channel).unwrap())));
+        assert_eq!(press(&mut screen, "oGe?/sr"), None);
+        let Asked::Choice(choice) = &screen.asked else { panic!("{:?}", screen.asked) };
+        assert_eq!((choice.at, choice.requests.len()), (5, 6));
+        assert_eq!(press(&mut screen, "\u{1b}"), None);
+        assert_eq!((&screen.asked, &screen.view), (&Asked::Nothing, &View::List));
+        assert_eq!(press(&mut screen, "oq"), Some(Next::End));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct Actor {
     pub(in crate::cli) restarts: u32,
     pub(in crate::cli) last_failure: Option<Failure>,
     pub(in crate::cli) last_restart: Option<Restart>,
+    pub(in crate::cli) messages: Option<Messages>,
     pub(in crate::cli) children_total: usize,
     pub(in crate::cli) observed: Value,
     pub(in crate::cli) children: Vec<Actor>,
@@ -52,6 +53,24 @@ impl Restart {
         let operator = plain(self.operator.as_ref()?);
         Some(format!("restarted by operator {operator} at {}", plain(&self.at)))
     }
+}
+
+/// The last messages of an actor, while an operator watches them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct Messages {
+    pub(in crate::cli) until: String,
+    /// Newest first.
+    pub(in crate::cli) last: Vec<HandledMessage>,
+}
+
+/// A message that an actor has handled.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::cli) struct HandledMessage {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) at: String,
+    pub(in crate::cli) took_us: u64,
 }
 
 /// Removes characters that would move a terminal's cursor or break the line.

@@ -1,5 +1,7 @@
 //! Draws the screen: a head with the signals, what fills the screen, the keys.
 
+mod choice;
+mod foot;
 mod head;
 mod list;
 mod pages;
@@ -18,14 +20,19 @@ const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const SELECTED: Style = Style::new().add_modifier(Modifier::REVERSED);
 
-const KEYS: &str = " ↑↓←→ move  Enter actor  / search  s sort  e events  r restart  ? help  q end";
-
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen) {
+    let foot_lines = foot::foot(screen, usize::from(frame.area().width));
+    let below = u16::try_from(foot_lines.len()).unwrap_or(u16::MAX);
     let [head, body, foot] =
-        Layout::vertical([Constraint::Length(3), Constraint::Min(1), Constraint::Length(1)])
+        Layout::vertical([Constraint::Length(3), Constraint::Min(1), Constraint::Length(below)])
             .areas(frame.area());
     frame.render_widget(head::head(screen), head);
+    frame.render_widget(Paragraph::new(foot_lines), foot);
+    if let Asked::Choice(choice) = &screen.asked {
+        screen.page = choice::choice(frame, body, choice);
+        return;
+    }
     match screen.view.clone() {
         View::List => list::list(frame, body, screen),
         View::Actor(id) => {
@@ -38,7 +45,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen) {
         }
         View::Help => scrolled(frame, body, screen, pages::help()),
     }
-    frame.render_widget(foot_line(screen), foot);
 }
 
 /// A text that may be longer than the screen.
@@ -49,29 +55,6 @@ fn scrolled(frame: &mut Frame<'_>, area: Rect, screen: &mut Screen, lines: Vec<L
     let seen: Vec<Line<'_>> =
         lines.into_iter().skip(screen.top).take(usize::from(area.height)).collect();
     frame.render_widget(Paragraph::new(seen), area);
-}
-
-/// A question, what has come of a request, or the keys.
-fn foot_line(screen: &Screen) -> Line<'static> {
-    match &screen.asked {
-        Asked::Search => {
-            return Line::from(vec![
-                Span::styled(" search: ", BOLD),
-                Span::raw(plain(&screen.words)),
-                Span::styled(" ", SELECTED),
-                Span::styled("  Enter keeps it, Esc ends it", FAINT),
-            ]);
-        }
-        Asked::Restart(id) => {
-            let question = format!(" Restart {} on {}? y/n ", plain(&id.path), plain(&id.node));
-            return Line::styled(question, Style::new().fg(Color::Yellow).bold());
-        }
-        Asked::Nothing => {}
-    }
-    match screen.told() {
-        Some(told) => Line::styled(format!(" {}", plain(told)), BOLD),
-        None => Line::styled(KEYS, FAINT),
-    }
 }
 
 /// The style of a state or of an event's name.
@@ -105,6 +88,7 @@ mod tests {
     use ratatui::crossterm::event::KeyCode;
     use serde_json::json;
 
+    use super::super::actions::ACTIONS;
     use super::super::feed::News;
     use super::super::keys::Key;
     use super::*;
@@ -164,7 +148,73 @@ mod tests {
             assert!(text.contains(wanted), "{wanted} in\n{text}");
         }
         screen.press(Key::Pressed(KeyCode::Char('r')));
-        assert!(shown(&mut screen, 80, 24).contains("Restart users/0 on a? y/n"));
+        let text = shown(&mut screen, 80, 24);
+        assert!(
+            text.contains(" Restart users/0 on a? Its state") && text.contains(" y/n"),
+            "{text}"
+        );
+    }
+
+    /// The page of a user with so many sessions, whose messages are watched.
+    fn user(sessions: usize) -> Screen {
+        let session = |nth: usize| {
+            json!({"id": nth, "by": "socket", "dialect": "inbox", "peer": format!("10.0.0.1:{nth}"),
+                "phase": "live", "seq": 5, "login": null, "silent_s": 3, "waiting_bytes": 0})
+        };
+        let sessions: Vec<_> = (1..=sessions).map(session).collect();
+        let json = json!({"node": "n".repeat(80), "path": "user/1", "observed": {
+                "username": "ada", "sessions": sessions},
+            "messages": {"until": "2026-03-01T12:05:00.5Z", "last": [
+                {"name": "Pushed", "at": "2026-03-01T12:00:00.123456Z", "took_us": 1_500},
+                {"name": "Joined", "at": "2026-03-01T11:59:59Z", "took_us": 7}]}});
+        let mut screen = Screen::new(serde_json::from_value(json).unwrap());
+        screen.press(Key::Pressed(KeyCode::Enter));
+        screen
+    }
+
+    #[test]
+    fn a_user_s_page_has_its_sessions_and_messages() {
+        let text = shown(&mut user(2), 80, 30);
+        for wanted in [
+            "sessions (2)",
+            "   id by     dialect     phase     position silent  buffer address",
+            "    2 socket inbox       live             5     3s      0B 10.0.0.1:2",
+            "messages, watched until 12:05:00 UTC, newest first",
+            " 12:00:00.123    1.5ms  Pushed",
+            " 11:59:59          7µs  Joined",
+            "username       \"ada\"",
+            "c close a session",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in\n{text}");
+        }
+        assert!(!text.contains("\"by\""), "a session is not shown twice:\n{text}");
+    }
+
+    #[test]
+    fn one_of_many_sessions_is_chosen_and_a_long_question_is_whole() {
+        let mut screen = user(100);
+        for code in [KeyCode::Char('c'), KeyCode::PageDown, KeyCode::PageDown] {
+            shown(&mut screen, 80, 24);
+            screen.press(Key::Pressed(code));
+        }
+        let text = shown(&mut screen, 80, 24);
+        assert!(text.contains("   37 socket") && !text.contains("    1 socket"), "{text}");
+        screen.press(Key::Pressed(KeyCode::Enter));
+        let text = shown(&mut screen, 80, 24);
+        for wanted in ["Close session 37 of user/1 on", "misses nothing.", " y/n"] {
+            assert!(text.contains(wanted), "{wanted} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_help_fits_at_80_by_24() {
+        let mut screen = screen();
+        screen.press(Key::Pressed(KeyCode::Char('?')));
+        let text = shown(&mut screen, 80, 24);
+        for action in &ACTIONS {
+            assert!(text.contains(action.help), "{} in\n{text}", action.help);
+        }
+        assert!(text.contains("the row above, or below") && screen.lines <= screen.page, "{text}");
     }
 
     #[test]
@@ -185,6 +235,11 @@ mod tests {
         for (width, height) in [(1, 1), (20, 4), (40, 10), (300, 100)] {
             let mut screen = screen();
             for code in [KeyCode::Null, KeyCode::Enter, KeyCode::Char('e'), KeyCode::Char('?')] {
+                screen.press(Key::Pressed(code));
+                assert!(!shown(&mut screen, width, height).is_empty());
+            }
+            let mut screen = user(3);
+            for code in [KeyCode::Null, KeyCode::Char('c'), KeyCode::Enter] {
                 screen.press(Key::Pressed(code));
                 assert!(!shown(&mut screen, width, height).is_empty());
             }

@@ -4,11 +4,13 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use serde_json::Value;
 
+use super::super::actions::ACTIONS;
 use super::super::keys::KEYS;
 use super::super::rows::Id;
 use super::super::screen::Screen;
+use super::super::sessions::{HEADING, sessions};
 use super::{BOLD, FAINT, event_line, tone};
-use crate::cli::tree::actor::{Actor, Failure, Restart, age, plain, took};
+use crate::cli::tree::actor::{Actor, Failure, Messages, Restart, age, plain, took};
 
 /// All that is known of an actor.
 pub(super) fn actor(screen: &Screen, id: &Id) -> Vec<Line<'static>> {
@@ -17,10 +19,12 @@ pub(super) fn actor(screen: &Screen, id: &Id) -> Vec<Line<'static>> {
     match screen.rows.find(id) {
         Some(entry) => {
             lines.extend(facts(&entry.actor, entry.rate));
+            lines.extend(session_table(&entry.actor));
+            lines.extend(entry.actor.messages.iter().flat_map(messages));
             if !entry.actor.observed.is_null() {
                 lines.push(Line::default());
                 lines.push(Line::styled(" state", BOLD));
-                lines.extend(state(&entry.actor.observed));
+                lines.extend(state(&entry.actor));
             }
         }
         None => lines.push(Line::styled(" It has stopped, or is not among those listed.", FAINT)),
@@ -64,14 +68,49 @@ fn facts(actor: &Actor, rate: f64) -> Vec<Line<'static>> {
     lines
 }
 
+/// A user's sessions, a line each.
+fn session_table(actor: &Actor) -> Vec<Line<'static>> {
+    let sessions = sessions(actor);
+    if sessions.is_empty() {
+        return Vec::new();
+    }
+    let title = Line::styled(format!(" sessions ({})", sessions.len()), BOLD);
+    let head = [Line::default(), title, Line::styled(HEADING, FAINT)];
+    let rows = sessions.iter().map(|session| Line::raw(session.row()));
+    head.into_iter().chain(rows).collect()
+}
+
+/// The last messages of a watched actor, a line each.
+fn messages(messages: &Messages) -> Vec<Line<'static>> {
+    // Of `2026-03-01T12:00:00.123456Z`, the time, and milliseconds where there are any.
+    let time = |at: &str, end: usize| plain(at.get(11..end).unwrap_or(at).trim_end_matches('Z'));
+    let until = time(&messages.until, 19);
+    let mut lines = vec![
+        Line::default(),
+        Line::styled(format!(" messages, watched until {until} UTC, newest first"), BOLD),
+    ];
+    if messages.last.is_empty() {
+        lines.push(Line::styled(" none since it is watched", FAINT));
+    }
+    lines.extend(messages.last.iter().map(|message| {
+        Line::from(vec![
+            Span::styled(format!(" {:12} ", time(&message.at, message.at.len().min(23))), FAINT),
+            Span::raw(format!("{:>8}  {}", took(message.took_us), plain(&message.name))),
+        ])
+    }));
+    lines
+}
+
 /// An actor's state: a line for each member and for each element of a list, those of one value
-/// first.
-fn state(value: &Value) -> Vec<Line<'static>> {
-    let Value::Object(members) = value else {
-        return vec![Line::raw(format!(" {}", short(value)))];
+/// first. What has a table of its own is not shown again.
+fn state(actor: &Actor) -> Vec<Line<'static>> {
+    let Value::Object(members) = &actor.observed else {
+        return vec![Line::raw(format!(" {}", short(&actor.observed)))];
     };
+    let has_table = !sessions(actor).is_empty();
+    let shown = members.iter().filter(|(name, _)| !(has_table && *name == "sessions"));
     let (lists, values): (Vec<_>, Vec<_>) =
-        members.iter().partition(|(_, value)| matches!(value, Value::Array(_)));
+        shown.partition(|(_, value)| matches!(value, Value::Array(_)));
     let of_value = |(name, value): (&String, &Value)| {
         Line::from(vec![
             Span::styled(format!(" {:14}", plain(name)), FAINT),
@@ -104,11 +143,16 @@ pub(super) fn events(screen: &Screen) -> Vec<Line<'static>> {
     lines
 }
 
-/// The keys.
+/// The keys, and below them the actions.
 pub(super) fn help() -> Vec<Line<'static>> {
-    let title = Line::styled(" keys", BOLD);
-    let keys = KEYS.iter().map(|(_, _, keys, what)| {
-        Line::from(vec![Span::styled(format!(" {keys:12}"), BOLD), Span::raw(*what)])
-    });
-    std::iter::once(title).chain(keys).collect()
+    let line = |keys: &str, what: &'static str| {
+        Line::from(vec![Span::styled(format!(" {keys:16}"), BOLD), Span::raw(what)])
+    };
+    let keys = KEYS.iter().map(|(keys, what, _)| line(keys, what));
+    let actions = ACTIONS.iter().map(|action| line(&action.key.to_string(), action.help));
+    std::iter::once(Line::styled(" keys", BOLD))
+        .chain(keys)
+        .chain([Line::styled(" what they do to the selected actor, after a question", BOLD)])
+        .chain(actions)
+        .collect()
 }
