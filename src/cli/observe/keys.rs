@@ -9,12 +9,7 @@ use tokio::sync::mpsc;
 /// What a key does on the screen. What it does to an actor is in [`super::actions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Navigation {
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
+    To(Row),
     Open,
     Close,
     Enter,
@@ -24,6 +19,32 @@ pub(super) enum Navigation {
     Events,
     Help,
     End,
+}
+
+/// Another row than the selected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Row {
+    Above,
+    Below,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+}
+
+impl Row {
+    /// Which it is, seen from a row of so many.
+    pub(super) fn from(self, at: usize, page: usize, rows: usize) -> usize {
+        let to = match self {
+            Self::Above => at.saturating_sub(1),
+            Self::Below => at.saturating_add(1),
+            Self::PageUp => at.saturating_sub(page),
+            Self::PageDown => at.saturating_add(page),
+            Self::First => 0,
+            Self::Last => usize::MAX,
+        };
+        to.min(rows.saturating_sub(1))
+    }
 }
 
 /// A line of the help, and the keys that it is about.
@@ -37,17 +58,26 @@ pub(super) const KEYS: [Line; 11] = {
         (
             "↑ ↓ k j",
             "the row above, or below",
-            &[(N::Up, &[KeyCode::Up, Char('k')]), (N::Down, &[KeyCode::Down, Char('j')])],
+            &[
+                (N::To(Row::Above), &[KeyCode::Up, Char('k')]),
+                (N::To(Row::Below), &[KeyCode::Down, Char('j')]),
+            ],
         ),
         (
             "PgUp PgDn Space",
             "a page up, or down",
-            &[(N::PageUp, &[KeyCode::PageUp]), (N::PageDown, &[KeyCode::PageDown, Char(' ')])],
+            &[
+                (N::To(Row::PageUp), &[KeyCode::PageUp]),
+                (N::To(Row::PageDown), &[KeyCode::PageDown, Char(' ')]),
+            ],
         ),
         (
             "Home End g G",
             "the first row, or the last",
-            &[(N::First, &[KeyCode::Home, Char('g')]), (N::Last, &[KeyCode::End, Char('G')])],
+            &[
+                (N::To(Row::First), &[KeyCode::Home, Char('g')]),
+                (N::To(Row::Last), &[KeyCode::End, Char('G')]),
+            ],
         ),
         ("→ l", "show what is below", &[(N::Open, &[KeyCode::Right, Char('l')])]),
         ("← h", "hide it, or go to the parent", &[(N::Close, &[KeyCode::Left, Char('h')])]),
@@ -137,6 +167,21 @@ mod tests {
                 assert!(seen.insert(*code), "{code:?}");
                 assert_eq!(Key::Pressed(*code).navigation(), Some(*navigation));
             }
+        }
+    }
+
+    #[test]
+    fn a_move_stays_among_the_rows() {
+        for (row, wanted) in [
+            (Row::Above, 4),
+            (Row::Below, 6),
+            (Row::PageUp, 0),
+            (Row::PageDown, 8),
+            (Row::First, 0),
+            (Row::Last, 8),
+        ] {
+            assert_eq!(row.from(5, 7, 9), wanted, "{row:?}");
+            assert_eq!(row.from(0, 7, 0), 0, "{row:?}");
         }
     }
 

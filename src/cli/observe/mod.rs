@@ -1,9 +1,11 @@
 //! `observe`: the running hub's supervision tree, live in the terminal.
 //!
 //! [`feed`] asks the hub, [`keys`] reads the keyboard, [`actions`] is what an operator can do to an
-//! actor, [`screen`] is what is on the screen and what a key does to it, [`draw`] draws it.
+//! actor, [`asked`] what is asked before it, [`screen`] is what is on the screen and what a key
+//! does to it, [`draw`] draws it.
 
 mod actions;
+mod asked;
 mod draw;
 mod feed;
 mod keys;

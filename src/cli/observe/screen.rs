@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use ratatui::crossterm::event::KeyCode;
 
 use super::actions::{ACTIONS, Request};
+use super::asked::Asked;
 use super::feed::{Event, News, Signals};
-use super::keys::{Key, Navigation};
+use super::keys::{Key, Navigation, Row};
 use super::rows::{Entry, Id, Order, Rows};
 use crate::cli::tree::Actor;
 
@@ -25,28 +26,6 @@ pub(super) enum View {
     Actor(Id),
     Events,
     Help,
-}
-
-/// What the user is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
-    Nothing,
-    /// The words to search for.
-    Search,
-    /// Which of several requests is meant.
-    Choice(Choice),
-    /// Whether this request is to be sent.
-    Confirmation(Request),
-}
-
-/// Requests to choose from, as they were when the key was pressed: a tree that comes meanwhile does
-/// not move them under the user's hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Choice {
-    pub(super) title: String,
-    pub(super) heading: &'static str,
-    pub(super) requests: Vec<Request>,
-    pub(super) at: usize,
 }
 
 /// What a key asks of the command.
@@ -199,33 +178,29 @@ impl Screen {
     fn start(&mut self, key: char) {
         let Some(action) = ACTIONS.iter().find(|action| action.key == key) else { return };
         let Some(actor) = self.subject() else { return };
-        let mut requests = action.requests(actor);
-        let title = format!("{} of {} on {}", action.label, actor.path, actor.node);
-        if requests.is_empty() {
-            let text =
-                format!("{} on {} cannot do this now: {}", actor.path, actor.node, action.label);
-            self.tell(text);
-        } else if requests.len() == 1 {
-            self.asked = Asked::Confirmation(requests.remove(0));
-        } else {
-            self.asked = Asked::Choice(Choice { title, heading: action.heading, requests, at: 0 });
+        match Asked::before(action, actor) {
+            Some(asked) => self.asked = asked,
+            None => {
+                let on = format!("{} on {}", actor.path, actor.node);
+                self.tell(format!("{on} cannot do this now: {}", action.label));
+            }
         }
     }
 
     /// A key while one of several requests is chosen.
     fn choose(&mut self, navigation: Navigation) -> Option<Next> {
-        use Navigation as N;
-        let Asked::Choice(choice) = &self.asked else { return None };
+        let Asked::Choice(choice) = &mut self.asked else { return None };
         match navigation {
-            N::Enter => {
-                let chosen = choice.requests.get(choice.at).cloned();
-                self.asked = chosen.map_or(Asked::Nothing, Asked::Confirmation);
-            }
-            N::Back => self.asked = Asked::Nothing,
-            N::Up | N::Down | N::PageUp | N::PageDown | N::First | N::Last | N::End => {
-                return self.navigate(navigation);
-            }
-            N::Open | N::Close | N::Search | N::Sort | N::Events | N::Help => {}
+            Navigation::Enter => self.asked = choice.chosen(),
+            Navigation::Back => self.asked = Asked::Nothing,
+            Navigation::End => return Some(Next::End),
+            Navigation::To(row) => choice.select(row, self.page),
+            Navigation::Open
+            | Navigation::Close
+            | Navigation::Search
+            | Navigation::Sort
+            | Navigation::Events
+            | Navigation::Help => {}
         }
         None
     }
@@ -244,11 +219,9 @@ impl Screen {
         } else if code == KeyCode::Esc {
             self.asked = Asked::Nothing;
             self.words.clear();
-        } else if let Some(key @ (Navigation::Up | Navigation::Down)) =
-            Key::Pressed(code).navigation()
-        {
+        } else if let KeyCode::Up | KeyCode::Down = code {
             self.asked = Asked::Nothing;
-            return self.navigate(key);
+            return self.navigate(Key::Pressed(code).navigation()?);
         }
         let is_empty = self.words.is_empty();
         (was_empty != is_empty).then_some(Next::AskAll(!is_empty))
@@ -256,12 +229,7 @@ impl Screen {
 
     fn navigate(&mut self, navigation: Navigation) -> Option<Next> {
         match navigation {
-            Navigation::Up => self.move_by(|at, _| at.saturating_sub(1)),
-            Navigation::Down => self.move_by(|at, _| at.saturating_add(1)),
-            Navigation::PageUp => self.move_by(|at, page| at.saturating_sub(page)),
-            Navigation::PageDown => self.move_by(|at, page| at.saturating_add(page)),
-            Navigation::First => self.move_by(|_, _| 0),
-            Navigation::Last => self.move_by(|_, _| usize::MAX),
+            Navigation::To(row) => self.move_to(row),
             Navigation::Open => self.open(),
             Navigation::Close => self.close(),
             Navigation::Enter => {
@@ -314,16 +282,15 @@ impl Screen {
     }
 
     /// Moves the selection in the list, or what is seen of a longer text.
-    fn move_by(&mut self, to: impl Fn(usize, usize) -> usize) {
-        if let Asked::Choice(choice) = &mut self.asked {
-            let last = choice.requests.len().saturating_sub(1);
-            choice.at = to(choice.at, self.page).min(last);
-        } else if self.view == View::List {
+    fn move_to(&mut self, row: Row) {
+        if self.view == View::List {
             let shown = self.shown();
-            let at = to(self.selected(&shown), self.page).min(shown.len().saturating_sub(1));
+            let at = row.from(self.selected(&shown), self.page, shown.len());
             self.selected = shown.get(at).map(|entry| entry.id.clone()).unwrap_or_default();
         } else {
-            self.top = to(self.top, self.page).min(self.lines.saturating_sub(self.page));
+            // The last page is full.
+            let tops = self.lines.saturating_sub(self.page) + 1;
+            self.top = row.from(self.top, self.page, tops);
         }
     }
 

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
-use super::super::screen::Choice;
+use super::super::asked::Choice;
 use super::{BOLD, FAINT, SELECTED};
 use crate::cli::tree::actor::plain;
 

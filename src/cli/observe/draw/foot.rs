@@ -1,10 +1,11 @@
-//! The foot: what the selected actor can be asked for, a question or its outcome; below it, the keys.
+//! The foot: the selected actor's actions, or a question, or an outcome; below it, the keys.
 
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::actions::actions;
-use super::super::screen::{Asked, Screen, View};
+use super::super::asked::Asked;
+use super::super::screen::{Screen, View};
 use super::{BOLD, FAINT, SELECTED};
 use crate::cli::tree::actor::plain;
 

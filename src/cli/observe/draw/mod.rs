@@ -12,8 +12,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use super::asked::Asked;
 use super::feed::Event;
-use super::screen::{Asked, Screen, View};
+use super::screen::{Screen, View};
 use crate::cli::tree::actor::plain;
 
 const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
