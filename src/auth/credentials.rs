@@ -193,6 +193,23 @@ impl Auth {
         Ok(())
     }
 
+    /// Ends all logins of an account and closes all its sockets. A client whose token
+    /// belongs to no login may come back.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`].
+    pub async fn log_out_user(&self, user: UserId) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        let ended = inner.accounts.store().revoke_all_logins(user, inner.clock.now()).await;
+        let ended = ended.map_err(unavailable)?;
+        inner.end_logins(&ended, TokenEnd::Revoked);
+        if let Some(users) = &inner.users {
+            users.end_sessions(user, None, Revoked::Token(TokenEnd::Revoked));
+        }
+        tracing::info!(%user, logins = ended.len(), "an admin logged a user out");
+        Ok(())
+    }
+
     /// The error for a token that names no link of this hub.
     #[must_use]
     pub fn no_such_link(&self) -> AuthError {

@@ -215,6 +215,19 @@ impl AccountStore for FakeStore {
         }))
     }
 
+    async fn revoke_all_logins(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        let mut rows = self.answer()?;
+        let ended = rows.ended(|login| login.user == user.0 && login.access_until > now);
+        for login in rows.logins.iter_mut().filter(|login| login.user == user.0) {
+            login.is_revoked = true;
+        }
+        Ok(ended)
+    }
+
     async fn ended_logins(
         &self,
         now: Timestamp,

@@ -1,6 +1,8 @@
-//! The fields of accounts, with their limits: registration, the list of users and the pages of
-//! passwords share them.
+//! The fields of accounts, with their limits: registration, the list of users, the caller's
+//! profile and the pages of passwords share them.
 
+use bellpull_actors::domain::address::AddressChanges;
+use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::user::Role;
 
 use super::fields::{Fields, TextRule};
@@ -23,4 +25,20 @@ pub(super) fn role(body: &mut Fields) -> Option<Role> {
     // Longer than any role may be: the role's own error text then states the limit.
     let slug = body.text_if_sent("role", TextRule::line(USERNAME_MAX))?;
     Role::to_give(&slug).map_err(|refused| body.refuse("role", refused.to_string())).ok()
+}
+
+/// The addresses that the body changes; an empty one is removed.
+pub(super) fn addresses(body: &mut Fields) -> AddressChanges {
+    let mut changes = AddressChanges::default();
+    for (channel, field) in Channel::address_fields() {
+        let rule = TextRule::line(field.chars_max).or_blank();
+        let Some(address) = body.text_if_sent(field.name, rule) else { continue };
+        if !address.is_empty()
+            && let Err(problem) = (field.check)(&address)
+        {
+            body.refuse(field.name, problem);
+        }
+        changes.set(channel, address);
+    }
+    changes
 }

@@ -1,4 +1,4 @@
-//! `/api/auth/`: login, registration, logout, the current user.
+//! `/api/auth/`: login, registration, logout.
 
 use axum::Json;
 use axum::extract::State;
@@ -27,7 +27,6 @@ pub(super) fn routes() -> Routes {
         .with(routes!(register))
         .with(routes!(logout))
         .with(routes!(ws_ticket))
-        .with(routes!(me))
 }
 
 /// Logs in with a username or an e-mail address.
@@ -149,13 +148,4 @@ async fn ws_ticket(
 ) -> Result<Json<res::SocketTicket>, ApiError> {
     let ticket = auth.issue_ticket(&principal).await?;
     Ok(Json(res::SocketTicket { ticket, expires_in: WS_TICKET_TTL_S.into() }))
-}
-
-/// The caller's account.
-#[utoipa::path(
-    get, path = "/api/auth/me/", tag = "Accounts",
-    responses((status = 200, description = "The account.", body = res::User))
-)]
-async fn me(Who(principal): Who) -> Json<res::User> {
-    Json((&*principal.user).into())
 }

@@ -33,6 +33,7 @@ mod operator;
 mod page;
 mod passwords;
 mod preferences;
+mod profile;
 mod projects;
 mod push;
 mod query;
@@ -258,6 +259,7 @@ fn client_routes() -> Routes {
         .merge(account_pages::routes())
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
+        .merge(profile::routes())
         .merge(comments::routes())
         .merge(projects::routes())
         .merge(notifications::routes())

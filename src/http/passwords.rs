@@ -103,7 +103,7 @@ impl LinkLimits {
     }
 
     /// Whether another link may be sent to an account.
-    async fn admit_confirmation(&self, user: i64) -> Result<(), ApiError> {
+    pub(super) async fn admit_confirmation(&self, user: i64) -> Result<(), ApiError> {
         self.0.confirmations.admit(&user).await.map_err(throttled)
     }
 }

@@ -9,8 +9,7 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
-use bellpull_actors::domain::channel::Channel;
+use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
@@ -18,10 +17,10 @@ use bellpull_actors::port::{AccountStore, Clock};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::account_fields::{PASSWORD_MAX, USERNAME_MAX, full_name, role};
-use super::body::Strict;
+use super::account_fields::{PASSWORD_MAX, USERNAME_MAX, addresses, full_name, role};
+use super::body::{NoFields, Strict};
 use super::error::ApiError;
-use super::fields::{Fields, TextRule};
+use super::fields::TextRule;
 use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::page::Paging;
@@ -39,7 +38,7 @@ const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner chan
     POST /api/auth/password/.";
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(list, create)).with(routes!(read, edit))
+    Routes::default().with(routes!(list, create)).with(routes!(read, edit)).with(routes!(logout))
 }
 
 /// The handles for changing an account: the store, and what is cached and open.
@@ -164,9 +163,7 @@ async fn edit(
     Strict(mut body): Strict,
 ) -> Result<Json<res::User>, ApiError> {
     let before = handles.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
-    if before.role.is_admin() && before.id != principal.user.id && !is_super(&principal) {
-        return Err(only_super());
-    }
+    check_may_change(&principal, &before)?;
     let changes = UserChanges {
         addresses: addresses(&mut body),
         vouches_for_email: true,
@@ -184,6 +181,29 @@ async fn edit(
     Ok(Json((&user).into()))
 }
 
+/// Ends all logins of an account: its tokens are refused, and its sockets close with 4401. Its user
+/// may log in again; to prevent that, deactivate the account. Tokens that belong to no login stay
+/// valid: those of another issuer, and of `bellpull token`.
+#[utoipa::path(
+    post, path = "/api/users/{id}/logout/", tag = "Accounts", params(doc::Id),
+    responses(
+        (status = 204, description = "They have ended."),
+        (status = 400, description = "The body has fields: there are none."),
+        (status = 403, description = "The caller is no admin, or none that may change admins."),
+    )
+)]
+async fn logout(
+    State(handles): State<Handles>,
+    Admin(principal): Admin,
+    Id(id): Id,
+    _: NoFields,
+) -> Result<StatusCode, ApiError> {
+    let user = handles.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
+    check_may_change(&principal, &user)?;
+    spawn_uncancelled(async move { Ok(handles.auth.log_out_user(user.id).await?) }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 impl Handles {
     /// Changes an account. Sockets that were opened with a lost right are closed.
     async fn change(&self, before: &User, changes: UserChanges) -> Result<User, ApiError> {
@@ -195,6 +215,15 @@ impl Handles {
         }
         Ok(after)
     }
+}
+
+/// Only a super admin changes other admins.
+fn check_may_change(principal: &Principal, user: &User) -> Result<(), ApiError> {
+    let is_others = user.id != principal.user.id;
+    if user.role.is_admin() && is_others && !is_super(principal) {
+        return Err(only_super());
+    }
+    Ok(())
 }
 
 fn check_rights(
@@ -221,22 +250,6 @@ fn is_super(principal: &Principal) -> bool {
 fn only_super() -> ApiError {
     let text = "Only a super admin may make or change admins.";
     ApiError::Forbidden(text.to_owned())
-}
-
-/// The addresses that the body changes; an empty one is removed.
-fn addresses(body: &mut Fields) -> AddressChanges {
-    let mut changes = AddressChanges::default();
-    for (channel, field) in Channel::address_fields() {
-        let rule = TextRule::line(field.chars_max).or_blank();
-        let Some(address) = body.text_if_sent(field.name, rule) else { continue };
-        if !address.is_empty()
-            && let Err(problem) = (field.check)(&address)
-        {
-            body.refuse(field.name, problem);
-        }
-        changes.set(channel, address);
-    }
-    changes
 }
 
 #[cfg(test)]

@@ -94,6 +94,14 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
+    /// Ends all logins of an account; those with an access token that is still valid. Empty for an
+    /// account that has none, or does not exist.
+    async fn revoke_all_logins(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError>;
+
     /// The revoked logins with an access token that is still valid at `now`, each with the expiry
     /// of its last one; of more than `limit`, those whose tokens expire last.
     async fn ended_logins(

@@ -128,6 +128,18 @@ pub(in crate::http) struct UserEdit {
     is_active: Option<bool>,
 }
 
+/// The changes of the caller's own account.
+#[derive(ToSchema)]
+pub(in crate::http) struct ProfileEdit {
+    #[schema(max_length = 150)]
+    full_name: Option<String>,
+    /// A new address needs `current_password`; an empty one removes it.
+    #[schema(max_length = 254)]
+    email: Option<String>,
+    #[schema(min_length = 1, max_length = 1_024)]
+    current_password: Option<String>,
+}
+
 /// Filters of the list of accounts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -122,6 +122,14 @@ impl AccountStore for PostgresStore {
         logins::revoke(self, login, now).await
     }
 
+    async fn revoke_all_logins(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        logins::revoke_all(self, user, now).await
+    }
+
     async fn ended_logins(
         &self,
         now: Timestamp,

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::PostgresStore;
 use super::transaction::failed;
+use super::{PostgresStore, account_rows};
 use crate::storage::rows::{Columns, int, optional_timestamp, timestamp};
 
 macro_rules! select {
@@ -88,6 +88,19 @@ pub(super) async fn revoke(
     Ok(Some(login.access_until))
 }
 
+/// As `AccountStore::revoke_all_logins`. No login begins meanwhile.
+pub(super) async fn revoke_all(
+    store: &PostgresStore,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Vec<EndedLogin>, StoreError> {
+    let mut work = store.begin().await?;
+    account_rows::lock(&mut work, user).await?;
+    let ended = end_all(&mut work, user, None, now).await?;
+    work.commit().await?;
+    Ok(ended)
+}
+
 /// As `AccountStore::ended_logins`.
 pub(super) async fn ended(
     store: &PostgresStore,
@@ -121,7 +134,7 @@ pub(super) async fn revoked(
     rows.into_iter().map(ended).collect()
 }
 
-/// Ends all logins of an account but one, as with a new password; returns those with an access
+/// Ends all logins of an account but one; returns those with an access
 /// token that is still valid. The caller holds the lock on the account, so that no login begins
 /// meanwhile.
 pub(super) async fn end_all(
@@ -137,7 +150,7 @@ pub(super) async fn end_all(
     let query = sqlx::query(sql).bind(user.0).bind(now.as_millisecond());
     let rows = query.fetch_all(&mut *connection).await.map_err(failed)?;
     let logins: Vec<Login> = rows.iter().map(login).collect::<Result<_, _>>()?;
-    let ended: Vec<&Login> = login::ended_by_password(&logins, keep, now).collect();
+    let ended: Vec<&Login> = login::to_revoke(&logins, keep, now).collect();
     let after: Vec<Login> = ended.iter().map(|login| login.revoked(now)).collect();
     save(connection, &after).await?;
     Ok(login::still_valid(ended, now))

@@ -144,6 +144,18 @@ impl AccountStore for SqliteStore {
         Ok(until)
     }
 
+    async fn revoke_all_logins(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<EndedLogin>, StoreError> {
+        let revoke = Write::Login(LoginWrite::RevokeAll { user, now });
+        let Done::Ended(Some(ended)) = self.writer.write(revoke).await? else {
+            return Err(mismatch());
+        };
+        Ok(ended)
+    }
+
     async fn ended_logins(
         &self,
         now: Timestamp,

@@ -398,3 +398,32 @@ async fn an_operator_sets_a_password_beside_a_running_hub() {
         assert!(stderr.contains(wanted), "{stderr}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owners_new_address_gets_a_link_that_confirms_it() {
+    let Some(mut sink) = Sink::start().await else { return };
+    let (_folder, database) = folder();
+    let hub = serve(&database, &sink, &[]);
+    let at = hub.address;
+    Colleague::join(&database, "ada", "client", "");
+    let (access, _) = log_in(at, "ada", "correct horse").await.unwrap();
+    let move_to = async |email: &str| {
+        let body = json!({"email": email, "current_password": "correct horse"});
+        ask(at, Method::PATCH, "/api/auth/me/", Some(&access), &body).await
+    };
+    let (status, after) = move_to("ada@elsewhere.example").await;
+    assert_eq!((status, &after["email_verified"]), (200, &json!(false)), "{after}");
+    let mail = sink.mail().await;
+    assert_eq!(mail.to, "ada@elsewhere.example");
+    let link = json!({"token": token(&mail, "email")});
+    assert_eq!(post(at, "/api/auth/email/confirm/", link).await.0, 204);
+    until("it is known", async || me(at, &access).await.1["email_verified"] == true).await;
+
+    // Links go to a few new addresses an hour; one more changes nothing.
+    let mut last = (200, Value::Null);
+    for n in 0..4 {
+        last = move_to(&format!("ada{n}@elsewhere.example")).await;
+    }
+    assert_eq!((last.0, &last.1["code"]), (429, &json!("throttled")), "{last:?}");
+    assert_ne!(me(at, &access).await.1["email"], "ada3@elsewhere.example");
+}

@@ -16,6 +16,7 @@ mod notifications;
 mod operator;
 mod passwords;
 mod preferences;
+mod profile;
 mod projects;
 mod proxies;
 mod raw_heads;

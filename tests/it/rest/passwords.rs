@@ -13,7 +13,8 @@ async fn post(hub: &Hub, path: &str, body: Value) -> (u16, Value) {
     answer(hub.request(Method::POST, path).json(&body)).await
 }
 
-async fn register(hub: &Hub, name: &str) -> i64 {
+/// Registers an account with the password `correct horse`; its id.
+pub(super) async fn register(hub: &Hub, name: &str) -> i64 {
     let body = json!({"username": name, "email": format!("{name}@example.com"),
         "password": "correct horse"});
     let (status, user) = post(hub, "/api/auth/register/", body).await;
@@ -21,7 +22,8 @@ async fn register(hub: &Hub, name: &str) -> i64 {
     user["id"].as_i64().unwrap()
 }
 
-async fn log_in(hub: &Hub, name: &str, password: &str) -> Result<(Person, Value), u16> {
+/// A login, and the body for its refresh.
+pub(super) async fn log_in(hub: &Hub, name: &str, password: &str) -> Result<(Person, Value), u16> {
     let body = json!({"username": name, "password": password});
     let (status, login) = post(hub, "/api/auth/login/", body).await;
     if status != 200 {

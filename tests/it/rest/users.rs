@@ -1,9 +1,12 @@
 //! Accounts: for admins, and admins only for super admins.
 
+use reqwest::Method;
 use serde_json::json;
 
+use super::passwords::{log_in, register};
 use super::{Team, column};
-use crate::support::Person;
+use crate::support::{Person, answer};
+use crate::ws::Socket;
 
 #[tokio::test]
 async fn only_admins_see_accounts() {
@@ -149,4 +152,36 @@ async fn making_accounts() {
     assert!(answer["username"].is_array() && answer["password"].is_array(), "{answer}");
     let login = json!({"username": "eve", "password": "correct horse"});
     assert_eq!(team.hub.post(&team.carl, "/api/auth/login/", login).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_logs_a_user_out_everywhere() {
+    let team = Team::gather().await;
+    let jane = register(&team.hub, "jane").await;
+    let mut logins = Vec::new();
+    for _ in 0..2 {
+        logins.push(log_in(&team.hub, "jane", "correct horse").await.unwrap());
+    }
+    let mut socket = Socket::established(&team.hub, &logins[0].0, "").await;
+    let path = format!("/api/users/{jane}/logout/");
+    assert_eq!(team.hub.post(&team.carl, &path, json!({})).await.0, 403);
+    assert_eq!(team.hub.post(&logins[0].0, &path, json!({})).await.0, 403);
+    assert_eq!(team.hub.post(&team.admin, &path, json!({"x": 1})).await.0, 400);
+    assert_eq!(team.hub.get(&logins[0].0, "/api/auth/me/").await.0, 200);
+
+    assert_eq!(team.hub.post(&team.admin, &path, json!({})).await.0, 204);
+    assert_eq!(socket.next_close().await, (4401, "login revoked".to_owned()));
+    for (who, refresh) in &logins {
+        assert_eq!(team.hub.get(who, "/api/auth/me/").await.0, 401);
+        let request = team.hub.request(Method::POST, "/api/auth/refresh/").json(refresh);
+        assert_eq!(answer(request).await.0, 401);
+    }
+    assert!(log_in(&team.hub, "jane", "correct horse").await.is_ok(), "not locked out");
+    assert_eq!(team.hub.post(&team.admin, &path, json!({})).await.0, 204, "twice");
+
+    let root = format!("/api/users/{}/logout/", team.root.id);
+    assert_eq!(team.hub.post(&team.admin, &root, json!({})).await.0, 403);
+    assert_eq!(team.hub.post(&team.root, "/api/users/4711/logout/", json!({})).await.0, 404);
+    let (_, log) = team.hub.get(&team.root, "/api/audit/").await;
+    assert!(column(&log, "path").contains(&json!(path)), "{log}");
 }

@@ -92,7 +92,7 @@ async fn what_is_not_there_and_what_is_not_done() {
         (Method::PUT, "/api/tickets/1/".to_owned(), ["DELETE", "GET", "PATCH"].as_slice()),
         (Method::GET, format!("/api/tickets/{id}/open/"), &["POST"]),
         (Method::DELETE, "/api/tickets/".to_owned(), &["GET", "POST"]),
-        (Method::POST, "/api/auth/me/".to_owned(), &["GET"]),
+        (Method::POST, "/api/auth/me/".to_owned(), &["GET", "PATCH"]),
     ] {
         let response = team.hub.request(method.clone(), &path).send().await.unwrap();
         assert_eq!(response.status().as_u16(), 405, "{path}");

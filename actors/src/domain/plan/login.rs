@@ -93,8 +93,9 @@ pub fn use_refresh(
     (RefreshUse::Good(login.user), Some(Login { generation, access_until, ..login }))
 }
 
-/// Which of an account's logins a new password revokes: all that are open, but for `keep`.
-pub fn ended_by_password(
+/// Which of an account's logins a new password or an admin revokes: all that are open, but for
+/// `keep`.
+pub fn to_revoke(
     logins: &[Login],
     keep: Option<LoginId>,
     now: Timestamp,
@@ -170,7 +171,7 @@ mod tests {
         let expired = Login { expires_at: at(5), ..login(4, 50) };
         let logins =
             [login(1, 50), login(2, 50), login(3, 9), expired, login(5, 50).revoked(at(1))];
-        let ended: Vec<_> = ended_by_password(&logins, Some(LoginId(2)), at(10)).collect();
+        let ended: Vec<_> = to_revoke(&logins, Some(LoginId(2)), at(10)).collect();
         assert_eq!(ended.iter().map(|login| login.id.0).collect::<Vec<_>>(), [1, 3]);
         let valid = still_valid(ended, at(10));
         assert_eq!(valid.iter().map(|login| login.id.0).collect::<Vec<_>>(), [1]);

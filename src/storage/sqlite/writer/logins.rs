@@ -32,6 +32,10 @@ pub(in super::super) enum LoginWrite {
         login: LoginId,
         now: Timestamp,
     },
+    RevokeAll {
+        user: UserId,
+        now: Timestamp,
+    },
 }
 
 pub(super) fn apply(connection: &Connection, write: &LoginWrite) -> Result<Answer, Failure> {
@@ -67,6 +71,9 @@ pub(super) fn apply(connection: &Connection, write: &LoginWrite) -> Result<Answe
             // sessions.
             Ok(Done::Revoked(stored.map(|login| login.access_until)))
         }
+        LoginWrite::RevokeAll { user, now } => {
+            Ok(Done::Ended(Some(end_all(connection, *user, None, *now)?)))
+        }
     })
 }
 
@@ -85,7 +92,7 @@ fn read(connection: &Connection, id: LoginId) -> Result<Option<Login>, Failure> 
     Ok(row.transpose()?)
 }
 
-/// Ends all logins of an account but one, as with a new password; returns those with an access
+/// Ends all logins of an account but one; returns those with an access
 /// token that is still valid.
 pub(super) fn end_all(
     connection: &Connection,
@@ -97,7 +104,7 @@ pub(super) fn end_all(
     let sql = select!("user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2");
     let rows = all(connection, sql, (user.0, now.as_millisecond()), login)?;
     let logins: Vec<Login> = rows.into_iter().collect::<Result<_, StoreError>>()?;
-    let ended: Vec<&Login> = login::ended_by_password(&logins, keep, now).collect();
+    let ended: Vec<&Login> = login::to_revoke(&logins, keep, now).collect();
     for login in &ended {
         save(connection, &login.revoked(now))?;
     }

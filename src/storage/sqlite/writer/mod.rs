@@ -256,7 +256,7 @@ pub(super) enum Done {
     Refresh(RefreshUse),
     /// When the last access token of a revoked login expires.
     Revoked(Option<Timestamp>),
-    /// The logins that a new password has ended; `None` if it was not set.
+    /// The logins that a new password or an admin has ended; `None` if it was not set.
     Ended(Option<Vec<EndedLogin>>),
     Setting(String),
     Marked(Option<Marked>),

@@ -77,6 +77,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
         operations: &[
             "GET /api/notifications/stream/ none",
             "POST /api/auth/ws-ticket/ none",
+            "PATCH /api/auth/me/ none",
             "PATCH /api/preferences/ none",
             "PUT /api/preferences/ none",
             "POST /api/tickets/ none",
@@ -152,6 +153,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
             "GET /api/users/{id}/ path",
             "PATCH /api/users/{id}/ path",
             "GET /api/webhooks/ query:project",
+            "POST /api/users/{id}/logout/ path",
             "POST /api/webhooks/ body:project",
         ],
         why: "admins keep projects, accounts and the webhooks of projects",

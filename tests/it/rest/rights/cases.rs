@@ -132,8 +132,8 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
 fn body(schema: &str, world: &World) -> Option<Value> {
     Some(match schema {
         "PasswordChange" => json!({"current_password": "wrong one", "new_password": "battery st"}),
-        "Logout" | "MarkSelection" | "TicketEdit" | "UserEdit" | "WebhookChanges"
-        | "TemplateChanges" => json!({}),
+        "Logout" | "MarkSelection" | "ProfileEdit" | "TicketEdit" | "UserEdit"
+        | "WebhookChanges" | "TemplateChanges" => json!({}),
         "WatchedFor" => json!({}),
         "CircuitByHand" => json!({"state": "closed"}),
         "NewEscalation" => json!({"steps": [{"channel": "EMAIL", "after_s": 60}]}),
