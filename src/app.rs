@@ -25,12 +25,13 @@ use crate::auth::issue::hub_secret;
 use crate::auth::{Auth, AuthStartError, Signing, follow};
 use crate::config::Config;
 use crate::delivery::account_link::AccountLinks;
-use crate::delivery::channels::{BadChannel, ChannelParts, channels};
+use crate::delivery::bad_channel::BadChannel;
+use crate::delivery::callers::Callers;
+use crate::delivery::channels::{ChannelParts, channels};
 use crate::delivery::link::Links;
 use crate::delivery::renderer::Renderer;
 use crate::delivery::runtime::DeliveryRuntime;
 use crate::delivery::template_service::{FOLLOW_EVERY, TemplateService};
-use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::edge::address_limit::AddressLimit;
 use crate::edge::listen::{self, Listener, NoSockets};
 use crate::edge::{HandshakeLimit, TrustedProxies};
@@ -117,7 +118,7 @@ struct Inside {
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     links: Links,
-    webhooks: WebhookCaller,
+    callers: Callers,
     templates: TemplateService,
     epoch: Arc<str>,
     writes: WriteRate,
@@ -130,7 +131,7 @@ impl Inside {
     /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
         let Self { store, hub, auth, readiness, clock, links, .. } = self;
-        let Self { templates, webhooks, epoch, writes, nodes, signals, slow, .. } = self;
+        let Self { templates, callers, epoch, writes, nodes, signals, slow, .. } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
@@ -148,7 +149,7 @@ impl Inside {
             store,
             links,
             templates,
-            webhooks,
+            callers,
             clock,
             readiness,
             epoch,
@@ -247,8 +248,7 @@ impl App {
         let templates = templates.map_err(StartError::of("database_url"))?;
         let links = links(config, &*store, listeners.address).await?;
         let renderer = Renderer { templates: templates.templates().clone(), links: links.clone() };
-        let webhooks = WebhookCaller::new(config.delivery.outside, CALL_MAX)
-            .map_err(StartError::of("webhook.allow_private"))?;
+        let callers = Callers::new(&config.delivery)?;
         let runtime =
             DeliveryRuntime::start().map_err(StartError::of("a thread for deliveries"))?;
         let owner = nodes.lease_owner().clone();
@@ -260,7 +260,7 @@ impl App {
                 clock: Arc::clone(&clock),
                 epoch: names.epoch.clone(),
                 renderer,
-                webhooks: webhooks.clone(),
+                callers: callers.clone(),
                 nodes: nodes.live(),
                 runtime: runtime.runtime().clone(),
             },
@@ -286,7 +286,7 @@ impl App {
             readiness: readiness.clone(),
             clock,
             links,
-            webhooks,
+            callers,
             templates: templates.clone(),
             epoch: names.epoch,
             writes,

@@ -9,27 +9,18 @@ use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::bad_channel::{BadChannel, bad};
+use super::callers::Callers;
 use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
 use super::provider::ATTEMPT_MAX;
 use super::push::PushSender;
 use super::renderer::Renderer;
 use super::sms::SmsSender;
-use super::webhook::WebhookCaller;
 use super::whatsapp::WhatsAppSender;
 use crate::config::DeliveryConfig;
 
 /// Longer than any attempt, plus the wait of its record for a busy store.
 const LEASE: Duration = Duration::from_secs(120);
-
-/// A channel cannot be set up.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} {problem}")]
-pub struct BadChannel {
-    /// The setting at fault.
-    pub setting: &'static str,
-    /// What is wrong with it; never a secret.
-    pub problem: String,
-}
 
 /// The dependencies of the channels.
 #[derive(Debug)]
@@ -44,8 +35,8 @@ pub struct ChannelParts {
     pub epoch: Arc<str>,
     /// Renders the messages.
     pub renderer: Renderer,
-    /// Calls webhooks.
-    pub webhooks: WebhookCaller,
+    /// Call webhooks and push services.
+    pub callers: Callers,
     /// How many nodes share the channels' limits.
     pub nodes: watch::Receiver<u32>,
     /// The runtime that channels run on.
@@ -113,10 +104,6 @@ pub fn channels(
     Ok(on)
 }
 
-fn bad(setting: &'static str) -> impl Fn(String) -> BadChannel {
-    move |problem| BadChannel { setting, problem }
-}
-
 fn email(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
     let Some(smtp) = &config.smtp else { return Ok(None) };
     let (in_flight, renderer) = (config.in_flight, parts.renderer.clone());
@@ -146,14 +133,13 @@ fn sms(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, B
 
 fn push(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
     let Some(push) = &config.push else { return Ok(None) };
-    let (vapid, renderer) = (push.vapid.clone(), parts.renderer.clone());
-    let sender = PushSender::new(vapid, config.outside, ATTEMPT_MAX, renderer);
-    Ok(Some(Built::new(sender.map_err(bad("vapid.private_key"))?, push.per_s)))
+    let Some(caller) = parts.callers.push.clone() else { return Ok(None) };
+    Ok(Some(Built::new(PushSender::new(caller, parts.renderer.clone()), push.per_s)))
 }
 
 /// Webhooks need no settings: only users who create one are affected.
 fn webhook(_: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
-    Ok(Some(Built::new(parts.webhooks.clone(), 0)))
+    Ok(Some(Built::new(parts.callers.webhooks.clone(), 0)))
 }
 
 /// How many of a channel's deliveries in progress may go to one host.

@@ -5,12 +5,16 @@
 //! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`] and [`mail_turns`];
 //! [`provider`] (what the HTTP adapters share), [`whatsapp`] with its [`reports`], [`sms`] with its
 //! [`sms_reports`], and, for addresses that users name ([`outside`]), [`push`] with [`push_crypt`]
-//! and [`webhook`]; [`channels`] (which channels are on, and their senders) and [`runtime`] (the
-//! runtime they run on).
+//! and [`webhook`], and [`callers`] (the clients of both, also for a user's test, [`called`]);
+//! [`channels`] (which channels are on, and their senders) and [`runtime`] (the runtime they run
+//! on).
 //!
 //! [`Sender`]: bellpull_actors::port::Sender
 
 pub mod account_link;
+pub mod bad_channel;
+pub mod called;
+pub mod callers;
 pub mod channels;
 pub mod defaults;
 pub mod email;

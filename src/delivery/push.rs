@@ -14,9 +14,10 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
 
+use super::called::Called;
 use super::outside::Outside;
 use super::provider::{Answer, Provider};
-use super::push_crypt::{BrowserKeys, TEXT_MAX, Vapid};
+use super::push_crypt::{BadKey, BrowserKeys, TEXT_MAX, Vapid};
 use super::renderer::Renderer;
 use super::{refused, shortened};
 
@@ -28,28 +29,93 @@ const TITLE_MAX: usize = 120;
 /// The same for the text.
 const BODY_MAX: usize = 500;
 
-/// Sends to push services.
-#[derive(Debug)]
-pub struct PushSender {
+/// How long a push service keeps a test message, in seconds: its user waits for it.
+const TEST_TTL_S: &str = "60";
+
+/// Calls push services. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct PushCaller {
     provider: Provider,
     vapid: Vapid,
     outside: Outside,
+}
+
+/// The headers of a message, beside those that encryption and signing need.
+struct Handling<'a> {
+    ttl_s: &'static str,
+    urgency: &'static str,
+    /// The service keeps only the latest message of a topic: a repeated one is shown once.
+    topic: Option<&'a str>,
+}
+
+impl PushCaller {
+    /// A caller whose attempts may take `attempt_max`.
+    ///
+    /// # Errors
+    /// A text, if no HTTP client can be created.
+    pub fn new(vapid: Vapid, outside: Outside, attempt_max: Duration) -> Result<Self, String> {
+        let provider = Provider::to(outside, attempt_max).map_err(|error| error.to_string())?;
+        Ok(Self { provider, vapid, outside })
+    }
+
+    /// Sends a browser a test message, which its service worker shows.
+    pub async fn ping(&self, target: &PushTarget) -> Called {
+        let text = json!({
+            "title": "Bellpull",
+            "body": "This is a test. Notifications arrive on this device.",
+            "url": null,
+            "notification_id": null,
+            "event": "test",
+            "tag": "test",
+        });
+        let handling = Handling { ttl_s: TEST_TTL_S, urgency: "high", topic: None };
+        let text = text.to_string();
+        let call = self.call(target, text.as_bytes(), &handling);
+        Called::make(self.outside, call, judge).await
+    }
+
+    /// The answer, or the outcome if there was none.
+    async fn call(
+        &self,
+        target: &PushTarget,
+        text: &[u8],
+        handling: &Handling<'_>,
+    ) -> Result<Answer, Outcome> {
+        let url: Url = target.endpoint.parse().map_err(|_| refused("the endpoint is no URL"))?;
+        self.outside.check(&url).map_err(refused)?;
+        let bad_key = |bad: BadKey| refused(&bad.to_string());
+        let body = BrowserKeys::of(target).map_err(bad_key)?;
+        let body = body.encrypt(text).map_err(|bad| refused(&bad.to_string()))?;
+        let origin = url.origin().ascii_serialization();
+        let request = self
+            .provider
+            .post_to(url)
+            .header(AUTHORIZATION, self.vapid.authorization(&origin, Timestamp::now()))
+            .header(CONTENT_ENCODING, "aes128gcm")
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header("TTL", handling.ttl_s)
+            .header("Urgency", handling.urgency)
+            .body(body);
+        let request = match handling.topic {
+            Some(topic) => request.header("Topic", topic),
+            None => request,
+        };
+        self.provider.ask(request).await
+    }
+}
+
+/// Sends notifications to push services.
+#[derive(Debug)]
+pub struct PushSender {
+    caller: PushCaller,
     renderer: Renderer,
 }
 
 impl PushSender {
-    /// A sender whose attempts may take `attempt_max`.
-    ///
-    /// # Errors
-    /// A text, if no HTTP client can be created.
-    pub fn new(
-        vapid: Vapid,
-        outside: Outside,
-        attempt_max: Duration,
-        renderer: Renderer,
-    ) -> Result<Self, String> {
-        let provider = Provider::to(outside, attempt_max).map_err(|error| error.to_string())?;
-        Ok(Self { provider, vapid, outside, renderer })
+    /// A sender that calls with `caller`.
+    #[must_use]
+    pub fn new(caller: PushCaller, renderer: Renderer) -> Self {
+        Self { caller, renderer }
     }
 
     /// The JSON for the page's service worker.
@@ -76,29 +142,6 @@ impl PushSender {
         let mut texts = candidates.into_iter().map(|(body_max, link)| text(body_max, link));
         texts.find(fits).unwrap_or_else(|| text(0, None))
     }
-
-    async fn push(&self, leased: &Leased, target: &PushTarget) -> Result<Outcome, String> {
-        let url: Url = target.endpoint.parse().map_err(|_| "the endpoint is no URL")?;
-        self.outside.check(&url)?;
-        let keys = BrowserKeys::of(target).map_err(|bad| bad.to_string())?;
-        let body = keys.encrypt(&self.text(leased).await).map_err(|bad| bad.to_string())?;
-        let origin = url.origin().ascii_serialization();
-        let request = self
-            .provider
-            .post_to(url)
-            .header(AUTHORIZATION, self.vapid.authorization(&origin, Timestamp::now()))
-            .header(CONTENT_ENCODING, "aes128gcm")
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .header("TTL", TTL_S)
-            .header("Urgency", urgency(leased))
-            // The service keeps only the latest message of a topic: a repeated one is shown once.
-            .header("Topic", format!("delivery-{}", leased.id))
-            .body(body);
-        Ok(match self.provider.ask(request).await {
-            Ok(answer) => judge(&answer),
-            Err(outcome) => outcome,
-        })
-    }
 }
 
 #[async_trait]
@@ -107,12 +150,16 @@ impl Sender for PushSender {
         let Target::Push(target) = &leased.target else {
             return refused("it is not for a browser");
         };
-        match self.push(leased, target).await {
-            Ok(Outcome::Later { error, after, .. }) => {
+        let (text, topic) = (self.text(leased).await, format!("delivery-{}", leased.id));
+        let handling = Handling { ttl_s: TTL_S, urgency: urgency(leased), topic: Some(&topic) };
+        let answer = self.caller.call(target, &text, &handling).await;
+        match answer.map_or_else(|outcome| outcome, |answer| judge(&answer)) {
+            Outcome::Later { error, after, .. } => {
                 Outcome::Later { error, after, is_outage: false }
             }
-            Ok(outcome) => outcome,
-            Err(error) => refused(&error),
+            outcome @ (Outcome::Sent { .. } | Outcome::Refused { .. } | Outcome::Gone { .. }) => {
+                outcome
+            }
         }
     }
 }
@@ -146,7 +193,8 @@ mod tests {
 
     fn sender(outside: Outside) -> PushSender {
         let vapid = Vapid::new(KEY, "mailto:desk@example.com").unwrap();
-        PushSender::new(vapid, outside, Duration::from_millis(700), renderer()).unwrap()
+        let caller = PushCaller::new(vapid, outside, Duration::from_millis(700)).unwrap();
+        PushSender::new(caller, renderer())
     }
 
     fn to(endpoint: String) -> Leased {

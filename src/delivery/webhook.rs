@@ -9,7 +9,7 @@
 //! the answer's status says whether a call was accepted; its body is not read.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome, Target, WebhookTarget};
@@ -26,6 +26,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderName};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::called::Called;
 use super::outside::Outside;
 use super::provider::{Answer, Provider};
 use super::refused;
@@ -45,17 +46,6 @@ pub struct WebhookCaller {
     outside: Outside,
 }
 
-/// The result of a test call, for the user who requested it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
-    /// The status of the answer, if there was one.
-    pub status: Option<u16>,
-    /// How long it took, in ms.
-    pub took_ms: u64,
-    /// Why it was not accepted, as a text for users.
-    pub error: Option<String>,
-}
-
 impl WebhookCaller {
     /// A caller whose calls may take `call_max`.
     ///
@@ -66,34 +56,11 @@ impl WebhookCaller {
         Ok(Self { provider, outside })
     }
 
-    /// Sends a test call. `name` is the call's key. Failures are reported after whole seconds, so
-    /// that the time of a name's resolution is not visible to users.
+    /// Sends a test call. `name` is the call's key.
     pub async fn ping(&self, target: &WebhookTarget, name: &str, now: Timestamp) -> Called {
         let key = format!("ping-{name}");
         let body = ping_json(&key, target, now).to_string();
-        let begun = Instant::now();
-        let answer = self.call(target, &key, body, now).await;
-        if self.outside == Outside::Public && answer.is_err() {
-            // A name in the operator's own network is resolved faster than an unknown one.
-            let whole = begun.elapsed().as_secs() + 1;
-            tokio::time::sleep_until((begun + Duration::from_secs(whole)).into()).await;
-        }
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let took_ms = match answer.is_err() && self.outside == Outside::Public {
-            true => took_ms / 1_000 * 1_000,
-            false => took_ms,
-        };
-        let (status, outcome) = match answer {
-            Ok(answer) => (Some(answer.status.as_u16()), judge(&answer)),
-            Err(outcome) => (None, outcome),
-        };
-        let error = match &outcome {
-            Outcome::Sent { .. } => None,
-            Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => {
-                outcome.detail().map(str::to_owned)
-            }
-        };
-        Called { status, took_ms, error }
+        Called::make(self.outside, self.call(target, &key, body, now), judge).await
     }
 
     /// The answer, or the outcome if there was none.

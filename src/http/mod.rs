@@ -83,14 +83,15 @@ use self::push::PushHandles;
 use self::read_turns::ReadTurns;
 pub use self::readiness::Readiness;
 use self::routes::Routes;
+use self::try_limit::TryLimit;
 use self::webhooks::HookRules;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::delivery::callers::Callers;
 use crate::delivery::link::Links;
 use crate::delivery::reports::Reports;
 use crate::delivery::sms_reports::SmsReports;
 use crate::delivery::template_service::TemplateService;
-use crate::delivery::webhook::WebhookCaller;
 use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::nodes::Membership;
 use crate::signals::GoldenSignals;
@@ -108,6 +109,7 @@ pub struct Edge {
     templates: TemplateService,
     push_handles: PushHandles,
     hook_rules: HookRules,
+    tries: TryLimit,
     clock: Arc<dyn Clock>,
     readiness: Readiness,
     body_limit: BodyLimit,
@@ -140,8 +142,8 @@ pub struct EdgeParts {
     pub links: Links,
     /// Message templates.
     pub templates: TemplateService,
-    /// Calls webhooks.
-    pub webhooks: WebhookCaller,
+    /// Call webhooks and push services.
+    pub callers: Callers,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Whether the hub accepts work.
@@ -175,8 +177,9 @@ impl Edge {
             sms_reports: SmsReports::new(config.delivery.sms.as_ref(), &parts.links),
             links: parts.links,
             templates: parts.templates,
-            push_handles: PushHandles::new(config),
-            hook_rules: HookRules::new(config, parts.webhooks, shared.clone()),
+            push_handles: PushHandles::new(config, parts.callers.push),
+            hook_rules: HookRules::new(config, parts.callers.webhooks),
+            tries: TryLimit::new(shared.clone()),
             clock: parts.clock,
             readiness: parts.readiness,
             body_limit: BodyLimit(config.http.max_body_bytes),
@@ -256,10 +259,10 @@ fn operator_routes() -> Routes {
 fn client_routes() -> Routes {
     auth::routes()
         .merge(passwords::routes())
+        .merge(profile::routes())
         .merge(account_pages::routes())
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
-        .merge(profile::routes())
         .merge(comments::routes())
         .merge(projects::routes())
         .merge(notifications::routes())
@@ -328,6 +331,7 @@ handles! {
     TrustedProxies = |edge| edge.proxies.clone();
     LinkBase = |edge| edge.link_base.clone();
     LinkLimits = |edge| edge.link_limits.clone();
+    TryLimit = |edge| edge.tries.clone();
     ReadTurns = |edge| edge.read_turns.clone();
     WriteRate = |edge| edge.writes.clone();
 }

@@ -16,30 +16,35 @@ use super::fields::{Fields, TextRule, kind};
 use super::openapi as doc;
 use super::responses as res;
 use super::routes::Routes;
+use super::try_limit::TryLimit;
 use super::who::Who;
 use crate::auth::Principal;
 use crate::config::Config;
 use crate::delivery::outside::Outside;
+use crate::delivery::push::PushCaller;
 use crate::delivery::push_crypt::{BadKey, BrowserKeys};
 
 /// The longest endpoints in use have some 500 characters.
 const ENDPOINT_MAX: usize = 2_000;
 
-/// The hub's public key, if web push is on.
+const DISABLED: ApiError = ApiError::Disabled("Web push is not set up here.");
+
+/// The hub's public key, and the client for tests, if web push is on.
 #[derive(Debug, Clone)]
 pub(super) struct PushHandles {
     key: Option<Arc<str>>,
     outside: Outside,
+    caller: Option<PushCaller>,
 }
 
 impl PushHandles {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, caller: Option<PushCaller>) -> Self {
         let key = config.delivery.push.as_ref().map(|push| push.vapid.public_key().into());
-        Self { key, outside: config.delivery.outside }
+        Self { key, outside: config.delivery.outside, caller }
     }
 
     fn key(&self) -> Result<&str, ApiError> {
-        self.key.as_deref().ok_or(ApiError::Disabled("Web push is not set up here."))
+        self.key.as_deref().ok_or(DISABLED)
     }
 }
 
@@ -50,7 +55,7 @@ impl FromRef<Edge> for PushHandles {
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(key)).with(routes!(subscribe, unsubscribe))
+    Routes::default().with(routes!(key)).with(routes!(subscribe, unsubscribe)).with(routes!(test))
 }
 
 /// The key that a browser subscribes with (`applicationServerKey`).
@@ -104,7 +109,7 @@ async fn subscribe(
 
 /// Unsubscribes one of the caller's browsers.
 #[utoipa::path(
-    delete, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::OldSubscription,
+    delete, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::SubscribedBrowser,
     responses(
         (status = 204, description = "It is told no more."),
         (status = 403, description = "A service asks."),
@@ -123,6 +128,36 @@ async fn unsubscribe(
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::NotFound),
     }
+}
+
+/// Sends one of the caller's subscribed browsers a test message immediately and returns the push
+/// service's answer. At most one test of a browser or webhook at a time, and ten a minute, per
+/// account.
+#[utoipa::path(
+    post, path = "/api/push/test/", tag = "Push", request_body = doc::SubscribedBrowser,
+    responses(
+        (status = 200, description = "What came of it.", body = res::CallResult),
+        (status = 403, description = "Web push is not set up here; or a service asks."),
+        (status = 404, description = "The browser is not subscribed."),
+        (status = 429, description = "Too many were tried."),
+    )
+)]
+async fn test(
+    State(handles): State<PushHandles>,
+    State(store): State<Arc<dyn PushStore>>,
+    State(tries): State<TryLimit>,
+    Who(principal): Who,
+    mut body: Fields,
+) -> Result<Json<res::CallResult>, ApiError> {
+    let caller = handles.caller.as_ref().ok_or(DISABLED)?;
+    reader(&principal)?;
+    let endpoint = endpoint(&mut body);
+    body.finish()?;
+    let target = store.subscription(principal.user.id, &endpoint).await?;
+    let target = target.ok_or(ApiError::NotFound)?;
+    let trying = tries.begin(principal.user.id).await;
+    let _trying = trying.map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
+    Ok(Json(caller.ping(&target).await.into()))
 }
 
 fn reader(principal: &Principal) -> Result<(), ApiError> {

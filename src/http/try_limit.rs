@@ -1,4 +1,5 @@
-//! Limits an account's webhook tests: the hub calls any address it is given, and waits.
+//! Limits an account's test calls of webhooks and push services: the hub calls any address that it
+//! is given, and waits.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,7 @@ impl TryLimit {
     /// With the limits that nodes share, if they do.
     pub(super) fn new(shared: Option<Arc<dyn SharedLimits>>) -> Self {
         let quota = Quota::per_minute(TRIES_MAX, TRIES_MAX);
-        let rate = SharedRate::new("webhook_tests", quota, ACCOUNTS_MAX, shared);
+        let rate = SharedRate::new("test_calls", quota, ACCOUNTS_MAX, shared);
         Self(Arc::new(Tries { rate, under_way: Mutex::default() }))
     }
 

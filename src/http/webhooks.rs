@@ -17,7 +17,7 @@ use bellpull_actors::domain::webhook::{
     WebhookChanges,
 };
 use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{Clock, SharedLimits, StoreError, WebhookStore};
+use bellpull_actors::port::{Clock, StoreError, WebhookStore};
 use serde_json::Value;
 use utoipa_axum::routes;
 
@@ -56,30 +56,27 @@ pub(super) struct Handles {
     store: Arc<dyn WebhookStore>,
     clock: Arc<dyn Clock>,
     rules: HookRules,
+    tries: TryLimit,
 }
 
-/// The webhook settings, and the caller for tests.
+/// The webhook settings, and the client for tests.
 #[derive(Debug, Clone)]
 pub(super) struct HookRules {
     outside: Outside,
     caller: WebhookCaller,
-    tries: TryLimit,
 }
 
 impl HookRules {
-    pub(super) fn new(
-        config: &Config,
-        caller: WebhookCaller,
-        shared: Option<Arc<dyn SharedLimits>>,
-    ) -> Self {
-        Self { outside: config.delivery.outside, caller, tries: TryLimit::new(shared) }
+    pub(super) fn new(config: &Config, caller: WebhookCaller) -> Self {
+        Self { outside: config.delivery.outside, caller }
     }
 }
 
 impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
         let (store, clock) = (edge.store.clone(), Arc::clone(&edge.clock));
-        Self { store, clock, rules: edge.hook_rules.clone() }
+        let (rules, tries) = (edge.hook_rules.clone(), edge.tries.clone());
+        Self { store, clock, rules, tries }
     }
 }
 
@@ -258,7 +255,7 @@ async fn rotate(
 #[utoipa::path(
     post, path = "/api/webhooks/{id}/test/", tag = "Webhooks", params(doc::Id),
     responses(
-        (status = 200, description = "What came of it.", body = res::WebhookTest),
+        (status = 200, description = "What came of it.", body = res::CallResult),
         (status = 400, description = "The body has fields: there are none."),
         (status = 429, description = "Too many were tried."),
     )
@@ -268,14 +265,11 @@ async fn test(
     Who(principal): Who,
     Id(id): Id,
     _: NoFields,
-) -> Result<Json<res::WebhookTest>, ApiError> {
+) -> Result<Json<res::CallResult>, ApiError> {
     let hook = handles.visible(&principal, id).await?;
     let now = handles.clock.now();
-    let tries = &handles.rules.tries;
-    let _trying = tries
-        .begin(principal.user.id)
-        .await
-        .map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
+    let trying = handles.tries.begin(principal.user.id).await;
+    let _trying = trying.map_err(|retry_after_s| ApiError::Throttled { retry_after_s })?;
     let target = handles.store.webhook_target(hook.id, now).await?.ok_or(ApiError::NotFound)?;
     let name = URL_SAFE_NO_PAD.encode(random::<9>()?);
     let called = handles.rules.caller.ping(&target, &name, now).await;

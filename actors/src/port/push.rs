@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::StoreError;
+use crate::domain::delivery::PushTarget;
 use crate::domain::ids::UserId;
 
 /// The most browsers of one account; one more replaces the oldest.
@@ -37,6 +38,13 @@ pub trait PushStore: std::fmt::Debug + Send + Sync + 'static {
         browser: NewSubscription,
         now: Timestamp,
     ) -> Result<i64, StoreError>;
+
+    /// The user's subscription of this browser.
+    async fn subscription(
+        &self,
+        user: UserId,
+        endpoint: &str,
+    ) -> Result<Option<PushTarget>, StoreError>;
 
     /// Removes a browser's subscription; `false` if it has none.
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError>;

@@ -21,9 +21,9 @@ pub(in crate::http) struct SubscriptionKeys {
     auth: String,
 }
 
-/// The browser.
+/// A subscribed browser.
 #[derive(ToSchema)]
-pub(in crate::http) struct OldSubscription {
+pub(in crate::http) struct SubscribedBrowser {
     #[schema(min_length = 1, max_length = 2000)]
     endpoint: String,
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::delivery::webhook::Called;
+use crate::delivery::called::Called;
 
 /// A webhook. Each call is a `POST` of JSON with an `Idempotency-Key`, the same in every attempt,
 /// and an `X-Bellpull-Signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY` with the
@@ -68,9 +68,9 @@ impl From<webhook::Webhook> for Webhook {
     }
 }
 
-/// The result of a call.
+/// The result of a test call.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct WebhookTest {
+pub(in crate::http) struct CallResult {
     /// Whether it was accepted.
     ok: bool,
     /// The status of the answer, if there was one.
@@ -83,7 +83,7 @@ pub(in crate::http) struct WebhookTest {
     error: Option<String>,
 }
 
-impl From<Called> for WebhookTest {
+impl From<Called> for CallResult {
     fn from(called: Called) -> Self {
         Self {
             ok: called.error.is_none(),

@@ -2,13 +2,16 @@
 //! reports that they are gone: see [`super::attempts`].
 
 use async_trait::async_trait;
+use bellpull_actors::domain::delivery::PushTarget;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
 use bellpull_actors::port::{PushStore, StoreError};
 use jiff::Timestamp;
+use sqlx::postgres::PgRow;
 
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
+use crate::storage::rows::{int, string};
 
 /// Held while a browser gets its user: two users at once are one after the other. The browser is
 /// hashed: two that share a hash wait for each other.
@@ -51,6 +54,18 @@ impl PushStore for PostgresStore {
         Ok(id)
     }
 
+    async fn subscription(
+        &self,
+        user: UserId,
+        endpoint: &str,
+    ) -> Result<Option<PushTarget>, StoreError> {
+        let sql = "SELECT id, endpoint, p256dh, auth FROM push_subscriptions \
+                   WHERE endpoint = $1 AND user_id = $2";
+        let query = sqlx::query(sql).bind(endpoint).bind(user.0);
+        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
+        row.as_ref().map(target).transpose()
+    }
+
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError> {
         let mut work = self.begin().await?;
         let sql = "DELETE FROM push_subscriptions WHERE endpoint = $1 AND user_id = $2";
@@ -59,4 +74,13 @@ impl PushStore for PostgresStore {
         work.commit().await?;
         Ok(removed > 0)
     }
+}
+
+fn target(row: &PgRow) -> Result<PushTarget, StoreError> {
+    Ok(PushTarget {
+        id: int(row, "id")?,
+        endpoint: string(row, "endpoint")?,
+        p256dh: string(row, "p256dh")?,
+        auth: string(row, "auth")?,
+    })
 }

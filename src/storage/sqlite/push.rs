@@ -1,12 +1,16 @@
 //! Push subscriptions of browsers.
 
 use async_trait::async_trait;
+use bellpull_actors::domain::delivery::PushTarget;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::{PushStore, StoreError};
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
+use super::error::unavailable;
+use super::rows::get;
 use super::writer::{Done, Write, mismatch};
 
 #[async_trait]
@@ -24,9 +28,30 @@ impl PushStore for SqliteStore {
         Ok(id)
     }
 
+    async fn subscription(
+        &self,
+        user: UserId,
+        endpoint: &str,
+    ) -> Result<Option<PushTarget>, StoreError> {
+        let sql = "SELECT id, endpoint, p256dh, auth FROM push_subscriptions \
+                   WHERE endpoint = ? AND user_id = ?";
+        let query = sqlx::query(sql).bind(endpoint).bind(user.0);
+        let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
+        row.as_ref().map(target).transpose()
+    }
+
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError> {
         let write = Write::Unsubscribe { user, endpoint: endpoint.to_owned() };
         let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(rows > 0)
     }
+}
+
+fn target(row: &SqliteRow) -> Result<PushTarget, StoreError> {
+    Ok(PushTarget {
+        id: get(row, "id")?,
+        endpoint: get(row, "endpoint")?,
+        p256dh: get(row, "p256dh")?,
+        auth: get(row, "auth")?,
+    })
 }

@@ -25,6 +25,7 @@ use crate::support::process::{Process, folder};
 use crate::support::skip::skipped;
 
 const SUBSCRIPTIONS: &str = "/api/push/subscriptions/";
+const TEST: &str = "/api/push/test/";
 
 /// The key pair of RFC 8291's example.
 const PRIVATE_KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
@@ -180,7 +181,23 @@ async fn a_push_is_opened_by_its_browser_and_one_that_is_gone_is_forgotten() {
     until("it is sent", async || ada.count(at, "PUSH", "SENT").await == 3).await;
     assert_eq!(service.count(), before + 1);
 
+    // A test is sent at once, and says what the push service answers.
     let phone = json!({ "endpoint": format!("{url}/push/phone") });
+    let told = ada.post(at, TEST, phone.clone()).await;
+    assert_eq!(
+        (&told["ok"], &told["status"], &told["error"]),
+        (&json!(true), &json!(201), &Value::Null)
+    );
+    let sent = service.taken.lock().unwrap().last().unwrap().clone();
+    assert_eq!((sent.0["ttl"].as_bytes(), sent.0.get("topic")), (&b"60"[..], None));
+    assert_eq!(browser.open(&sent).await["text"]["title"], "Bellpull");
+    service.answer.store(403, Relaxed);
+    let told = ada.post(at, TEST, phone.clone()).await;
+    assert_eq!((&told["ok"], &told["status"]), (&json!(false), &json!(403)), "{told}");
+    assert_eq!(told["error"], "HTTP 403");
+    assert_eq!(carl.ask(at, Method::POST, TEST, &phone).await.0, 404, "not his");
+    assert_eq!(ada.ask(at, Method::POST, TEST, &json!({})).await.0, 400);
+
     assert_eq!(carl.ask(at, Method::DELETE, SUBSCRIPTIONS, &phone).await.0, 404, "not his");
     assert_eq!(ada.ask(at, Method::DELETE, SUBSCRIPTIONS, &phone).await.0, 204);
     assert_eq!(ada.ask(at, Method::DELETE, SUBSCRIPTIONS, &phone).await.0, 404);
@@ -216,7 +233,9 @@ async fn what_is_no_subscription_is_refused_with_what_is_wrong() {
     let off = Process::serve(&database, &[]);
     let ada = Colleague::join(&database, "ada", "admin", "");
     let body = json!({ "endpoint": "https://push.example/a", "keys": keys });
-    for (method, path) in [(Method::GET, "/api/push/key/"), (Method::POST, SUBSCRIPTIONS)] {
+    for (method, path) in
+        [(Method::GET, "/api/push/key/"), (Method::POST, SUBSCRIPTIONS), (Method::POST, TEST)]
+    {
         let (status, answer) = ada.ask(off.address, method, path, &body).await;
         assert_eq!((status, &answer["code"]), (403, &json!("disabled")), "{path}");
     }

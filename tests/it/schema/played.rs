@@ -36,7 +36,7 @@ const NOT_ASKED: &str = "positive_data_acceptance,negative_data_rejection";
 /// what a provider reports, the provider signs; no user has a socket here, and the one channel has
 /// another name than those that are tried; this hub sends no mails, and this client has no
 /// password. All others must have been done at least once.
-const NEVER_DONE: [(&str, &str); 11] = [
+const NEVER_DONE: [(&str, &str); 12] = [
     ("/api/auth/email/resend/", "post"),
     ("/api/auth/password/", "post"),
     ("/api/auth/password/reset/", "post"),
@@ -45,6 +45,7 @@ const NEVER_DONE: [(&str, &str); 11] = [
     ("/api/push/key/", "get"),
     ("/api/push/subscriptions/", "delete"),
     ("/api/push/subscriptions/", "post"),
+    ("/api/push/test/", "post"),
     ("/hooks/sms/", "post"),
     ("/hooks/whatsapp/", "get"),
     ("/hooks/whatsapp/", "post"),

@@ -144,7 +144,7 @@ fn body(schema: &str, world: &World) -> Option<Value> {
         "NewSubscription" => {
             json!({"endpoint": "https://push.example.com/a", "keys": {"p256dh": "x", "auth": "x"}})
         }
-        "OldSubscription" => json!({"endpoint": "https://push.example.com/none"}),
+        "SubscribedBrowser" => json!({"endpoint": "https://push.example.com/none"}),
         "NewTemplate" => json!({"subject": "S", "text": "T"}),
         "NewTicket" => json!({"title": "T"}),
         "Assignment" => json!({"developers": [world.developer()]}),
