@@ -17,8 +17,8 @@ use bellpull_actors::domain::ticket::{
     WORKFLOW, decide, is_visible,
 };
 use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::TicketStore;
 use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{Page, Slice, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -66,6 +66,7 @@ pub(super) fn routes() -> Routes {
         .with(routes!(list, create))
         .with(routes!(read, edit, delete))
         .with(routes!(history))
+        .with(routes!(assignees))
 }
 
 /// The tickets that the caller may see: clients see their own, developers those of their projects,
@@ -166,6 +167,35 @@ async fn history(
     let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
     let page = store.history(ticket.id, paging.request()).await?;
     paging.show(page, res::HistoryEntry::from).await
+}
+
+/// A ticket's developers by name, for all who see the ticket: most of them may not list users.
+#[utoipa::path(
+    get, path = "/api/tickets/{id}/assignees/", tag = "Tickets", params(doc::Id, doc::Paged),
+    responses((
+        status = 200, description = "A page of them, in the order of `assigned_to`.",
+        body = res::Page<res::Assignee>,
+    ))
+)]
+async fn assignees(
+    State(store): State<Arc<dyn TicketStore>>,
+    Who(principal): Who,
+    Id(id): Id,
+    paging: Paging,
+) -> Result<Response, ApiError> {
+    let ticket = visible(&*store, TicketId(id), &principal.caller()).await?;
+    let slice = Slice::from(paging.request());
+    let (before, limit) = (slice.offset.unsigned_abs(), u64::from(slice.limit));
+    let ids: Vec<UserId> = (0_u64..)
+        .zip(&ticket.assigned_to)
+        .filter(|(place, _)| (before..before + limit).contains(place))
+        .map(|(_, id)| *id)
+        .collect();
+    let users = store.users(&ids).await?;
+    let found = |id: &UserId| users.iter().find(|user| user.id == *id).map(res::Assignee::from);
+    let rows = ids.iter().filter_map(found).collect();
+    let count = i64::try_from(ticket.assigned_to.len()).unwrap_or(i64::MAX);
+    paging.show(Page { count, rows }, |assignee| assignee).await
 }
 
 /// Changes a ticket's text, priority or category.

@@ -1,7 +1,9 @@
 //! Tickets and their history.
 
 use bellpull_actors::domain::ticket::{self, Status};
+use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::StoredEntry;
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -60,6 +62,24 @@ impl From<ticket::Ticket> for Ticket {
             created_at: ticket.created_at,
             updated_at: ticket.updated_at,
         }
+    }
+}
+
+/// A developer of a ticket.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Assignee {
+    id: i64,
+    #[schema(value_type = String)]
+    username: CompactString,
+    /// The full name, or the username.
+    #[schema(value_type = String)]
+    name: CompactString,
+}
+
+impl From<&User> for Assignee {
+    fn from(user: &User) -> Self {
+        let name = if user.full_name.is_empty() { &user.username } else { &user.full_name };
+        Self { id: user.id.0, username: user.username.clone(), name: name.clone() }
     }
 }
 

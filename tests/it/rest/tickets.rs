@@ -123,6 +123,30 @@ async fn a_deleted_ticket_is_gone() {
 }
 
 #[tokio::test]
+async fn all_who_see_a_ticket_see_its_developers_names() {
+    let team = Team::gather().await;
+    let id = team.ticket_at("OPENED").await;
+    let path = format!("/api/tickets/{id}/assignees/");
+    let (status, none) = team.hub.get(&team.carl, &path).await;
+    assert_eq!((status, &none["count"], ids(&none)), (200, &json!(0), vec![]), "{none}");
+    let named = json!({"full_name": "Ada Lovelace"});
+    team.hub.patch(&team.root, &format!("/api/users/{}/", team.ada.id), named).await;
+    let body = json!({"developers": [team.bob.id, team.ada.id]});
+    let assigned = team.hub.post(&team.admin, &format!("/api/tickets/{id}/assign/"), body).await;
+    assert_eq!(assigned.0, 200, "{assigned:?}");
+    let (_, all) = team.hub.get(&team.carl, &path).await;
+    let of = |name: &str| all["results"].as_array().unwrap().iter().find(|one| one["name"] == name);
+    let wanted = json!({"id": team.ada.id, "username": "ada", "name": "Ada Lovelace"});
+    assert_eq!((all["count"].as_i64(), of("Ada Lovelace")), (Some(2), Some(&wanted)), "{all}");
+    assert!(of("bob").is_some(), "a user without a full name: {all}");
+    let order = &assigned.1["assigned_to"];
+    assert_eq!(&json!(ids(&all)), order);
+    let (_, second) = team.hub.get(&team.carl, &format!("{path}?page=2&page_size=1")).await;
+    assert_eq!(json!(ids(&second)), json!([order[1]]), "{second}");
+    assert_eq!(team.hub.get(&team.dora, &path).await.0, 404, "she does not see the ticket");
+}
+
+#[tokio::test]
 async fn every_filter() {
     let team = Team::gather().await;
     let opened = team.ticket_at("OPENED").await;

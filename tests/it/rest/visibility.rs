@@ -10,7 +10,7 @@ use crate::support::answer;
 async fn another_client_s_ticket_is_not_there() {
     let team = Team::gather().await;
     let id = team.raise(&team.carl, "One").await;
-    for path in [format!("/api/tickets/{id}/"), format!("/api/tickets/{id}/history/")] {
+    for path in ["", "history/", "assignees/"].map(|part| format!("/api/tickets/{id}/{part}")) {
         for (who, wanted) in [
             (&team.carl, 200),
             (&team.ada, 200),
