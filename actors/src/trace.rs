@@ -55,6 +55,13 @@ impl Trace {
         }
     }
 
+    /// Its id and the id of the place in it, as hexadecimal digits.
+    #[must_use]
+    pub fn ids(&self) -> Option<(String, String)> {
+        let context = self.0.as_ref()?;
+        Some((context.trace_id().to_string(), context.span_id().to_string()))
+    }
+
     /// As the `traceparent` header that another system goes on from.
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {

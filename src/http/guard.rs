@@ -20,7 +20,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::in_flight::{InFlight, Slot};
-use crate::telemetry::traces;
+use crate::telemetry::{exemplars, traces};
 
 /// The time limit until an answer begins. Clients' own limits are 30 s and more, so they see the
 /// error.
@@ -28,6 +28,8 @@ const REQUEST_MAX: Duration = Duration::from_secs(15);
 
 /// How long a browser may cache a preflight's result.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+
+const REQUEST_SECONDS: &str = "bellpull_http_request_seconds";
 
 /// Adds the layers to all routes of a router.
 pub(super) fn guarded<S>(
@@ -144,14 +146,15 @@ async fn within(limit: Duration, slow: &SlowLog, request: Request, next: Next) -
         status: Some(status.as_u16()),
         trace: span.trace().traceparent(),
     });
+    let labels = [("method", method), ("route", route.as_str())];
+    exemplars::note(REQUEST_SECONDS, &labels, took.as_secs_f64(), &span.trace());
     count(method, route, status.as_str().to_owned(), took);
     response
 }
 
 fn count(method: &'static str, route: String, status: String, took: Duration) {
-    metrics::histogram!("bellpull_http_request_seconds", "method" => method,
-        "route" => route.clone())
-    .record(took.as_secs_f64());
+    metrics::histogram!(REQUEST_SECONDS, "method" => method, "route" => route.clone())
+        .record(took.as_secs_f64());
     metrics::counter!("bellpull_http_requests_total", "method" => method, "route" => route,
         "status" => status)
     .increment(1);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::port::DeliveryLog;
 use utoipa_axum::routes;
@@ -59,18 +59,32 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<res::Re
     (status, Json(body))
 }
 
-/// Metrics for Prometheus.
+/// The media type that Prometheus prefers.
+const OPEN_METRICS: &str = "application/openmetrics-text";
+
+/// Metrics for Prometheus, in its text format or, as `Accept` asks, in the OpenMetrics format: its
+/// histograms have exemplars of traced requests and commits.
 #[utoipa::path(
     get, path = "/metrics/", tag = "Operator", security(()),
     responses(
         (
-            status = 200, description = "In the text format.", body = String,
-            content_type = "text/plain",
+            status = 200, description = "In the text format or OpenMetrics.",
+            content(
+                (String = "text/plain"),
+                (String = "application/openmetrics-text"),
+            ),
         ),
     )
 )]
-async fn metrics(State(log): State<Arc<dyn DeliveryLog>>) -> Response {
+async fn metrics(State(log): State<Arc<dyn DeliveryLog>>, headers: HeaderMap) -> Response {
     crate::signals::count_waiting(&*log).await;
-    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, crate::telemetry::render()).into_response()
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (kind, text) = match accepted.into_iter().any(|kinds| kinds.contains(OPEN_METRICS)) {
+        true => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            (kind, crate::telemetry::render_open_metrics())
+        }
+        false => ("text/plain; version=0.0.4; charset=utf-8", crate::telemetry::render()),
+    };
+    ([(CONTENT_TYPE, kind)], text).into_response()
 }

@@ -7,12 +7,16 @@ use bellpull_actors::slow::{Slow, SlowKind, SlowLog};
 use bellpull_actors::trace::{Trace, TraceSpan};
 use opentelemetry::trace::SpanKind;
 
+use crate::telemetry::exemplars;
+
+const COMMIT_SECONDS: &str = "bellpull_commit_seconds";
+
 /// A group of so many writes was committed, and took this long from its beginning.
 pub(super) fn committed(writes: usize, took: Duration) {
     let writes = u64::try_from(writes).unwrap_or(u64::MAX);
     metrics::counter!("bellpull_commits_total").increment(1);
     metrics::counter!("bellpull_commit_writes_total").increment(writes);
-    metrics::histogram!("bellpull_commit_seconds").record(took.as_secs_f64());
+    metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
 }
 
 /// The times of a committed group, for the slow log.
@@ -24,11 +28,21 @@ pub(super) struct GroupTimes {
     pub(super) statements: Duration,
     /// For the confirmation that it is on the disk.
     pub(super) commit: Duration,
+    /// What the metric shows.
+    pub(super) whole: Duration,
 }
 
-/// Logs a group that took long, from its oldest write's place in the queue.
-pub(super) fn note_slow(slow: &SlowLog, writes: usize, queue: Duration, times: GroupTimes) {
-    let GroupTimes { locks, statements, commit } = times;
+/// Notes a committed group's trace beside its metric, and logs a group that took long, from its
+/// oldest write's place in the queue.
+pub(super) fn note_group(
+    slow: &SlowLog,
+    writes: usize,
+    queue: Duration,
+    times: GroupTimes,
+    trace: &Trace,
+) {
+    let GroupTimes { locks, statements, commit, whole } = times;
+    exemplars::note(COMMIT_SECONDS, &[], whole.as_secs_f64(), trace);
     slow.note(SlowKind::Commit, queue + locks + statements + commit, || Slow {
         what: format!("{writes} {}", if writes == 1 { "write" } else { "writes" }),
         waits: vec![
@@ -38,7 +52,7 @@ pub(super) fn note_slow(slow: &SlowLog, writes: usize, queue: Duration, times: G
             ("commit", commit),
         ],
         status: None,
-        trace: None,
+        trace: trace.traceparent(),
     });
 }
 

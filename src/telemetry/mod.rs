@@ -2,6 +2,7 @@
 //!
 //! Neither contains tokens, passwords or message texts: only ids and outcomes are logged.
 
+pub(crate) mod exemplars;
 mod series;
 pub mod traces;
 
@@ -184,6 +185,12 @@ fn describe() {
 #[must_use]
 pub fn render() -> String {
     METRICS.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// The same in the OpenMetrics format, with exemplars.
+#[must_use]
+pub fn render_open_metrics() -> String {
+    exemplars::open_metrics(&render())
 }
 
 /// Keeps histograms small between scrapes; never returns.

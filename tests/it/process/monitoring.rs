@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::traces::{TRACE, raise_traced};
+use super::{Caller, PATIENCE};
 use crate::support::process::{Process, folder};
 use crate::support::skip::skipped;
 
@@ -54,6 +55,10 @@ fn each_alert_fires_on_what_it_is_for_and_none_on_a_good_day() {
     }
 }
 
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A Prometheus in a process of its own.
 struct Prometheus {
     child: Child,
@@ -70,10 +75,7 @@ impl Drop for Prometheus {
 impl Prometheus {
     fn start(folder: &Path, hub: &str) -> Option<Self> {
         let rules = root().join("docs/deploy/alerts.yml");
-        let port = {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            free.local_addr().unwrap().port()
-        };
+        let port = free_port();
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
              rule_files: [{rules:?}]\n\
@@ -86,6 +88,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("series").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--enable-feature=exemplar-storage")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -179,4 +182,60 @@ async fn prometheus_reads_the_metrics_and_every_query_of_the_dashboard_has_an_an
     for rule in rules {
         assert_eq!((&rule["health"], &rule["state"]), (&"ok".into(), &"inactive".into()), "{rule}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_bucket_leads_to_a_trace_by_its_exemplar() {
+    let (folder, database) = folder();
+    // No collector listens: exemplars do not need one.
+    let endpoint = format!("http://127.0.0.1:{}", free_port());
+    let settings = [("BELLPULL_OTLP_ENDPOINT", endpoint.as_str()), ("BELLPULL_OTLP_SAMPLE", "0")];
+    let hub = Process::serve(&database, &settings);
+    let url = format!("http://{}/metrics/", hub.address);
+    let carl = Caller::join(&database, hub.address, "carl", "client");
+    carl.raise("Untraced").await;
+    let plain = get(&url).await.unwrap().text().await.unwrap();
+    let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    assert_eq!(raise_traced(&carl, &traceparent).await, 201);
+
+    let request = bellpull::tls::client().build().unwrap().get(&url);
+    let answer = request.header("accept", "application/openmetrics-text;version=1.0.0,*/*;q=0.1");
+    let answer = answer.send().await.unwrap();
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+    let text = answer.text().await.unwrap();
+    assert_eq!(text.lines().last(), Some("# EOF"));
+    let samples = |text: &str| -> String {
+        text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+    };
+    let [open, plain] = [&text, &plain].map(|text| samples(text));
+    assert_eq!(names(&open), names(&plain), "the same metrics in both formats");
+    let traced = |name: &str| {
+        text.lines().filter(|line| line.starts_with(name) && line.contains(" # {")).count()
+    };
+    assert_eq!(traced("bellpull_http_request_seconds_bucket"), 1, "{text}");
+    assert_eq!(traced("bellpull_commit_seconds_bucket"), 1, "{text}");
+
+    let address = hub.address.to_string();
+    let Some(prometheus) = Prometheus::start(folder.path(), &address) else { return };
+    let query = [
+        ("query", "bellpull_http_request_seconds_bucket"),
+        ("start", "2020-01-01T00:00:00Z"),
+        ("end", "2100-01-01T00:00:00Z"),
+    ];
+    let begun = Instant::now();
+    let found = loop {
+        assert!(begun.elapsed() < PATIENCE, "Prometheus has no exemplar");
+        let answer = prometheus.ask("/api/v1/query_exemplars", &query).await.unwrap_or_default();
+        if let Some(series) = answer["data"].get(0) {
+            break series.clone();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert_eq!(found["seriesLabels"]["route"], "/api/tickets/", "{found}");
+    let exemplar = &found["exemplars"][0];
+    assert_eq!(exemplar["labels"]["trace_id"], TRACE, "{found}");
+    let seconds: f64 = exemplar["value"].as_str().unwrap().parse().unwrap();
+    let bound: f64 = found["seriesLabels"]["le"].as_str().unwrap().parse().unwrap();
+    assert!(seconds > 0.0 && seconds <= bound, "{found}");
 }

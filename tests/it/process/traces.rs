@@ -20,7 +20,7 @@ use crate::support::postgres;
 use crate::support::process::{Process, folder};
 use crate::support::skip::skipped;
 
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(super) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
 /// A collector, and a server for webhooks: what they were sent.
@@ -77,7 +77,7 @@ fn fact(span: &Span, key: &str) -> String {
 }
 
 /// A request that another system has begun to trace.
-async fn raise_traced(who: &Caller, traceparent: &str) -> u16 {
+pub(super) async fn raise_traced(who: &Caller, traceparent: &str) -> u16 {
     let client = bellpull::tls::client().build().unwrap();
     let request = client.post(format!("http://{}/api/tickets/", who.at));
     let request = request.bearer_auth(&who.token).header("traceparent", traceparent);

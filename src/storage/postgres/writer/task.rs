@@ -20,7 +20,7 @@ use super::pace::Pace;
 use super::queue::Queue;
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
-use crate::storage::commits::{GroupTimes, GroupTrace, committed, group_span, note_slow};
+use crate::storage::commits::{GroupTimes, GroupTrace, committed, group_span, note_group};
 use crate::storage::contents::ContentCache;
 use crate::storage::health::Health;
 use crate::storage::supervised::caught;
@@ -112,8 +112,8 @@ impl Writer {
             Ok((answers, time)) => {
                 let Taken { locks, commit, whole } = time;
                 let statements = whole.saturating_sub(locks + commit);
-                let times = GroupTimes { locks, statements, commit };
-                note_slow(&self.slow, writes.len(), queue, times);
+                let times = GroupTimes { locks, statements, commit, whole };
+                note_group(&self.slow, writes.len(), queue, times, &span.trace());
                 taken = Some(time);
                 answers
             }

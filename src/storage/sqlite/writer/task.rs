@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
-use super::super::super::commits::{GroupTimes, GroupTrace, committed, group_span, note_slow};
+use super::super::super::commits::{GroupTimes, GroupTrace, committed, group_span, note_group};
 use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
@@ -143,9 +143,10 @@ impl Writer {
                 self.try_alone(&writes)
             }
         };
+        let trace = span.trace();
         drop(span);
         if let Some(times) = self.times.take() {
-            note_slow(&self.slow, group.len(), queue, times);
+            note_group(&self.slow, group.len(), queue, times, &trace);
         }
         self.note(&answers);
         for (request, answer) in group.into_iter().zip(answers) {
@@ -227,8 +228,12 @@ impl Writer {
         let took = begun.elapsed();
         committed(writes.len(), took);
         let statements = applied_at - begun;
-        self.times =
-            Some(GroupTimes { locks: begun - asked, statements, commit: took - statements });
+        self.times = Some(GroupTimes {
+            locks: begun - asked,
+            statements,
+            commit: took - statements,
+            whole: took,
+        });
         for answer in &mut applied.answers {
             if let Ok(Done::Chunks(chunks)) = answer {
                 chunks.took = begun.elapsed();
