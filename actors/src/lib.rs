@@ -11,6 +11,7 @@
 //! (reports for operators), [`slow`] (the slow log),
 //! [`vitals::message_log`] (the last messages of watched actors).
 
+pub mod agent;
 pub mod broker;
 pub mod budget;
 pub mod call;

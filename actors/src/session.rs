@@ -3,9 +3,12 @@
 //! The edge builds a [`SessionStart`], passes it to [`crate::directory::Users::attach`], and gets a
 //! [`Session`] back: the reader's handle to pass messages to the user's actor.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
+use crate::agent::Agent;
 use crate::domain::ids::{LoginId, Seq, UserId};
 use crate::domain::stream::Stream;
 use crate::port::outlet::{Ending, Outlet};
@@ -60,6 +63,17 @@ pub struct SessionStart {
     pub login: Option<LoginId>,
     /// When its token expires.
     pub expires_at: Timestamp,
+    /// Its client.
+    pub client: Client,
+}
+
+/// The client of a session, for operators.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Client {
+    /// Its address, unless that is the connection's other side.
+    pub address: Option<IpAddr>,
+    /// What it calls itself.
+    pub agent: Agent,
 }
 
 impl std::fmt::Debug for SessionStart {

@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::directory::{AttachError, Users};
-use bellpull_actors::session::{Feed, Heard, SessionStart};
+use bellpull_actors::session::{Client, Feed, Heard, SessionStart};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -17,7 +17,7 @@ use super::routes::Routes;
 use super::who::{Address, bearer};
 use super::{Edge, openapi as doc};
 use crate::auth::{Auth, Principal};
-use crate::edge::HandshakeLimit;
+use crate::edge::{HandshakeLimit, agent};
 use crate::sse;
 use crate::wire::{BadWish, Dialect, Wish};
 
@@ -103,6 +103,7 @@ async fn stream(
         stream: None,
         login: principal.login,
         expires_at: principal.expires_at,
+        client: Client { address: Some(address), agent: agent(&headers) },
     };
     let session =
         users.attach(Arc::clone(&principal.user), start).await.map_err(|error| match error {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use bellpull_actors::domain::stream::{Stream, StreamKind};
-use bellpull_actors::session::Feed;
+use bellpull_actors::session::{Client, Feed};
 use serde::Deserialize;
 
 use super::credential::Credential;
@@ -21,6 +21,7 @@ use super::offer::{Offered, Spoken};
 use super::origin::check_origin;
 use super::refusal::Refusal;
 use crate::auth::{AuthError, Principal};
+use crate::edge::agent;
 use crate::wire::{Dialect, Endpoint, Wish};
 
 /// The path of a socket.
@@ -43,6 +44,7 @@ pub(super) struct Admitted {
     pub(super) route: SocketRoute,
     /// The subprotocol of the answer.
     pub(super) subprotocol: Option<HeaderValue>,
+    pub(super) client: Client,
 }
 
 /// A rejected socket.
@@ -112,9 +114,9 @@ pub(super) async fn admit(
     if edge.is_draining() {
         return Err(Refusal::Draining.into());
     }
-    if let Some(peer) = peer {
-        let client = edge.rules.proxies.client(peer, request.headers());
-        let admitted = edge.rules.handshakes.admit(client);
+    let address = peer.map(|peer| edge.rules.proxies.client(peer, request.headers()));
+    if let Some(address) = address {
+        let admitted = edge.rules.handshakes.admit(address);
         admitted.map_err(|retry_after_s| Refusal::TooFast { retry_after_s })?;
     }
     check_origin(request.headers(), &edge.rules.allowed_origins)?;
@@ -127,7 +129,11 @@ pub(super) async fn admit(
     let feed = read_feed(&edge.rules.epoch, route, dialect, &parameters)?;
     let credential = credential(&parameters, request.headers(), offered.token)?;
     match let_in(edge, route, credential).await {
-        Ok(principal) => Ok(Admitted { principal, dialect, feed, route, subprotocol }),
+        Ok(principal) => {
+            let address = address.filter(|address| Some(*address) != peer);
+            let client = Client { address, agent: agent(request.headers()) };
+            Ok(Admitted { principal, dialect, feed, route, subprotocol, client })
+        }
         Err(refusal) if dialect.rejects_by_close_code() => {
             Err(Denied::Socket { refusal, subprotocol })
         }

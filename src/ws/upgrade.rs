@@ -115,12 +115,13 @@ pub(super) struct Connection {
 /// Hands the session to its user's actor and spawns its reader.
 pub(super) async fn begin(edge: WsEdge, connection: Connection, admitted: Admitted) {
     let Connection { stream, held, begun, answer } = connection;
-    let Admitted { principal, dialect, feed, route, .. } = admitted;
+    let Admitted { principal, dialect, feed, route, client, .. } = admitted;
     let read_state = ReadState::new(principal.user.id, dialect, route.endpoint());
     let shared = Shared::new(stream, held, read_state);
     let outlet = Box::new(WsOutlet::new(Arc::clone(&shared), dialect, answer));
     let (login, expires_at) = (principal.login, principal.expires_at);
-    let start = SessionStart { outlet, feed, stream: route.stream(), login, expires_at };
+    let stream = route.stream();
+    let start = SessionStart { outlet, feed, stream, login, expires_at, client };
     match edge.users.attach(Arc::clone(&principal.user), start).await {
         Ok(session) => {
             // A logout or a withdrawn right since the token was checked has not closed this

@@ -347,8 +347,12 @@ impl ChannelActor {
         let Some(((), reply)) = call.open() else { return };
         let nodes = *self.nodes.borrow();
         let held = state.hold.now(self.clock.now());
+        let queues = state.queue.capacity() * size_of::<Leased>()
+            + state.results.capacity() * size_of::<Attempt>();
+        let memory_bytes = size_of::<ChannelState>() + queues;
         let trouble = held.as_ref().map(ToString::to_string).or_else(|| state.trouble.clone());
         reply.send(json!({
+            "memory_bytes": memory_bytes,
             "circuit": if held.is_some() { "open" } else { state.circuit.name() },
             "held_open": held,
             "leased": state.queue.len(),

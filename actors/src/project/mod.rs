@@ -377,6 +377,8 @@ impl ProjectState {
         let watching =
             self.subscribers.values().filter(|known| known.is_watching_tickets()).count();
         reply.send(json!({
+            "memory_bytes": size_of::<Self>()
+                + self.subscribers.capacity() * size_of::<(UserId, Subscriber)>(),
             "subscribers": self.subscribers.len(),
             "on_tickets": watching,
             "on_presence": self.roster.count(),

@@ -34,7 +34,7 @@ impl TicketEntity {
         if let Err(error) = &answer {
             span.fail(|| error.to_string());
         }
-        state.is_dummy_hash = state.known.is_none();
+        state.is_blank = state.known.is_none();
         reply.send(answer);
     }
 

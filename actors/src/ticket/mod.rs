@@ -70,7 +70,7 @@ impl Entity for TicketEntity {
             vitals,
             known: None,
             is_leaving: false,
-            is_dummy_hash: false,
+            is_blank: false,
             last_command: Instant::now(),
         };
         let (actor, _) = Actor::spawn_linked(None, self.clone(), args, supervisor).await?;
@@ -103,7 +103,7 @@ pub struct TicketState {
     is_leaving: bool,
     /// Whether the last command left no known ticket. The actor then stops, but after the waiting
     /// requests: if each were passed on to a successor, the last of many would never be answered.
-    is_dummy_hash: bool,
+    is_blank: bool,
     last_command: Instant,
 }
 
@@ -142,7 +142,7 @@ impl Actor for TicketEntity {
                 }
             }
         }
-        if state.is_dummy_hash && state.vitals.depth() == 0 {
+        if state.is_blank && state.vitals.depth() == 0 {
             self.leave(&myself, state); // asking for ids must not fill the memory
         }
         state.vitals.done(taken);
@@ -153,11 +153,15 @@ impl Actor for TicketEntity {
 fn observe(call: Call<(), Value>, state: &TicketState) {
     if let Some(((), reply)) = call.open() {
         reply.send(state.known.as_ref().map_or(Value::Null, |Known { ticket, .. }| {
+            let texts = [&ticket.title, &ticket.description, &ticket.key, &ticket.project_name];
+            let texts: usize = texts.map(String::len).iter().sum();
+            let developers = size_of_val(&*ticket.assigned_to);
             json!({
                 "key": ticket.key,
                 "status": ticket.status.as_str(),
                 "version": ticket.version,
                 "assigned_to": ticket.assigned_to,
+                "memory_bytes": size_of::<TicketState>() + texts + developers,
             })
         }));
     }
@@ -176,7 +180,7 @@ impl TicketEntity {
         if let Err(error) = &answer {
             span.fail(|| error.to_string());
         }
-        state.is_dummy_hash = state.known.is_none();
+        state.is_blank = state.known.is_none();
         reply.send(answer);
     }
 

@@ -475,6 +475,8 @@ pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
             "by": if session.outlet.is_one_way() { "stream" } else { "socket" },
             "dialect": dialect,
             "peer": peer,
+            "address": session.rest.address.as_deref().copied().or(peer.map(|peer| peer.ip())),
+            "agent": session.rest.agent.text(),
             "phase": session.phase_name(),
             "seq": session.at(),
             "login": session.rest.login,
@@ -482,7 +484,9 @@ pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
             "waiting_bytes": session.waiting_bytes(),
         })
     };
+    let sessions: usize = state.sessions.iter().map(SessionState::memory_bytes).sum();
     reply.send(json!({
+        "memory_bytes": size_of::<UserState>() + sessions,
         "username": state.account.as_ref().map(|account| &account.username),
         "seq": state.follow.at(),
         "delivered_seq": state.delivered,

@@ -45,7 +45,7 @@ use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
 use bellpull_actors::port::{Broker, Clock, LeaseOwner};
-use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, SessionStart};
+use bellpull_actors::session::{Answer, Ask, Asked, Begin, Client, Feed, Heard, SessionStart};
 use bellpull_actors::slow::SlowLog;
 use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
 use bellpull_actors::write_rate::WriteRate;
@@ -170,8 +170,14 @@ impl TestNode {
         let (outlet, probe) = FakeOutlet::new();
         let expires_at = self.clock_in(lasts);
         let login = login.map(LoginId);
-        let start =
-            SessionStart { outlet: Box::new(outlet), feed, stream: None, login, expires_at };
+        let start = SessionStart {
+            outlet: Box::new(outlet),
+            feed,
+            stream: None,
+            login,
+            expires_at,
+            client: Client::default(),
+        };
         (self.hub.users.attach(self.account(user), start).await, probe)
     }
 

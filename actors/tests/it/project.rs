@@ -8,7 +8,9 @@ use bellpull_actors::domain::stream::{Present, Stream, StreamEvent, StreamKind, 
 use bellpull_actors::domain::ticket::{Caller, Command, Edit};
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::{Answer, Ask, Asked, Begin, Feed, Heard, Resume, SessionStart};
+use bellpull_actors::session::{
+    Answer, Ask, Asked, Begin, Client, Feed, Heard, Resume, SessionStart,
+};
 use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op, Probe};
 use tokio::time::Instant;
 
@@ -46,7 +48,14 @@ impl TestNode {
         let (outlet, probe) = FakeOutlet::new();
         let expires_at = self.clock_in(Duration::from_secs(86_400));
         let outlet = Box::new(outlet);
-        let start = SessionStart { outlet, feed, stream, login: None, expires_at };
+        let start = SessionStart {
+            outlet,
+            feed,
+            stream,
+            login: None,
+            expires_at,
+            client: Client::default(),
+        };
         let session = self.hub.users.attach(self.account(user), start).await.unwrap();
         TestClient { session, probe }
     }

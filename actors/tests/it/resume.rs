@@ -325,6 +325,7 @@ async fn slow(node: &TestNode) -> TestClient {
         stream: None,
         login: None,
         expires_at: jiff::Timestamp::MAX,
+        client: bellpull_actors::session::Client::default(),
     };
     let session = node.hub.users.attach(node.account(1), start).await.unwrap();
     probe.until(|seen| !seen.waiting.is_empty()).await;

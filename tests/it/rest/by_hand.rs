@@ -2,22 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Team;
+use super::{Team, actor};
 use crate::support::{Hub, Person};
 use crate::ws::Socket;
-
-/// An actor of the tree.
-async fn actor(hub: &Hub, root: &Person, path: &str) -> Value {
-    fn find(actor: &Value, path: &str) -> Option<Value> {
-        if actor["path"] == path {
-            return Some(actor.clone());
-        }
-        actor["children"].as_array()?.iter().find_map(|child| find(child, path))
-    }
-    let (status, tree) = hub.get(root, "/api/operator/tree/").await;
-    assert_eq!(status, 200, "{tree}");
-    find(&tree, path).unwrap_or_else(|| panic!("no {path} in {tree}"))
-}
 
 /// The paths that the audit log has of an operator.
 async fn audited(hub: &Hub, root: &Person) -> Vec<Value> {

@@ -138,3 +138,16 @@ fn service() -> Person {
     let token = issuer.service(SystemClock.now()).unwrap();
     Person { id: 0, username: "service".to_owned(), token }
 }
+
+/// An actor of the tree.
+async fn actor(hub: &Hub, root: &Person, path: &str) -> Value {
+    fn find(actor: &Value, path: &str) -> Option<Value> {
+        if actor["path"] == path {
+            return Some(actor.clone());
+        }
+        actor["children"].as_array()?.iter().find_map(|child| find(child, path))
+    }
+    let (status, tree) = hub.get(root, "/api/operator/tree/").await;
+    assert_eq!(status, 200, "{tree}");
+    find(&tree, path).unwrap_or_else(|| panic!("no {path} in {tree}"))
+}

@@ -7,6 +7,7 @@
 mod events;
 mod requests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use super::early::Early;
 use super::queue::{Next, PORTION, PORTION_BYTES, Portion, Queue};
 use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
 use super::subscription::Subscription;
+use crate::agent::Agent;
 use crate::budget::Budget;
 use crate::directory::{Counted, SessionCount};
 use crate::domain::ids::{LoginId, Seq};
@@ -79,6 +81,10 @@ pub(super) struct Rest {
     /// Whether a timer for its token's warning or end runs.
     pub(super) is_expiry_armed: bool,
     pub(super) warning: Warning,
+    pub(super) agent: Agent,
+    /// The client's address, where the connection does not show it; boxed, since few sessions
+    /// have one.
+    pub(super) address: Option<Box<IpAddr>>,
     _counted: Counted,
 }
 
@@ -125,6 +131,8 @@ impl SessionState {
                 pings: 0,
                 is_expiry_armed: false,
                 warning: Warning::Unplanned,
+                agent: start.client.agent,
+                address: start.client.address.map(Box::new),
                 _counted: Counted::new(count),
             }),
             is_greeted: false,
@@ -138,6 +146,18 @@ impl SessionState {
             is_blocked: false,
             is_contiguous: false,
         }
+    }
+
+    /// An estimate of its memory, without the connection's own.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let streams = self.rest.streams.capacity() * size_of::<Subscription>();
+        let backlog = match &self.phase {
+            Phase::Apart | Phase::Live => 0,
+            Phase::Loading(queue) | Phase::Replaying(queue) => {
+                queue.items.capacity() * size_of::<Item>()
+            }
+        };
+        size_of::<Self>() + size_of::<Rest>() + streams + backlog + self.waiting_bytes()
     }
 
     /// Appends a frame to the buffer.
