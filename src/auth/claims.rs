@@ -96,7 +96,7 @@ impl Claims {
         Ok(())
     }
 
-    /// Whom an access token belongs to.
+    /// The owner of an access token.
     pub(super) fn access(&self) -> Result<Access, AuthError> {
         match self.token_type.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
             None | Some("access") => {

@@ -44,7 +44,7 @@ pub struct NewComment {
     pub comment: Comment,
     /// The version of the ticket that the author sees, and whose developers are notified.
     pub ticket_version: i64,
-    /// Those whom it notifies.
+    /// The users that it notifies.
     pub announcement: Option<Announcement>,
 }
 

@@ -47,7 +47,7 @@ impl NotTold {
             Self::OwnAct => "Users are not notified of their own actions.",
             Self::Inactive => "The account is not active.",
             Self::Preference => "The account does not want to be told of this event.",
-            Self::NotConcerned => "The account is none of those whom this event concerns.",
+            Self::NotConcerned => "This event does not concern the account.",
             Self::NotThen => {
                 "It was not concerned then, or did not want to be told: that has changed since."
             }

@@ -43,7 +43,7 @@ impl Concern {
             Self::Creator => "The ticket's creator is notified.",
             Self::Assigned => "The ticket's developers are notified.",
             Self::Named => "Users mentioned in the comment are notified.",
-            Self::Chosen => "Its sender has chosen whom it is for.",
+            Self::Chosen => "Its sender chose the recipients.",
         }
     }
 }
@@ -57,7 +57,7 @@ pub enum Group {
     SuperAdmins,
 }
 
-/// The users whom an announcement concerns.
+/// The users that an announcement concerns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audience {
     /// A whole group, if one is concerned.

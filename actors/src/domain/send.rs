@@ -89,7 +89,7 @@ pub enum NoteRight {
     Withheld,
 }
 
-/// Admins may send to all users, developers to those with whom they share a project, every user to
+/// Admins may send to all users, developers to the members of their projects, every user to
 /// themselves.
 #[must_use]
 pub fn note_right(caller: &Caller, to: UserId) -> NoteRight {

@@ -8,7 +8,7 @@ use crate::domain::comment::{Comment, NewComment};
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::user::User;
 
-/// Comments, and the users whom they mention.
+/// Comments, and the users that they mention.
 #[async_trait]
 pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
     /// Writes a comment and its announcement in one transaction; the store assigns its id. On the

@@ -11,7 +11,7 @@ use crate::domain::ids::{LoginId, UserId};
 /// A ticket as it is stored: its hash.
 pub type TicketHash = [u8; 32];
 
-/// Whom a ticket for a socket was issued to.
+/// The caller that a ticket for a socket was issued to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TicketHolder {
     /// The user.

@@ -272,7 +272,7 @@ impl ProjectState {
     fn typing_due(&mut self, myself: &ActorRef<ProjectMessage>) {
         self.is_timer_armed = false;
         let events = self.roster.expire(self.born.elapsed());
-        let typed: BTreeSet<UserId> = events.iter().filter_map(subscriber::whom).collect();
+        let typed: BTreeSet<UserId> = events.iter().filter_map(subscriber::subject).collect();
         self.announce(events);
         typed.into_iter().for_each(|user| self.report(user));
         self.arm_timer(myself);
@@ -308,11 +308,11 @@ impl ProjectState {
         }
     }
 
-    /// Sends an event to all watchers of the presence stream but the user whom it is about; a
+    /// Sends an event to all watchers of the presence stream but the user that it is about; a
     /// ticket is named only to those who may read it.
     fn announce(&self, events: Vec<StreamEvent>) {
         for event in events {
-            let about = subscriber::whom(&event);
+            let about = subscriber::subject(&event);
             let content = SharedStreamEvent::new(self.id, event);
             let mut without = None;
             for (user, known) in &self.subscribers {

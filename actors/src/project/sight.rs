@@ -1,4 +1,4 @@
-//! Which tickets a presence stream may name, and to whom: those who may read them.
+//! Which tickets a presence stream may name to a watcher: those that the watcher may read.
 //!
 //! A ticket is read from the store when a user begins to view it or to type on it; its users stay
 //! cached while it is on the roster.

@@ -93,8 +93,8 @@ pub(super) fn person(caller: &Caller) -> Person {
     Person { id: caller.id, username: caller.username.as_str().into() }
 }
 
-/// The user whom an event of a presence stream is about.
-pub(super) fn whom(event: &StreamEvent) -> Option<UserId> {
+/// The user that an event of a presence stream is about.
+pub(super) fn subject(event: &StreamEvent) -> Option<UserId> {
     match event {
         StreamEvent::Joined(person)
         | StreamEvent::Left(person)

@@ -63,7 +63,7 @@ pub struct MarkPlan {
     pub entries: Vec<ChangedEntry>,
     /// The new heads of the inboxes.
     pub heads: Vec<(UserId, Head)>,
-    /// The users for whom waiting deliveries are cancelled because an entry was seen.
+    /// The users whose waiting deliveries are cancelled because an entry was seen.
     pub seen_by: Vec<UserId>,
     /// The entries that those users have seen.
     pub seen: Vec<NotificationId>,

@@ -57,7 +57,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// A user of whom only the inbox and the channels with an address are known.
+    /// A user that is known only by the inbox and the channels with an address.
     #[must_use]
     pub fn plain(head: Head, reach: Channels) -> Self {
         Self {

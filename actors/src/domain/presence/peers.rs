@@ -207,7 +207,7 @@ mod tests {
     use super::super::super::stream::{Person, Present};
     use super::*;
 
-    /// A node with its roster, and the users whom a client of it shows.
+    /// A node with its roster, and the users that a client of it shows.
     struct Node {
         key: NodeKey,
         peers: Peers,

@@ -108,7 +108,7 @@ struct EventAudience {
 }
 
 impl EventAudience {
-    /// The event with the users whom it concerns because of their relation to the ticket.
+    /// The event with the users that it concerns because of their relation to the ticket.
     fn of(event: &'static Event, ticket: &Ticket) -> Self {
         let (mut admins, mut users) = (false, Vec::new());
         for concern in event.concerns() {

@@ -116,7 +116,7 @@ fn check_told(decision: &Decision, by: &User) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// All users whom the table names, computed in a second way.
+/// All users that the table names, computed in a second way.
 fn wanted(before: &Ticket, command: &Command, by: &User, admins_too: bool) -> BTreeSet<UserId> {
     let mut all: BTreeSet<UserId> = match command {
         Command::Assign { developers } => {

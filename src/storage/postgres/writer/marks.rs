@@ -64,7 +64,7 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// Those of the users for whom steps wait until a notification is seen.
+/// The users that have steps waiting until a notification is seen.
 async fn with_steps(
     connection: &mut PgConnection,
     users: Vec<i64>,
