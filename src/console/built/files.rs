@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "cb446e2ff21253183114233e86460ac3d77148cd24fc68dead7787fcbfc7f532";
+pub(super) const SOURCES: &str = "97719446cb1d6c05c52a384f16126ade6871490b5cbd85ad869ebbc9f2601737";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-2oW3oxDZ.css",
+        path: "assets/index-DHMCzHb8.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-2oW3oxDZ.css"),
-        gzip: include_bytes!("assets/index-2oW3oxDZ.css.gz"),
+        bytes: include_bytes!("assets/index-DHMCzHb8.css"),
+        gzip: include_bytes!("assets/index-DHMCzHb8.css.gz"),
     },
     Embedded {
-        path: "assets/index-cCYzjY8t.js",
+        path: "assets/index-DZ9oC6SH.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-cCYzjY8t.js"),
-        gzip: include_bytes!("assets/index-cCYzjY8t.js.gz"),
+        bytes: include_bytes!("assets/index-DZ9oC6SH.js"),
+        gzip: include_bytes!("assets/index-DZ9oC6SH.js.gz"),
     },
     Embedded {
         path: "icon.svg",

@@ -1,11 +1,14 @@
 //! Every view by the rules of axe, in both themes, and in narrow windows.
 
+use reqwest::Method;
+use serde_json::json;
+
 use super::super::page::Page;
 use super::{Team, open};
 use crate::clients::tools;
-use crate::support::skip;
+use crate::support::{answer, skip};
 
-const VIEWS: [&str; 16] = [
+const VIEWS: [&str; 17] = [
     "inbox",
     "inbox?group=ticket",
     "tickets",
@@ -18,6 +21,7 @@ const VIEWS: [&str; 16] = [
     "projects",
     "sends",
     "templates",
+    "escalations",
     "deliveries",
     "analytics",
     "audit",
@@ -43,6 +47,10 @@ async fn every_view_is_accessible_and_fits_narrow_windows() {
     };
     let team = Team::gather().await;
     team.hub.ticket(&team.jane, "The page is blank").await;
+    let steps = json!([{"channel": "PUSH", "after_s": 60}, {"channel": "SMS", "after_s": 900}]);
+    let path = "/api/escalations/ticket_created/";
+    let policy = team.hub.request(Method::PUT, path).bearer_auth(&team.ada.token);
+    assert_eq!(answer(policy.json(&json!({"steps": steps}))).await.0, 200);
     let base = team.hub.base();
     let Some(mut page) = open(&base, &team.root, "super_admin", "inbox").await else { return };
     let mut found = Vec::new();

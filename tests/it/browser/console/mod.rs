@@ -1,7 +1,9 @@
 //! The console that the hub serves, in Chromium, used as its users do.
 
 mod accessibility;
+mod account;
 mod admins;
+mod escalations;
 mod inbox;
 mod login;
 mod operators;

@@ -4,6 +4,7 @@ use bellpull::config::Secret;
 use bellpull::config::delivery::SmtpConfig;
 
 use super::{Team, open};
+use crate::ws::Socket;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_actor_is_seen_within_a_second_and_restarted_by_hand() {
@@ -19,7 +20,7 @@ async fn a_failed_actor_is_seen_within_a_second_and_restarted_by_hand() {
     // A button keeps the focus over readings of the tree.
     page.run("one('[data-path=\"users/0\"] .open-actor').focus()").await;
     team.hub.panic_at("users/1");
-    let took = page.until("one('[data-path=\"users/1\"]')?.cells[5].textContent === '1'").await;
+    let took = page.until("one('[data-path=\"users/1\"]')?.dataset.restarts === '1'").await;
     println!("seen after {took:?}");
     page.until("one('.log')?.textContent.includes('users/1')").await;
     page.until("document.activeElement?.textContent === 'users/0'").await;
@@ -74,5 +75,21 @@ async fn a_mail_server_that_fails_is_an_open_circuit_with_its_cause() {
     page.until(&format!("{row}.querySelector('.failure').textContent.includes('refused')")).await;
     page.until("press('.open-actor', 'channels/email')").await;
     page.until("one('dialog')?.textContent.includes('\"circuit\": \"open\"')").await;
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_is_logged_out_on_the_page_of_the_actor() {
+    let team = Team::gather().await;
+    let base = team.hub.base();
+    let mut socket = Socket::established(&team.hub, &team.jane, "").await;
+    let Some(mut page) = open(&base, &team.root, "super_admin", "operators").await else { return };
+    let path = format!("user/{}", team.jane.id);
+    page.until(&format!("press('.open-actor', '{path}')")).await;
+    page.until("one('dialog [data-session]')?.textContent.includes('127.0.0.1')").await;
+    page.run("press('dialog button', 'Log out')").await;
+    page.until("press('dialog button.primary', 'Log out')").await;
+    page.until("one('.toasts')?.textContent.includes('have ended')").await;
+    assert_eq!(socket.next_close().await.0, 4401);
     team.hub.stop().await;
 }

@@ -23,6 +23,8 @@ async fn two_users_work_on_one_ticket() {
     ada.until("press('dialog li label input', '')").await;
     ada.until("press('dialog button[type=submit]')").await;
     jane.until("one('dl')?.textContent.includes('Assigned')").await;
+    // She may not list users, and sees who works on her ticket.
+    jane.until("one('dl')?.textContent.includes('dev')").await;
 
     // A mention is completed, and what is typed is shown while it is.
     ada.run(

@@ -58,9 +58,28 @@ export function ago(time: string): string {
   return t('time.now');
 }
 
+/** A duration in its two largest units: `1 hr, 30 min`. */
+export function duration(seconds: number, unitDisplay: 'short' | 'long' = 'short'): string {
+  let rest = seconds;
+  const parts: string[] = [];
+  for (const [unit, size] of [['day', 86_400], ['hour', 3600], ['minute', 60], ['second', 1]] as const) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    const style = { style: 'unit', unit, unitDisplay } as const;
+    if (count > 0) parts.push(new Intl.NumberFormat(locale.language, style).format(count));
+  }
+  return new Intl.ListFormat(locale.language, { type: 'unit', style: 'short' }).format(parts.slice(0, 2));
+}
+
 export function moment(time: string): string {
   const style = { dateStyle: 'medium', timeStyle: 'short' } as const;
   return new Intl.DateTimeFormat(locale.language, style).format(new Date(time));
+}
+
+/** A channel's name, as its users write it: `WHATSAPP` is `WhatsApp`. */
+export function channelName(channel: string): string {
+  const key = `channel.${channel.toLowerCase()}`;
+  return key in en ? t(key as Key) : words(channel.toLowerCase());
 }
 
 /** An event's or a step's name, as words: `start_work` is `Start work`. */

@@ -1,6 +1,7 @@
 // Web push in this browser: a service worker shows what the hub sends.
 
 import { api, ApiError, get } from './api';
+import type { CallResult } from './types';
 
 type State = 'unsupported' | 'disabled' | 'denied' | 'off' | 'on';
 
@@ -46,10 +47,11 @@ async function off(): Promise<State> {
   return 'off';
 }
 
-/** Shows an example on this device: whether the browser and its system show notifications. */
-async function show(text: string): Promise<void> {
-  const registered = await worker();
-  await registered.showNotification('Bellpull', { body: text, icon: '/console/icon.svg' });
+/** Has the hub send this browser a message, through its push service. */
+async function test(): Promise<CallResult> {
+  const registered = await navigator.serviceWorker.getRegistration('/console/');
+  const subscription = await registered?.pushManager.getSubscription();
+  return api<CallResult>('POST', '/api/push/test/', { endpoint: subscription?.endpoint ?? '' });
 }
 
-export const browserPush = { state, on, off, show };
+export const browserPush = { state, on, off, test };

@@ -51,6 +51,13 @@ export interface Webhook {
   failures: number; off_reason: string | null; secret?: string | null; project: number | null;
 }
 
+/** The answer to a test call of a webhook or a push service. */
+export interface CallResult { ok: boolean; status: number | null; took_ms: number; error: string | null }
+
+export interface Assignee { id: number; username: string; name: string }
+
+export interface Escalation { event: string; steps: { channel: string; after_s: number }[]; updated_at: string }
+
 export interface Reason { code: string; text: string }
 export interface Way {
   channel: string; status: string | null; text: string; because: Reason[];
