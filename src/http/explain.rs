@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
+use bellpull_actors::channel::health::ChannelHealth;
 use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::explain::{NoWay, Person, Reach};
@@ -16,6 +17,7 @@ use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::ticket::Ticket;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::Webhook;
+use bellpull_actors::hub::Hub;
 use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryRow};
 use bellpull_actors::port::explain::Announced;
 use bellpull_actors::port::webhooks::WhichWebhooks;
@@ -49,6 +51,7 @@ struct Handles {
     tickets: Arc<dyn TicketStore>,
     escalations: Arc<dyn EscalationStore>,
     webhooks: Arc<dyn WebhookStore>,
+    hub: Hub,
 }
 
 impl FromRef<Edge> for Handles {
@@ -60,6 +63,7 @@ impl FromRef<Edge> for Handles {
             tickets: edge.store.clone(),
             escalations: edge.store.clone(),
             webhooks: edge.store.clone(),
+            hub: edge.hub.clone(),
         }
     }
 }
@@ -158,6 +162,11 @@ impl Handles {
         }
         let rows = self.log.deliveries_of(of).await?;
         let ids: Vec<DeliveryId> = rows.iter().map(|row| row.id).collect();
+        if rows.iter().any(|row| row.status == DeliveryStatus::Queued) {
+            let health = self.hub.channels.health().await;
+            let waits = |one: &ChannelHealth| Some((one.channel, one.waits_because()?));
+            ways.waits = health.iter().filter_map(waits).collect();
+        }
         for attempt in self.log.attempts(&ids).await? {
             ways.attempts.entry(attempt.delivery).or_default().push(attempt);
         }
@@ -174,6 +183,8 @@ impl Handles {
 struct Ways {
     deliveries: HashMap<NotificationId, Vec<DeliveryRow>>,
     attempts: HashMap<DeliveryId, Vec<AttemptRow>>,
+    /// Why a channel sends nothing.
+    waits: HashMap<Channel, String>,
 }
 
 /// The user it is about.
@@ -280,7 +291,7 @@ fn way(row: &DeliveryRow, ways: &Ways) -> res::Way {
         delivery: Some(row.id.0),
         status: Some(row.status.as_str()),
         rule: row.rule.map(Rule::as_str),
-        text: text(row),
+        text: text(row, ways.waits.get(&row.channel).map(String::as_str)),
         because: Vec::new(),
         due_at: Some(row.due_at),
         sent_at: row.sent_at,
@@ -289,8 +300,16 @@ fn way(row: &DeliveryRow, ways: &Ways) -> res::Way {
     }
 }
 
-/// The state of a delivery, as a text for users.
-fn text(row: &DeliveryRow) -> String {
+/// The state of a delivery, as a text for users; `waits`: why its channel sends nothing.
+fn text(row: &DeliveryRow, waits: Option<&str>) -> String {
+    let text = state(row);
+    match waits {
+        Some(waits) if row.status == DeliveryStatus::Queued => format!("{text} {waits}"),
+        Some(_) | None => text,
+    }
+}
+
+fn state(row: &DeliveryRow) -> String {
     let (due_at, attempts) = (row.due_at, row.attempts);
     let unless = if row.is_until_seen { ", unless it is seen by then" } else { "" };
     match (row.status, row.rule) {

@@ -13,6 +13,7 @@ mod audit_log;
 mod auth;
 mod body;
 mod by_hand;
+mod channels;
 mod choices;
 mod comments;
 mod deliveries;
@@ -269,6 +270,7 @@ fn client_routes() -> Routes {
         .merge(stream::routes())
         .merge(users::routes())
         .merge(deliveries::routes())
+        .merge(channels::routes())
         .merge(preferences::routes())
         .merge(templates::routes())
         .merge(escalations::routes())

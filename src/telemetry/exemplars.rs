@@ -33,7 +33,7 @@ struct Exemplar {
 }
 
 /// Notes an observation of a histogram's series, if it is traced.
-pub fn note(histogram: &str, labels: &[(&str, &str)], seconds: f64, trace: &Trace) {
+pub(crate) fn note(histogram: &str, labels: &[(&str, &str)], seconds: f64, trace: &Trace) {
     let Some((trace_id, span_id)) = trace.ids() else { return };
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let place = SECONDS_BUCKETS.iter().position(|bound| seconds <= *bound);
@@ -49,7 +49,7 @@ pub fn note(histogram: &str, labels: &[(&str, &str)], seconds: f64, trace: &Trac
 }
 
 /// The recorder's text in the OpenMetrics format, which has room for exemplars.
-pub fn open_metrics(text: &str) -> String {
+pub(super) fn open_metrics(text: &str) -> String {
     let noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
     with_exemplars(text, &noted)
 }

@@ -18,6 +18,7 @@
 //! store is unavailable).
 
 mod clock_watch;
+pub mod health;
 mod held;
 mod hold;
 mod in_progress;
@@ -46,6 +47,7 @@ use crate::domain::routing::Channel;
 use crate::port::{Clock, DeliveryStore, LeaseOwner, Sender, StoreError};
 use crate::vitals::{Handle, Vitals};
 use clock_watch::{ClockWatch, Notice};
+use health::ChannelHealth;
 pub use hold::{HeldOpen, Hold};
 use in_progress::InProgress;
 pub(crate) use place::ChannelPlace;
@@ -130,6 +132,8 @@ pub enum ChannelMessage {
     },
     /// How is it?
     Observe(Call<(), Value>),
+    /// Does it send?
+    Health(Call<(), ChannelHealth>),
     /// The result of one of the actor's own tasks.
     Own(OwnMessage),
     /// Fail: for tests of failures.
@@ -322,6 +326,7 @@ impl Actor for ChannelActor {
             }
             ChannelMessage::Circuit { is_closed } => self.circuit_by_hand(is_closed, state),
             ChannelMessage::Observe(call) => self.observe(call, state),
+            ChannelMessage::Health(call) => self.health(call, state),
             ChannelMessage::Own(OwnMessage(own)) => self.own(own, state),
             #[cfg(feature = "testing")]
             ChannelMessage::Panic => {
@@ -343,6 +348,21 @@ fn rate(gap: Duration) -> f64 {
 }
 
 impl ChannelActor {
+    fn health(&self, call: Call<(), ChannelHealth>, state: &ChannelState) {
+        let Some(((), reply)) = call.open() else { return };
+        let (circuit, cause) = self.circuit(state);
+        let (channel, in_flight) = (self.channel, state.in_flight);
+        reply.send(ChannelHealth { channel, circuit, cause, in_flight });
+    }
+
+    /// The circuit's state, whoever opened it, and the cause or the last failure.
+    fn circuit(&self, state: &ChannelState) -> (&'static str, Option<String>) {
+        match state.hold.now(self.clock.now()) {
+            Some(held) => ("open", Some(held.to_string())),
+            None => (state.circuit.name(), state.trouble.clone()),
+        }
+    }
+
     fn observe(&self, call: Call<(), Value>, state: &ChannelState) {
         let Some(((), reply)) = call.open() else { return };
         let nodes = *self.nodes.borrow();
@@ -350,10 +370,10 @@ impl ChannelActor {
         let queues = state.queue.capacity() * size_of::<Leased>()
             + state.results.capacity() * size_of::<Attempt>();
         let memory_bytes = size_of::<ChannelState>() + queues;
-        let trouble = held.as_ref().map(ToString::to_string).or_else(|| state.trouble.clone());
+        let (circuit, trouble) = self.circuit(state);
         reply.send(json!({
             "memory_bytes": memory_bytes,
-            "circuit": if held.is_some() { "open" } else { state.circuit.name() },
+            "circuit": circuit,
             "held_open": held,
             "leased": state.queue.len(),
             "in_flight": state.in_flight,

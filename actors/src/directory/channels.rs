@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::call::{Call, CallOutcome};
+use crate::channel::health::ChannelHealth;
 use crate::channel::{ChannelMessage, ChannelPlace};
 use crate::domain::routing;
 #[cfg(feature = "testing")]
 use crate::vitals::Handle;
+
+/// How long a channel may take to say how it is.
+const HEALTH_MAX: Duration = Duration::from_secs(1);
 
 /// Handles to the channel actors. Cheap to clone; without a channel it does nothing.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +32,22 @@ impl Channels {
                 actor.cast(ChannelMessage::Nudge);
             }
         }
+    }
+
+    /// Whether each channel of this node sends.
+    pub async fn health(&self) -> Vec<ChannelHealth> {
+        let asked = self.places.iter().map(|place| async move {
+            let channel = place.channel();
+            let down = ChannelHealth { channel, circuit: "down", cause: None, in_flight: 0 };
+            let Some(actor) = place.up() else { return down };
+            let (call, answer) = Call::new(());
+            actor.cast(ChannelMessage::Health(call));
+            match answer.within(HEALTH_MAX).await {
+                CallOutcome::Answered(health) => health,
+                CallOutcome::Returned(()) | CallOutcome::Lost => down,
+            }
+        });
+        futures_util::future::join_all(asked.collect::<Vec<_>>()).await
     }
 
     /// Stops all sending: attempts in progress are awaited for this long and recorded; leases that

@@ -21,7 +21,7 @@ pub const WATCHED_MAX: usize = 20;
 const NAME_MAX: usize = 40;
 
 /// What operators' own readings of the tree send: they would displace all others.
-const READINGS: [&str; 2] = ["Observe", "Report"];
+const READINGS: [&str; 3] = ["Observe", "Report", "Health"];
 
 /// Few, and only watched actors look here.
 static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());

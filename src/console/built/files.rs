@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "97719446cb1d6c05c52a384f16126ade6871490b5cbd85ad869ebbc9f2601737";
+pub(super) const SOURCES: &str = "a0bfbdd26c7921b13291a1a8d9591fcef2cb5c28e863e3ab695a52c2ffbc5424";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DHMCzHb8.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-DHMCzHb8.css"),
-        gzip: include_bytes!("assets/index-DHMCzHb8.css.gz"),
+        path: "assets/index-ag3F9StP.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-ag3F9StP.js"),
+        gzip: include_bytes!("assets/index-ag3F9StP.js.gz"),
     },
     Embedded {
-        path: "assets/index-DZ9oC6SH.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DZ9oC6SH.js"),
-        gzip: include_bytes!("assets/index-DZ9oC6SH.js.gz"),
+        path: "assets/index-xLGEfVOP.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-xLGEfVOP.css"),
+        gzip: include_bytes!("assets/index-xLGEfVOP.css.gz"),
     },
     Embedded {
         path: "icon.svg",

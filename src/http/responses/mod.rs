@@ -8,6 +8,7 @@
 mod accounts;
 mod analytics;
 mod audit;
+mod channels;
 mod deliveries;
 mod escalations;
 mod explain;
@@ -27,6 +28,7 @@ mod webhooks;
 pub(super) use self::accounts::*;
 pub(super) use self::analytics::*;
 pub(super) use self::audit::*;
+pub(super) use self::channels::*;
 pub(super) use self::deliveries::*;
 pub(super) use self::escalations::*;
 pub(super) use self::explain::*;

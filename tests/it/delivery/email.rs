@@ -181,8 +181,20 @@ async fn a_server_that_is_down_opens_the_circuit_and_its_return_closes_it() {
         text.contains("bellpull_attempts_total{channel=\"EMAIL\",outcome=\"later\"}"),
         "{text}"
     );
+    // Admins see why nothing is sent, and the recipient of a notification is told.
+    let channels = root.get(at, "/api/channels/").await;
+    let email = &channels["results"][0];
+    assert_eq!((&email["channel"], email["queued"].as_i64() > Some(0)), (&json!("EMAIL"), true));
+    assert!(email["cause"].is_string() && email["circuit"] != "closed", "{channels}");
+    let queued = root.newest(at, "EMAIL").await;
+    let path = format!("/api/notifications/{}/explain/", queued["notification"]);
+    let told = root.get(at, &path).await.to_string();
+    assert!(told.contains("Nothing is sent at the moment: "), "{told}");
+
     sink.be("ok").await;
     until("all are sent", async || root.count(at, "EMAIL", "SENT").await == 8).await;
+    let channels = root.get(at, "/api/channels/").await;
+    assert_eq!(channels["results"][0]["queued"], 0, "{channels}");
     until("the circuit is closed", is("closed")).await;
     assert!(metrics().await.contains("bellpull_circuit_open{channel=\"EMAIL\"} 0"));
     assert_eq!(sink.mails(8).await.len(), 8);

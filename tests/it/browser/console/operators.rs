@@ -75,6 +75,11 @@ async fn a_mail_server_that_fails_is_an_open_circuit_with_its_cause() {
     page.until(&format!("{row}.querySelector('.failure').textContent.includes('refused')")).await;
     page.until("press('.open-actor', 'channels/email')").await;
     page.until("one('dialog')?.textContent.includes('\"circuit\": \"open\"')").await;
+
+    // Admins are not operators: they read it above the deliveries that wait.
+    let Some(mut page) = open(&base, &team.ada, "admin", "deliveries").await else { return };
+    page.until("one('[role=status]')?.textContent.includes('is not being sent')").await;
+    page.until("one('[role=status]').textContent.includes('refused')").await;
     team.hub.stop().await;
 }
 

@@ -184,6 +184,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
         operations: &[
             "GET /api/analytics/ none",
             "GET /api/audit/ none",
+            "GET /api/channels/ none",
             "GET /api/deliveries/ none",
             "GET /api/escalations/ none",
             "GET /api/scheduled/ none",

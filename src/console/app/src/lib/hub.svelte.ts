@@ -6,6 +6,9 @@ import { session } from './session.svelte';
 
 type Listener = () => void;
 
+/** A burst of changes is one reading, at most one in this time. */
+const TELL_EVERY_MS = 300;
+
 class Live {
   state = $state<State>('connecting');
   /** Why the connection is down, where it is known. */
@@ -14,6 +17,8 @@ class Live {
   #client: Bellpull | null = null;
   #changed = new Set<Listener>();
   #streams = new Map<string, number>();
+  #resting: ReturnType<typeof setTimeout> | undefined;
+  #hasMore = false;
 
   start(): void {
     if (this.#client) return;
@@ -40,7 +45,20 @@ class Live {
     this.unread = null;
   }
 
-  #tell(): void { for (const listener of this.#changed) listener(); }
+  /** At once, and once more after a burst: each listener reads its list again. */
+  #tell(): void {
+    if (this.#resting) {
+      this.#hasMore = true;
+      return;
+    }
+    for (const listener of this.#changed) listener();
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined;
+      const hasMore = this.#hasMore;
+      this.#hasMore = false;
+      if (hasMore) this.#tell();
+    }, TELL_EVERY_MS);
+  }
 
   /** Calls back whenever the inbox may have changed. Returns what ends it. */
   onChange(listener: Listener): () => void {

@@ -54,6 +54,10 @@ export interface Webhook {
 /** The answer to a test call of a webhook or a push service. */
 export interface CallResult { ok: boolean; status: number | null; took_ms: number; error: string | null }
 
+export interface ChannelState {
+  channel: string; circuit: string; cause: string | null; queued: number; in_flight: number;
+}
+
 export interface Assignee { id: number; username: string; name: string }
 
 export interface Escalation { event: string; steps: { channel: string; after_s: number }[]; updated_at: string }
