@@ -52,7 +52,7 @@ pub(super) struct Request {
 }
 
 /// All of them. No two have the same key, and none has one of [`super::keys`].
-pub(super) const ACTIONS: [Action; 6] = [
+pub(super) const ACTIONS: [Action; 7] = [
     Action {
         key: 'r',
         label: "restart",
@@ -66,6 +66,13 @@ pub(super) const ACTIONS: [Action; 6] = [
         help: "close a session of a user",
         heading: HEADING,
         requests: close_session,
+    },
+    Action {
+        key: 'L',
+        label: "log out",
+        help: "log out a user: all logins end",
+        heading: "",
+        requests: log_out,
     },
     Action {
         key: 'o',
@@ -129,7 +136,7 @@ fn close_session(actor: &Actor) -> Vec<Request> {
     let [on, user] = [place(actor), encoded(user)];
     let close = |session: &Session| {
         let number = session.id;
-        let peer = session.peer.as_deref().unwrap_or("an unknown address");
+        let peer = session.address().unwrap_or("an unknown address");
         let session_of = format!("session {number} of {}", actor.path);
         Request {
             choice: session.row(),
@@ -144,6 +151,21 @@ fn close_session(actor: &Actor) -> Vec<Request> {
         }
     };
     sessions(actor).iter().map(close).collect()
+}
+
+fn log_out(actor: &Actor) -> Vec<Request> {
+    let Some(user) = actor.path.strip_prefix("user/") else { return Vec::new() };
+    vec![Request {
+        choice: String::new(),
+        question: format!(
+            "Log out {}? All logins of the account end, on all nodes; its user may log in again.",
+            actor.path
+        ),
+        path: format!("/api/users/{}/logout/", encoded(user)),
+        body: None,
+        done: format!("all logins of {} have ended", actor.path),
+        failed: format!("{} not logged out", actor.path),
+    }]
 }
 
 fn open_circuit(actor: &Actor) -> Vec<Request> {
@@ -290,8 +312,8 @@ mod tests {
             ("hub", json!({"draining": "no"}), "wd"),
             ("hub", json!({"draining": "yes"}), "w"),
             ("users/0", Value::Null, "rw"),
-            ("user/1", json!({"sessions": []}), "rw"),
-            ("user/1", sessions_of_two(), "rcw"),
+            ("user/1", json!({"sessions": []}), "rLw"),
+            ("user/1", sessions_of_two(), "rcLw"),
             ("channels", Value::Null, "rw"),
             ("channels/email", json!({"circuit": "closed"}), "row"),
             ("channels/email", json!({"circuit": "open"}), "rCw"),
@@ -326,6 +348,8 @@ mod tests {
             (&second.body, second.failed.as_str()),
             (&None, "session 7 of user/1 not closed")
         );
+        let log_out = &requests(&user, 'L')[0];
+        assert_eq!(log_out.path, "/api/users/1/logout/");
         let restart = &requests(&user, 'r')[0];
         assert_eq!(restart.path, "/api/operator/actors/user%2F1/restart/?node=a-1%2Fb");
         let drain = &requests(&actor("hub", Value::Null), 'd')[0];

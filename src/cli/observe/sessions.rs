@@ -18,8 +18,10 @@ pub(super) struct Session {
     /// `socket` or `stream`.
     by: String,
     dialect: String,
-    /// The client's address.
-    pub(super) peer: Option<String>,
+    /// The client's address, also behind a proxy; a hub of an earlier version shows none.
+    address: Option<String>,
+    /// The other side of the connection.
+    peer: Option<String>,
     phase: String,
     seq: u64,
     silent_s: u64,
@@ -35,6 +37,16 @@ pub(super) fn sessions(actor: &Actor) -> Vec<Session> {
 }
 
 impl Session {
+    /// Where its client is, as far as it is known.
+    pub(super) fn address(&self) -> Option<&str> {
+        match (self.address.as_deref(), self.peer.as_deref()) {
+            // The peer is the client: it has a port besides.
+            (Some(address), Some(peer)) if peer.starts_with(address) => Some(peer),
+            (Some(address), _) => Some(address),
+            (None, peer) => peer,
+        }
+    }
+
     /// The address is last: an IPv6 address may need more than the 21 characters of 80 that are
     /// left for it; the question has it in full.
     pub(super) fn row(&self) -> String {
@@ -47,7 +59,7 @@ impl Session {
             self.seq,
             age(self.silent_s).split(' ').next().unwrap_or_default(),
             size(self.waiting_bytes),
-            plain(self.peer.as_deref().unwrap_or("-")),
+            plain(self.address().unwrap_or("-")),
         )
     }
 }
@@ -71,11 +83,13 @@ mod tests {
     fn a_row_has_its_columns_below_the_heading() {
         let observed = json!({"sessions": [
             {"id": 12, "by": "stream", "dialect": "bellpull.v1", "peer": "127.0.0.1:50000",
+             "address": "127.0.0.1",
              "phase": "replaying", "seq": 1_234_567, "login": null, "silent_s": 65,
              "waiting_bytes": 12_345},
-            {"id": 13, "peer": null}]});
+            {"id": 13, "peer": null},
+            {"id": 14, "peer": "127.0.0.1:50001", "address": "203.0.113.7"}]});
         let actor = Actor { path: "user/1".to_owned(), observed, ..Actor::default() };
-        let [first, second] = sessions(&actor).try_into().unwrap();
+        let [first, second, proxied] = sessions(&actor).try_into().unwrap();
         let row = first.row();
         assert_eq!(
             row,
@@ -90,6 +104,7 @@ mod tests {
             assert_eq!(end(HEADING, name), end(&row, value), "{name}");
         }
         assert!(second.row().ends_with("0B -"), "{}", second.row());
+        assert!(proxied.row().ends_with("0B 203.0.113.7"), "{}", proxied.row());
     }
 
     #[test]
