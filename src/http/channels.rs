@@ -15,7 +15,7 @@ use super::who::Admin;
 use crate::nodes::Membership;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(list))
+    Routes::default().with(routes!(channels))
 }
 
 /// The enabled channels of the answering node: whether each sends, why not, and how many
@@ -27,7 +27,7 @@ pub(super) fn routes() -> Routes {
         (status = 403, description = "For admins."),
     )
 )]
-async fn list(
+async fn channels(
     State(hub): State<Hub>,
     State(log): State<Arc<dyn DeliveryLog>>,
     State(nodes): State<Membership>,

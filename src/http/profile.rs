@@ -34,7 +34,7 @@ const PASSWORD_REQUIRED: &str = "Enter your current password to change your e-ma
 const NUMBER_BY_ADMINS: &str = "Only an admin can change this number.";
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(read, edit))
+    Routes::default().with(routes!(me, edit_me))
 }
 
 /// The handles for changing the caller's account.
@@ -57,7 +57,7 @@ impl FromRef<Edge> for Handles {
     get, path = "/api/auth/me/", tag = "Accounts",
     responses((status = 200, description = "The account.", body = res::User))
 )]
-async fn read(Who(principal): Who) -> Json<res::User> {
+async fn me(Who(principal): Who) -> Json<res::User> {
     Json((&*principal.user).into())
 }
 
@@ -74,7 +74,7 @@ async fn read(Who(principal): Who) -> Json<res::User> {
             many new addresses."),
     )
 )]
-async fn edit(
+async fn edit_me(
     State(handles): State<Handles>,
     Address(client): Address,
     Who(principal): Who,

@@ -38,7 +38,7 @@ const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner chan
     POST /api/auth/password/.";
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(list, create)).with(routes!(read, edit)).with(routes!(logout))
+    Routes::default().with(routes!(list, create)).with(routes!(read, edit)).with(routes!(log_out))
 }
 
 /// The handles for changing an account: the store, and what is cached and open.
@@ -192,7 +192,7 @@ async fn edit(
         (status = 403, description = "The caller is no admin, or none that may change admins."),
     )
 )]
-async fn logout(
+async fn log_out(
     State(handles): State<Handles>,
     Admin(principal): Admin,
     Id(id): Id,

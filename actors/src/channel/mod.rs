@@ -355,7 +355,7 @@ impl ChannelActor {
         reply.send(ChannelHealth { channel, circuit, cause, in_flight });
     }
 
-    /// The circuit's state, whoever opened it, and the cause or the last failure.
+    /// The circuit's state, by an operator or by failures, and the cause or the last failure.
     fn circuit(&self, state: &ChannelState) -> (&'static str, Option<String>) {
         match state.hold.now(self.clock.now()) {
             Some(held) => ("open", Some(held.to_string())),

@@ -51,7 +51,7 @@ impl Row {
 type Line = (&'static str, &'static str, &'static [(Navigation, &'static [KeyCode])]);
 
 /// All of them. The help fits on a screen of 80 × 24, so keys that belong together share a line.
-pub(super) const KEYS: [Line; 11] = {
+pub(super) const KEYS: [Line; 10] = {
     use KeyCode::Char;
     use Navigation as N;
     [
@@ -79,8 +79,11 @@ pub(super) const KEYS: [Line; 11] = {
                 (N::To(Row::Last), &[KeyCode::End, Char('G')]),
             ],
         ),
-        ("→ l", "show what is below", &[(N::Open, &[KeyCode::Right, Char('l')])]),
-        ("← h", "hide it, or go to the parent", &[(N::Close, &[KeyCode::Left, Char('h')])]),
+        (
+            "→ ← l h",
+            "show what is below; hide it, or go to the parent",
+            &[(N::Open, &[KeyCode::Right, Char('l')]), (N::Close, &[KeyCode::Left, Char('h')])],
+        ),
         (
             "Enter",
             "the actor's state, sessions, messages, failures and events",

@@ -34,8 +34,9 @@ Examples:
   ssh -t hub-2.internal bellpull observe
 
 Keys: arrows or h j k l to move, Enter for an actor, / to search, s to sort, e for events,
-? for all of them, q to end. On an actor, after a question: r restarts it, c closes a session of a
-user, o opens and C closes the circuit of a channel, w watches messages, d drains a node.";
+? for all of them, q to end. On an actor, with a confirmation: r restarts it, c closes a session of
+a user, L logs the user out, o opens and C closes the circuit of a channel, w watches messages,
+d drains a node.";
 
 /// The options of `observe`.
 #[derive(Debug, clap::Args)]

@@ -65,7 +65,7 @@ impl Session {
 }
 
 /// A number of bytes in at most seven characters.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes}B"),
         10_000..10_000_000 => format!("{}kB", bytes / 1_000),

@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "a0bfbdd26c7921b13291a1a8d9591fcef2cb5c28e863e3ab695a52c2ffbc5424";
+pub(super) const SOURCES: &str = "27adc120dd14b48d9f285be099bc9d0d41e3358fdf0f530412115c2ab82be982";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-ag3F9StP.js",
+        path: "assets/index-DibALZev.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-ag3F9StP.js"),
-        gzip: include_bytes!("assets/index-ag3F9StP.js.gz"),
+        bytes: include_bytes!("assets/index-DibALZev.js"),
+        gzip: include_bytes!("assets/index-DibALZev.js.gz"),
     },
     Embedded {
         path: "assets/index-xLGEfVOP.css",

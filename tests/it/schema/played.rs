@@ -33,14 +33,12 @@ const LEFT_OUT: [&str; 4] = [
 const NOT_ASKED: &str = "positive_data_acceptance,negative_data_rejection";
 
 /// What is always refused: browsers are not told here, for that would call their push services;
-/// what a provider reports, the provider signs; no user has a socket here, and the one channel has
-/// another name than those that are tried; this hub sends no mails, and this client has no
-/// password. All others must have been done at least once.
-const NEVER_DONE: [(&str, &str); 12] = [
+/// what a provider reports, the provider signs; no user has a socket here; this hub sends no mails,
+/// and this client has no password. All others must have been done at least once.
+const NEVER_DONE: [(&str, &str); 11] = [
     ("/api/auth/email/resend/", "post"),
     ("/api/auth/password/", "post"),
     ("/api/auth/password/reset/", "post"),
-    ("/api/operator/channels/{channel}/circuit/", "post"),
     ("/api/operator/users/{user}/sessions/{session}/close/", "post"),
     ("/api/push/key/", "get"),
     ("/api/push/subscriptions/", "delete"),

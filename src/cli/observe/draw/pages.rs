@@ -8,9 +8,12 @@ use super::super::actions::ACTIONS;
 use super::super::keys::KEYS;
 use super::super::rows::Id;
 use super::super::screen::Screen;
-use super::super::sessions::{HEADING, sessions};
+use super::super::sessions::{HEADING, sessions, size};
 use super::{BOLD, FAINT, event_line, tone};
 use crate::cli::tree::actor::{Actor, Failure, Messages, Restart, age, plain, took};
+
+/// An estimate of its state's memory; among the facts, and not repeated in the state.
+const MEMORY: &str = "memory_bytes";
 
 /// All that is known of an actor.
 pub(super) fn actor(screen: &Screen, id: &Id) -> Vec<Line<'static>> {
@@ -45,13 +48,15 @@ fn facts(actor: &Actor, rate: f64) -> Vec<Line<'static>> {
         Line::from(vec![Span::styled(format!(" {name:10}"), FAINT), Span::raw(value)])
     };
     let took = [actor.handle_p50_us, actor.handle_p99_us].map(took);
+    let memory = actor.observed[MEMORY].as_u64();
+    let memory = memory.map(|bytes| format!(", state {}", size(bytes))).unwrap_or_default();
     let mut lines = vec![
         Line::from(vec![
             Span::styled(format!(" {:10}", "is"), FAINT),
             Span::styled(plain(&actor.state), tone(&actor.state)),
             Span::raw(format!(", a {}, for {}", plain(&actor.kind), age(actor.age_ms / 1000))),
         ]),
-        fact("mailbox", format!("{} messages", actor.mailbox_depth)),
+        fact("mailbox", format!("{} messages{memory}", actor.mailbox_depth)),
         fact("handled", format!("{} messages, {rate:.1} a second", actor.handled)),
         fact("takes", format!("{} (p50), {} (p99) for a message", took[0], took[1])),
         fact("restarts", actor.restarts.to_string()),
@@ -108,7 +113,8 @@ fn state(actor: &Actor) -> Vec<Line<'static>> {
         return vec![Line::raw(format!(" {}", short(&actor.observed)))];
     };
     let has_table = !sessions(actor).is_empty();
-    let shown = members.iter().filter(|(name, _)| !(has_table && *name == "sessions"));
+    let is_elsewhere = |name: &str| name == MEMORY || has_table && name == "sessions";
+    let shown = members.iter().filter(|(name, _)| !is_elsewhere(name));
     let (lists, values): (Vec<_>, Vec<_>) =
         shown.partition(|(_, value)| matches!(value, Value::Array(_)));
     let of_value = |(name, value): (&String, &Value)| {
@@ -152,7 +158,7 @@ pub(super) fn help() -> Vec<Line<'static>> {
     let actions = ACTIONS.iter().map(|action| line(&action.key.to_string(), action.help));
     std::iter::once(Line::styled(" keys", BOLD))
         .chain(keys)
-        .chain([Line::styled(" what they do to the selected actor, after a question", BOLD)])
+        .chain([Line::styled(" what they do to the selected actor, with a confirmation", BOLD)])
         .chain(actions)
         .collect()
 }

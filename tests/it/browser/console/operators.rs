@@ -78,8 +78,8 @@ async fn a_mail_server_that_fails_is_an_open_circuit_with_its_cause() {
 
     // Admins are not operators: they read it above the deliveries that wait.
     let Some(mut page) = open(&base, &team.ada, "admin", "deliveries").await else { return };
-    page.until("one('[role=status]')?.textContent.includes('is not being sent')").await;
-    page.until("one('[role=status]').textContent.includes('refused')").await;
+    page.until("one('.held')?.textContent.includes('is not being sent')").await;
+    page.until("one('.held').textContent.includes('refused')").await;
     team.hub.stop().await;
 }
 

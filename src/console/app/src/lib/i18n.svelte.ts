@@ -30,7 +30,10 @@ class Locale {
 
 export const locale = new Locale();
 
+/** A text with its values; for a `count` of 1 the text of `KEY.one`, if there is one. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
+  const one = `${key}.one`;
+  if (String(values.count) === '1' && one in en) return t(one as Key, { ...values, count: '' });
   const text = CATALOGUES[locale.language][key] ?? en[key];
   return text.replace(/\{(\w+)\}/g, (all, name: string) => String(values[name] ?? all));
 }
