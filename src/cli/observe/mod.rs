@@ -35,8 +35,8 @@ Examples:
 
 Keys: arrows or h j k l to move, Enter for an actor, / to search, s to sort, e for events,
 ? for all of them, q to end. On an actor, with a confirmation: r restarts it, c closes a session of
-a user, L logs the user out, o opens and C closes the circuit of a channel, w watches messages,
-d drains a node.";
+a user, L logs the user out, o opens and C closes a channel's circuit, w watches messages,
+and d drains a node.";
 
 /// The options of `observe`.
 #[derive(Debug, clap::Args)]
