@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "27adc120dd14b48d9f285be099bc9d0d41e3358fdf0f530412115c2ab82be982";
+pub(super) const SOURCES: &str = "5b83a566c89fc682148b7d7885b56e4646eec9e980be18149a3ff60a3ad05bf1";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DibALZev.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DibALZev.js"),
-        gzip: include_bytes!("assets/index-DibALZev.js.gz"),
+        path: "assets/index-D5rDNWza.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-D5rDNWza.css"),
+        gzip: include_bytes!("assets/index-D5rDNWza.css.gz"),
     },
     Embedded {
-        path: "assets/index-xLGEfVOP.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-xLGEfVOP.css"),
-        gzip: include_bytes!("assets/index-xLGEfVOP.css.gz"),
+        path: "assets/index-DNoh8p73.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-DNoh8p73.js"),
+        gzip: include_bytes!("assets/index-DNoh8p73.js.gz"),
     },
     Embedded {
         path: "icon.svg",
