@@ -1,5 +1,6 @@
 //! Rows of either database as values of the domain.
 
+use bellpull_actors::domain::delivery::PushTarget;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::notification::{Kind, Message};
@@ -124,6 +125,16 @@ pub(super) fn ticket(row: &impl Columns) -> Result<Ticket, StoreError> {
         version: int(row, "version")?,
         created_at: get_time(row, "created_at")?,
         updated_at: get_time(row, "updated_at")?,
+    })
+}
+
+/// A browser's subscription to web push.
+pub(super) fn push_target(row: &impl Columns) -> Result<PushTarget, StoreError> {
+    Ok(PushTarget {
+        id: int(row, "id")?,
+        endpoint: string(row, "endpoint")?,
+        p256dh: string(row, "p256dh")?,
+        auth: string(row, "auth")?,
     })
 }
 

@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "5b83a566c89fc682148b7d7885b56e4646eec9e980be18149a3ff60a3ad05bf1";
+pub(super) const SOURCES: &str = "7475ff04bb1aa7c629a92c73b81ea18361286537614d01a76398d3ce129ee4e2";
 
 pub(super) const FILES: &[Embedded] = &[
+    Embedded {
+        path: "assets/index-C8cuAFYW.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-C8cuAFYW.js"),
+        gzip: include_bytes!("assets/index-C8cuAFYW.js.gz"),
+    },
     Embedded {
         path: "assets/index-D5rDNWza.css",
         kind: "text/css; charset=utf-8",
         bytes: include_bytes!("assets/index-D5rDNWza.css"),
         gzip: include_bytes!("assets/index-D5rDNWza.css.gz"),
-    },
-    Embedded {
-        path: "assets/index-DNoh8p73.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DNoh8p73.js"),
-        gzip: include_bytes!("assets/index-DNoh8p73.js.gz"),
     },
     Embedded {
         path: "icon.svg",

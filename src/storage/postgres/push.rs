@@ -7,11 +7,10 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
 use bellpull_actors::port::{PushStore, StoreError};
 use jiff::Timestamp;
-use sqlx::postgres::PgRow;
 
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
-use crate::storage::rows::{int, string};
+use crate::storage::rows::push_target;
 
 /// Held while a browser gets its user: two users at once are one after the other. The browser is
 /// hashed: two that share a hash wait for each other.
@@ -63,7 +62,7 @@ impl PushStore for PostgresStore {
                    WHERE endpoint = $1 AND user_id = $2";
         let query = sqlx::query(sql).bind(endpoint).bind(user.0);
         let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
-        row.as_ref().map(target).transpose()
+        row.as_ref().map(push_target).transpose()
     }
 
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError> {
@@ -74,13 +73,4 @@ impl PushStore for PostgresStore {
         work.commit().await?;
         Ok(removed > 0)
     }
-}
-
-fn target(row: &PgRow) -> Result<PushTarget, StoreError> {
-    Ok(PushTarget {
-        id: int(row, "id")?,
-        endpoint: string(row, "endpoint")?,
-        p256dh: string(row, "p256dh")?,
-        auth: string(row, "auth")?,
-    })
 }

@@ -6,11 +6,10 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::{PushStore, StoreError};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;
 use super::error::unavailable;
-use super::rows::get;
+use super::rows::push_target;
 use super::writer::{Done, Write, mismatch};
 
 #[async_trait]
@@ -37,7 +36,7 @@ impl PushStore for SqliteStore {
                    WHERE endpoint = ? AND user_id = ?";
         let query = sqlx::query(sql).bind(endpoint).bind(user.0);
         let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
-        row.as_ref().map(target).transpose()
+        row.as_ref().map(push_target).transpose()
     }
 
     async fn unsubscribe(&self, user: UserId, endpoint: &str) -> Result<bool, StoreError> {
@@ -45,13 +44,4 @@ impl PushStore for SqliteStore {
         let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(rows > 0)
     }
-}
-
-fn target(row: &SqliteRow) -> Result<PushTarget, StoreError> {
-    Ok(PushTarget {
-        id: get(row, "id")?,
-        endpoint: get(row, "endpoint")?,
-        p256dh: get(row, "p256dh")?,
-        auth: get(row, "auth")?,
-    })
 }
