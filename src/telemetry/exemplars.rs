@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bellpull_actors::trace::Trace;
+use jiff::Timestamp;
 
 use super::SECONDS_BUCKETS;
 
@@ -28,14 +28,13 @@ struct Exemplar {
     trace_id: String,
     span_id: String,
     seconds: f64,
-    /// When, in seconds since 1970.
-    at: f64,
+    at: Timestamp,
 }
 
 /// Notes an observation of a histogram's series, if it is traced.
 pub(crate) fn note(histogram: &str, labels: &[(&str, &str)], seconds: f64, trace: &Trace) {
     let Some((trace_id, span_id)) = trace.ids() else { return };
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let at = Timestamp::now();
     let place = SECONDS_BUCKETS.iter().position(|bound| seconds <= *bound);
     let place = place.unwrap_or(SECONDS_BUCKETS.len());
     let mut series = format!("{histogram}_bucket{{");
@@ -70,9 +69,10 @@ fn with_exemplars(text: &str, noted: &HashMap<String, Buckets>) -> String {
             let buckets = noted.get(series);
             if let Some(Some(exemplar)) = buckets.and_then(|buckets| buckets.get(place)) {
                 let Exemplar { trace_id, span_id, seconds, at } = exemplar;
+                let (second, ms) = (at.as_second(), at.subsec_millisecond());
                 let _ = write!(
                     out,
-                    " # {{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}} {seconds} {at:.3}"
+                    " # {{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}} {seconds} {second}.{ms:03}"
                 );
             }
             place += 1;
@@ -113,7 +113,8 @@ mod tests {
             # HELP y_total Things\n# TYPE y_total counter\ny_total 3\n\n";
         let mut buckets = Buckets::default();
         let (trace_id, span_id) = ("0af7".to_owned(), "b7ad".to_owned());
-        buckets[1] = Some(Exemplar { trace_id, span_id, seconds: 0.000_04, at: 1_700_000_000.5 });
+        let at = Timestamp::from_millisecond(1_700_000_000_500).unwrap();
+        buckets[1] = Some(Exemplar { trace_id, span_id, seconds: 0.000_04, at });
         let noted = HashMap::from([("x_seconds_bucket{route=\"/b/\",".to_owned(), buckets)]);
         let wanted = "# HELP x_seconds Time\n# TYPE x_seconds histogram\n\
             x_seconds_bucket{route=\"/a/\",le=\"0.00001\"} 0\n\
