@@ -17,7 +17,7 @@ const SHIFT_MAX = 0.1;
 const BLOCKED_MS_MAX = 200;
 
 const VIEWS = ['inbox', 'tickets', 'tickets?view=list', 'tickets/1', 'preferences', 'integrations', 'account',
-    'users', 'projects', 'sends', 'templates', 'deliveries', 'analytics', 'audit', 'operators'];
+    'users', 'projects', 'sends', 'templates', 'escalations', 'deliveries', 'analytics', 'audit', 'operators'];
 
 // In the page, before its own scripts.
 const WATCH = `(() => {
