@@ -29,8 +29,6 @@ const REQUEST_MAX: Duration = Duration::from_secs(15);
 /// How long a browser may cache a preflight's result.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-const REQUEST_SECONDS: &str = "bellpull_http_request_seconds";
-
 /// Adds the layers to all routes of a router.
 pub(super) fn guarded<S>(
     routes: Router<S>,
@@ -147,14 +145,16 @@ async fn within(limit: Duration, slow: &SlowLog, request: Request, next: Next) -
         trace: span.trace().traceparent(),
     });
     let labels = [("method", method), ("route", route.as_str())];
-    exemplars::note(REQUEST_SECONDS, &labels, took.as_secs_f64(), &span.trace());
+    let seconds = took.as_secs_f64();
+    exemplars::note("bellpull_http_request_seconds", &labels, seconds, &span.trace());
     count(method, route, status.as_str().to_owned(), took);
     response
 }
 
 fn count(method: &'static str, route: String, status: String, took: Duration) {
-    metrics::histogram!(REQUEST_SECONDS, "method" => method, "route" => route.clone())
-        .record(took.as_secs_f64());
+    metrics::histogram!("bellpull_http_request_seconds", "method" => method,
+        "route" => route.clone())
+    .record(took.as_secs_f64());
     metrics::counter!("bellpull_http_requests_total", "method" => method, "route" => route,
         "status" => status)
     .increment(1);

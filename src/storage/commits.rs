@@ -9,14 +9,12 @@ use opentelemetry::trace::SpanKind;
 
 use crate::telemetry::exemplars;
 
-const COMMIT_SECONDS: &str = "bellpull_commit_seconds";
-
 /// A group of so many writes was committed, and took this long from its beginning.
 pub(super) fn committed(writes: usize, took: Duration) {
     let writes = u64::try_from(writes).unwrap_or(u64::MAX);
     metrics::counter!("bellpull_commits_total").increment(1);
     metrics::counter!("bellpull_commit_writes_total").increment(writes);
-    metrics::histogram!(COMMIT_SECONDS).record(took.as_secs_f64());
+    metrics::histogram!("bellpull_commit_seconds").record(took.as_secs_f64());
 }
 
 /// The times of a committed group, for the slow log.
@@ -42,7 +40,7 @@ pub(super) fn note_group(
     trace: &Trace,
 ) {
     let GroupTimes { locks, statements, commit, whole } = times;
-    exemplars::note(COMMIT_SECONDS, &[], whole.as_secs_f64(), trace);
+    exemplars::note("bellpull_commit_seconds", &[], whole.as_secs_f64(), trace);
     slow.note(SlowKind::Commit, queue + locks + statements + commit, || Slow {
         what: format!("{writes} {}", if writes == 1 { "write" } else { "writes" }),
         waits: vec![
