@@ -151,6 +151,15 @@ async fn an_operator_closes_one_session_of_a_user() {
     terminal.until("no session", |text| !text.contains("sessions (1)"));
     terminal.press("y");
     terminal.shows(&[&format!("session 1 of {user} not closed: Not found.")]);
+
+    // A log-out ends all that are open, whatever they were opened with.
+    let mut third = ada.socket("").await;
+    terminal.shows(&["sessions (1)"]);
+    terminal.press("L");
+    terminal.shows(&[&format!("Log out {user}?"), "y/n"]);
+    terminal.press("y");
+    assert_eq!(third.drained().await.1, 4401);
+    terminal.shows(&[&format!("all logins of {user} have ended")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

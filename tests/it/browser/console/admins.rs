@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Team, open};
+use crate::ws::Socket;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn admins_change_users_and_see_deliveries() {
@@ -19,6 +20,12 @@ async fn admins_change_users_and_see_deliveries() {
     page.until("one('td', 'Jane Client') !== undefined").await;
     let (_, user) = team.hub.get(&team.ada, &format!("/api/users/{}/", team.jane.id)).await;
     assert_eq!(user["full_name"], "Jane Client");
+    let mut socket = Socket::established(&team.hub, &team.jane, "").await;
+    page.run("press('button', 'Edit jane')").await;
+    page.until("press('dialog button', 'Log out')").await;
+    page.until("press('dialog button.primary', 'Log out')").await;
+    page.until("one('.toasts')?.textContent.includes('All logins of jane have ended')").await;
+    assert_eq!(socket.next_close().await.0, 4401);
     page.run("press('nav a', 'Deliveries')").await;
     page.until("shows('No deliveries')").await;
     page.run("press('nav a', 'Audit log')").await;

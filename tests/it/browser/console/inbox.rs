@@ -134,3 +134,20 @@ async fn of_ten_thousand_rows_only_those_in_view_are_in_the_document() {
     page.until("document.querySelectorAll('.waiting').length === 0").await;
     team.hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_notifications_is_not_a_reading_for_each() {
+    let team = Team::gather().await;
+    for n in 0..50 {
+        team.hub.ticket(&team.jane, &format!("Ticket {n}")).await;
+    }
+    let base = team.hub.base();
+    let Some(mut page) = open(&base, &team.ada, "admin", "inbox").await else { return };
+    page.until("one('[data-count]')?.dataset.count === '50'").await;
+    page.until("one('nav .count')?.textContent === '50'").await;
+    let readings = "performance.getEntriesByType('resource') \
+                    .filter((one) => one.name.includes('/api/notifications/?')).length";
+    let readings = page.run(readings).await.as_u64().unwrap();
+    assert!((1..25).contains(&readings), "{readings} readings for 50 notifications");
+    team.hub.stop().await;
+}
