@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::store::check_lasting;
+use super::store::{Before, check_lasting};
 use super::{CliError, SettingFlags, print_line};
 use crate::storage;
 
@@ -41,6 +41,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load()?;
     check_lasting(&config)?;
+    Before::look(&config)?.tell_running();
     let mut progress = Progress::new();
     let told = move |done, total| progress.tell(done, total);
     let done = storage::backup(config.database_url.reveal(), &args.file, told).await;

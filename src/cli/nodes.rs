@@ -4,7 +4,8 @@ use bellpull_actors::domain::node::{Node, NodeState};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
-use super::{CliError, SettingFlags, open_existing_store, print_line};
+use super::store::open_hubs_store;
+use super::{CliError, SettingFlags, print_line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +60,7 @@ impl<'a> From<&'a Node> for Row<'a> {
 /// See [`CliError`].
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.settings.load()?;
-    let store = open_existing_store(&config).await?;
+    let store = open_hubs_store(&config).await?;
     let nodes = store.nodes().await;
     store.close().await;
     let nodes = nodes?;

@@ -12,7 +12,8 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
-use super::{CliError, SettingFlags, open_existing_store, token};
+use super::store::open_hubs_store;
+use super::{CliError, SettingFlags, token};
 use crate::auth::issue::{Issuer, hub_secret};
 use crate::config::Config;
 use crate::tls::{Own, hub_client};
@@ -96,7 +97,7 @@ impl RunningHub {
                 Ok(Self { urls: vec![url], token: Token::Given(token), own })
             }
             (url, token) => {
-                let store = open_existing_store(&config).await?;
+                let store = open_hubs_store(&config).await?;
                 let found = complete(&config, &*store, address, url, token).await;
                 store.close().await;
                 let (urls, token) = found?;

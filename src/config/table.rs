@@ -156,7 +156,7 @@ pub static SETTINGS: &[Setting] = &[
          to others"),
     setting("database.check_max_mib", "", "256", number("MiB", 0, 1_048_576),
         "The largest file that is looked through for damage when the hub starts, which takes some \
-         seconds a GiB; 0: none"),
+         seconds a GiB; 0: none, and a damaged log is read up to the damage"),
     setting("redis_url", "redis", "", Kind::Redis,
         "The Redis, Valkey or Redis Cluster on which the nodes of one PostgreSQL database notify each \
          other and count limits together: redis://USER:PASSWORD@HOST:PORT, rediss:// with TLS, \

@@ -30,5 +30,6 @@ mod webhook_rows;
 
 pub use backups::{BackupError, backup, restore};
 pub use checks::{Looked, look_at};
-pub use open::{MigrateError, OpenError, migrate, open};
+pub use open::{MigrateError, OpenError, found, migrate, open};
 pub use options::StoreOptions;
+pub use sqlite::Found;

@@ -6,7 +6,7 @@ use bellpull_actors::port::{Store, StoreError};
 
 use super::StoreOptions;
 use super::postgres::{self, PostgresStore};
-use super::sqlite::{self, SqliteStore};
+use super::sqlite::{self, Found, SqliteStore};
 
 /// Why a store could not be opened. The text is for the operator and contains no password.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,17 @@ pub async fn migrate(url: &str) -> Result<(), MigrateError> {
     let up = store.answers().await;
     store.close().await;
     Ok(up?)
+}
+
+/// What is at the path of the database at `url`; `None` if it is a server's, or in memory.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn found(url: &str) -> Result<Option<Found>, OpenError> {
+    match url.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Ok(None),
+        _ => Ok(sqlite::found(url)?),
+    }
 }
 
 #[cfg(test)]

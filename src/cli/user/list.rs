@@ -5,7 +5,7 @@ use bellpull_actors::port::accounts::UserFilter;
 use bellpull_actors::port::{AccountStore, PageRequest};
 
 use super::describe;
-use crate::cli::{CliError, SettingFlags, open_store, print_line};
+use crate::cli::{CliError, SettingFlags, open_existing_store, print_line};
 
 /// Accounts that are read at once.
 const PAGE: u32 = 100;
@@ -33,7 +33,7 @@ pub(super) async fn run(list: List) -> Result<(), CliError> {
     let role = list.role.as_deref().map(str::parse::<Role>).transpose();
     let role = role.map_err(|why| CliError::wrong(format!("--role: {why}")))?;
     let config = list.settings.load()?;
-    let store = open_store(&config).await?;
+    let store = open_existing_store(&config).await?;
     let printed = print(&*store, &UserFilter { role, search: list.search }).await;
     store.close().await;
     printed

@@ -15,7 +15,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::address_flags::AddressFlags;
-use super::{CliError, SettingFlags, open_store, print_line};
+use super::{CliError, SettingFlags, open_existing_store, open_store, print_line};
 use crate::auth::password;
 use crate::auth::register::{check_full_name, check_password, check_username};
 
@@ -134,7 +134,7 @@ async fn run_password(mut change: Password) -> Result<(), CliError> {
     let wrong = |why| CliError::wrong(format!("--password: {why}"));
     check_password(&change.password).map_err(wrong)?;
     let config = change.settings.load()?;
-    let store = open_store(&config).await?;
+    let store = open_existing_store(&config).await?;
     let changed = set_password(&*store, &change.username, &change.password).await;
     store.close().await;
     print_line(&describe(&changed?))

@@ -7,7 +7,7 @@ use bellpull_actors::port::{AccountStore, StoreError};
 use super::{describe, refused};
 use crate::auth::register::check_full_name;
 use crate::cli::address_flags::AddressFlags;
-use crate::cli::{CliError, SettingFlags, open_store, print_line};
+use crate::cli::{CliError, SettingFlags, open_existing_store, print_line};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -39,7 +39,7 @@ pub(super) struct Set {
 pub(super) async fn run(set: Set) -> Result<(), CliError> {
     let changes = changes(&set)?;
     let config = set.settings.load()?;
-    let store = open_store(&config).await?;
+    let store = open_existing_store(&config).await?;
     let changed = change(&*store, &set.username, changes).await;
     store.close().await;
     print_line(&describe(&changed?))

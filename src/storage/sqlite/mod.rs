@@ -1,16 +1,17 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
-//! In reading order: [`options`] (where the file is), [`file`] (its owner and permissions),
-//! [`integrity`] (damage in it), [`lock`] (one hub on one file), [`writer`] (every write, in
-//! groups) with [`health`] (whether the last one succeeded); the ports' reads: [`tickets`] with
-//! [`ticket_lists`], [`comments`], [`projects`], [`sends`] with [`send_log`], [`inbox`] with
-//! [`notifications`] and [`heads`], [`accounts`] with [`account_links`], [`name_keys`] and
-//! [`withdrawn_rights`], [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`],
-//! [`deliveries`] with [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
-//! [`retention`], [`nodes`]; [`backup`]s; and what they share: [`joined`] reads on a connection
-//! of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
-//! [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`],
-//! [`ids`], [`supervised`] tasks, [`error`].
+//! In reading order: [`options`] (where the file is), [`found`] (what is there already), [`file`]
+//! (its owner and permissions), [`identity`] (one path, and the same file all the time),
+//! [`integrity`] and [`log_damage`] (damage), [`lock`] (one hub on one file), [`writer`] (every
+//! write, in groups) with [`health`] (whether the last one succeeded); the ports' reads:
+//! [`tickets`] with [`ticket_lists`], [`comments`], [`projects`], [`sends`] with [`send_log`],
+//! [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with [`account_links`],
+//! [`name_keys`] and [`withdrawn_rights`], [`preferences`], [`escalations`], [`push`],
+//! [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`], [`report`] with
+//! [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share: [`joined`] reads
+//! on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
+//! [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
+//! [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
@@ -30,12 +31,15 @@ mod error;
 mod escalations;
 mod explain;
 mod file;
+mod found;
 mod heads;
+mod identity;
 mod ids;
 mod inbox;
 mod integrity;
 mod lanes;
 mod lock;
+mod log_damage;
 mod messages;
 mod multi_row;
 mod name_keys;
@@ -75,6 +79,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
+pub use found::{Found, found};
 pub use integrity::inspect;
 pub use options::OpenError;
 
@@ -89,10 +94,11 @@ use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};
 use error::unavailable;
 use health::Health;
+use identity::{FileWatch, OpenFiles};
 use ids::{Counter, Ids};
 use joined::Joined;
-use lock::HubLock;
-use options::{Place, check_file, for_migration, for_readers, for_slow_reads, place};
+use lock::{HubLock, Traces};
+use options::{Place, for_migration, for_readers, for_slow_reads, place};
 use slow_reads::SlowReads;
 use writer::{Audiences, Write, Writer, WriterHandle};
 
@@ -128,6 +134,9 @@ pub struct SqliteStore {
     /// Whether this is the hub's, which has the file for itself.
     is_hubs: bool,
     lock: Mutex<Option<HubLock>>,
+    /// The hub's open files; a temporary database has no name that matters.
+    files: Option<Arc<OpenFiles>>,
+    _watch: Option<FileWatch>,
     /// One report at a time, and one count of the outbox.
     reports: tokio::sync::Mutex<()>,
     counts: tokio::sync::Mutex<()>,
@@ -144,7 +153,19 @@ impl SqliteStore {
     pub async fn open(url: &str, options: StoreOptions) -> Result<Self, OpenError> {
         let (path, temporary) = match place(url)? {
             Place::File(path) => {
-                check_file(&path, options.create)?;
+                let path = identity::resolve(&path, options.create)?;
+                let traces = found::look(&path, !options.exclusive)?;
+                if traces == Traces::Left && !path.exists() {
+                    tracing::warn!(
+                        path = %path.display(),
+                        "a hub was killed here, and its database is not there any more: a new, \
+                         empty one is made"
+                    );
+                }
+                // A hub has its own log before its eyes.
+                if !options.exclusive && traces != Traces::Running {
+                    log_damage::check(&path)?;
+                }
                 (path, None)
             }
             Place::Temporary => {
@@ -155,26 +176,31 @@ impl SqliteStore {
             }
         };
         file::prepare(&path)?;
+        let watched = options.exclusive && temporary.is_none();
         let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
-        match Self::open_at(&path, options).await {
+        match Self::open_at(&path, watched, options).await {
             Ok(store) => Ok(Self { lock: Mutex::new(lock), _temporary: temporary, ..store }),
             Err(error) => {
-                if let Some(Err(error)) = lock.map(HubLock::give_back) {
-                    tracing::warn!(%error, "the lock file stays behind");
-                }
+                lock.into_iter().for_each(HubLock::release);
                 Err(error)
             }
         }
     }
 
     #[expect(clippy::too_many_lines, reason = "one order of steps; each depends on those before")]
-    async fn open_at(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
+    async fn open_at(path: &Path, watched: bool, options: StoreOptions) -> Result<Self, OpenError> {
         let path = path.to_owned();
         let failed = |error: sqlx::Error| OpenError::database(&path, error);
-        if options.exclusive && options.check_max_bytes > 0 {
+        if options.exclusive {
             let (file, bytes_max) = (path.clone(), options.check_max_bytes);
-            let looking =
-                tokio::task::spawn_blocking(move || file::look_for_damage(&file, bytes_max));
+            let look = move || match bytes_max {
+                0 => log_damage::accept(&file),
+                // The log first: SQLite drops what follows the damage when it is opened.
+                _ => {
+                    log_damage::check(&file).and_then(|()| file::look_for_damage(&file, bytes_max))
+                }
+            };
+            let looking = tokio::task::spawn_blocking(look);
             looking.await.map_err(|error| OpenError::database(&path, error))??;
         }
         let mut migrating = for_migration(&path).connect().await.map_err(failed)?;
@@ -198,6 +224,8 @@ impl SqliteStore {
         migrating.close().await.map_err(failed)?;
         let (ids, contents) = (Arc::new(Ids::default()), Arc::new(ContentCache::new()));
         let health = Health::default();
+        let files = watched.then(|| OpenFiles::of(&path)).transpose();
+        let files = files.map_err(|source| OpenError::io(&path, source))?.map(Arc::new);
         let defer_from = options.exclusive.then_some(options.defer_from);
         let deferred = Arc::new(Deferred::new(defer_from, options.deferred_max));
         let writer = WriterHandle::start(Writer {
@@ -210,6 +238,7 @@ impl SqliteStore {
             contents: Arc::clone(&contents),
             audiences: Audiences::new(),
             deferred: Arc::clone(&deferred),
+            files: files.clone(),
             health: health.clone(),
             slow: options.slow.clone(),
             times: None,
@@ -220,6 +249,8 @@ impl SqliteStore {
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
+        let watch = files.clone().map(FileWatch::start).transpose();
+        let watch = watch.map_err(|source| OpenError::io(&path, source))?;
         let flusher =
             options.exclusive.then(|| Flusher::start(Arc::clone(&deferred), writer.clone()));
         let barrier = Barrier::new(&deferred, &writer);
@@ -245,6 +276,8 @@ impl SqliteStore {
             _flusher: flusher,
             is_hubs: options.exclusive,
             lock: Mutex::default(),
+            _watch: watch,
+            files,
             reports: tokio::sync::Mutex::default(),
             counts: tokio::sync::Mutex::default(),
             _temporary: None,
@@ -266,9 +299,7 @@ impl SqliteStore {
         self.crowds.close().await;
         self.writer.close().await;
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(error)) = lock.map(HubLock::give_back) {
-            tracing::warn!(%error, "the lock file stays behind");
-        }
+        lock.into_iter().for_each(HubLock::release);
     }
 
     /// Lets the file grow to `pages` (of 4 KiB) and no further; a full file rejects writes until
@@ -286,6 +317,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn answers(&self) -> Result<(), StoreError> {
+        if let Some(files) = &self.files {
+            files.look().map_err(unavailable)?;
+        }
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         let patience = Duration::from_secs(5);
         let read = sqlx::query("SELECT count(*) FROM counters").execute(&self.readers);

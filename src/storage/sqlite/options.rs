@@ -22,6 +22,39 @@ pub enum OpenError {
     /// The directory of the file does not exist.
     #[error("the folder {} does not exist", .0.display())]
     NoFolder(PathBuf),
+    /// It is a directory, a pipe or a device.
+    #[error("{} is no regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The file has several names, and its log would be beside one of them.
+    #[error(
+        "cannot open database {}: the file has {names} names (hard links), and its log would be \
+         beside this one only. Remove the others (find -samefile), or make a copy", .path.display()
+    )]
+    Links {
+        /// Which file.
+        path: PathBuf,
+        /// How many names.
+        names: u64,
+    },
+    /// The file is mounted without its folder.
+    #[error(
+        "cannot open database {}: the file is mounted by itself, and its log would stay in \
+         another folder. Mount the folder that it is in", .0.display()
+    )]
+    MountedAlone(PathBuf),
+    /// A hub has the file open that had this name.
+    #[error(
+        "a hub is running on {}, but the file that it has open is not there any more: stop that \
+         hub, and put its file back or restore a backup", .0.display()
+    )]
+    Lost(PathBuf),
+    /// There is no database, but the log of one.
+    #[error(
+        "no database at {path}, but its log {path}-wal: what was acknowledged last is in it. Put \
+         the database back beside its log; for a new hub, move the log away",
+        path = .0.display()
+    )]
+    LogAlone(PathBuf),
     /// Another hub has it open.
     #[error("database {} is in use by another hub: stop that one first, or use another file", .0.display())]
     InUse(PathBuf),
@@ -54,6 +87,18 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
         /// The first error that SQLite found.
+        damage: String,
+    },
+    /// The log that a hub has left behind is damaged.
+    #[error(
+        "cannot open the database: its log {} is damaged: {damage}, which would be lost. Restore \
+         the database from a backup; to go on without them, set database.check_max_mib to 0 for \
+         one start of `bellpull serve`, which keeps the log under another name", .path.display()
+    )]
+    DamagedLog {
+        /// The log.
+        path: PathBuf,
+        /// What was found.
         damage: String,
     },
     /// The disk is full.
@@ -145,17 +190,6 @@ pub(super) fn place(url: &str) -> Result<Place, OpenError> {
     }
 }
 
-/// Whether the database may be opened: its directory must exist, and the file too if it is not to
-/// be created. Checked before the lock is taken, so that an error leaves no file behind.
-pub(super) fn check_file(path: &Path, create: bool) -> Result<(), OpenError> {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match absolute.parent() {
-        Some(folder) if !folder.exists() => Err(OpenError::NoFolder(folder.to_owned())),
-        _ if !create && !absolute.exists() => Err(OpenError::Missing(absolute)),
-        _ => Ok(()),
-    }
-}
-
 /// Prepared statements per connection: each multi-row statement has a few texts, and none should be
 /// parsed twice.
 pub(super) const STATEMENTS_KEPT: usize = 256;
@@ -186,7 +220,6 @@ fn with(
 ) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new()
         .filename(file)
-        .create_if_missing(true)
         .statement_cache_capacity(STATEMENTS_KEPT)
         .disable_statement_logging();
     pragmas.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::Caller;
 use super::cli::{files_beside, refused};
-use crate::support::process::{Process, folder, run_ok};
+use crate::support::process::{Process, folder, run, run_ok};
 use crate::support::skip::skipped;
 
 fn mode(path: &Path) -> u32 {
@@ -99,6 +99,45 @@ async fn a_damaged_database_is_named_at_the_start_unless_it_is_not_looked_at() {
     assert_eq!(files_beside(&database), ["hub.db"]);
     let hub = Process::serve(&database, &[("BELLPULL_DATABASE_CHECK_MAX_MIB", "0")]);
     hub.kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_log_is_named_by_each_command_until_it_is_accepted() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let carl = Caller::join(&database, hub.address, "carl", "client");
+    for n in 0..30 {
+        carl.raise(&format!("Number {n}")).await;
+    }
+    hub.kill();
+    let log = beside(&database, "-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let third = bytes.len() / 3;
+    bytes[third] ^= 0x10;
+    fs::write(&log, &bytes).unwrap();
+
+    let backup = database.with_file_name("x.bak");
+    for arguments in [
+        &["serve", "--listen", "127.0.0.1:0"][..],
+        &["user", "list"],
+        &["migrate"],
+        &["backup", backup.to_str().unwrap()],
+        &["check"],
+    ] {
+        let output = run(&database, arguments);
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!output.status.success(), "{arguments:?}: {told}");
+        assert!(told.contains("hub.db-wal is damaged: page "), "{arguments:?}: {told}");
+        assert_eq!(fs::read(&log).unwrap(), bytes, "{arguments:?}: the log was changed");
+    }
+    let told = database.with_file_name("log");
+    let hub = Process::serve_logged(&database, &[("BELLPULL_DATABASE_CHECK_MAX_MIB", "0")], &told);
+    let told = fs::read_to_string(told).unwrap();
+    assert!(told.contains("what follows is lost") && told.contains("hub.db-wal.damaged"), "{told}");
+    assert_eq!(fs::read(beside(&database, "-wal.damaged")).unwrap(), bytes);
+    // And the next start is as any.
+    hub.kill();
+    Process::serve(&database, &[]).kill();
 }
 
 #[test]

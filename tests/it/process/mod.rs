@@ -22,6 +22,7 @@ mod monitoring;
 mod nodes;
 mod nodes_postgres;
 mod observe;
+mod one_file;
 mod origins;
 mod postgres;
 mod proxies;

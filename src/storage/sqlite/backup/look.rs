@@ -1,7 +1,11 @@
 //! Looks at a database that a hub may be running on.
 
 use super::super::file::{check_head, look_for_damage};
-use super::super::options::{Place, check_file, place};
+use super::super::found;
+use super::super::identity::resolve;
+use super::super::lock::Traces;
+use super::super::log_damage;
+use super::super::options::{OpenError, Place, place};
 use super::super::own_schema;
 use super::{BackupError, Contents, database, io_error, open};
 
@@ -11,11 +15,17 @@ use super::{BackupError, Contents, database, io_error, open};
 /// See [`BackupError`].
 pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> {
     let path = match place(url)? {
-        Place::File(path) => path,
+        Place::File(path) => resolve(&path, true)?,
         Place::Temporary => return Ok("in memory: it ends with the hub".to_owned()),
     };
-    check_file(&path, false)?;
+    let traces = found::look(&path, true)?;
+    if !path.exists() {
+        return Err(OpenError::Missing(path).into());
+    }
     check_head(&path)?;
+    if traces != Traces::Running {
+        log_damage::check(&path)?;
+    }
     look_for_damage(&path, damage_max_bytes)?;
     let size = path.metadata().map_err(io_error(&path))?.len();
     let failed = database(&path);
@@ -34,6 +44,7 @@ pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> 
     if found < own {
         return Ok(format!("SQLite, schema {found}: `serve` or `migrate` brings it to {own}"));
     }
-    let held = Contents::of(&connection).map_err(&failed)?;
-    Ok(format!("SQLite, schema {found}, {} MiB; {held}", size.div_ceil(1 << 20)))
+    let held = Contents::of(&connection).map_err(database(&path))?;
+    let hub = if traces == Traces::Running { "; a hub is running on it" } else { "" };
+    Ok(format!("SQLite, schema {found}, {} MiB; {held}{hub}", size.div_ceil(1 << 20)))
 }

@@ -2,6 +2,7 @@
 
 mod look;
 mod restore;
+mod schema;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 use tempfile::{TempDir, TempPath};
 
+use super::deferred::count_deferred;
 use super::file::{OWN, folder_of};
-use super::options::OpenError;
+use super::options::{BoxError, OpenError};
 
 pub use look::look_at;
 pub use restore::restore;
@@ -63,6 +65,14 @@ pub enum BackupError {
         /// The last one that this version knows.
         own: i64,
     },
+    /// Its schema, or a number in it, is not what a hub has written.
+    #[error("{} is not as Bellpull has written it: {what}", .path.display())]
+    Altered {
+        /// Which file.
+        path: PathBuf,
+        /// What is different.
+        what: String,
+    },
     /// The backup is damaged.
     #[error("{} is damaged: {damage}", .path.display())]
     Damaged {
@@ -85,7 +95,7 @@ pub enum BackupError {
         /// Which file.
         path: PathBuf,
         /// The error.
-        source: rusqlite::Error,
+        source: BoxError,
     },
 }
 
@@ -96,24 +106,27 @@ pub struct Contents {
     pub users: i64,
     /// Tickets.
     pub tickets: i64,
-    /// Rows of all inboxes.
+    /// In all inboxes.
     pub notifications: i64,
 }
 
 impl Contents {
-    fn of(connection: &Connection) -> rusqlite::Result<Self> {
-        let count = |table: &str| {
-            connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0))
+    /// As users see them: what they have deleted is not counted, and what is to be written to its
+    /// tables later is.
+    fn of(connection: &Connection) -> Result<Self, BoxError> {
+        let transaction = connection.unchecked_transaction()?;
+        let count = |rows: &str| {
+            transaction.query_row(&format!("SELECT count(*) FROM {rows}"), (), |row| row.get(0))
         };
+        let written: i64 = count("notifications WHERE deleted_at IS NULL")?;
+        // Not before version 18.
+        let has_deferred = count("sqlite_schema WHERE name = 'deferred_births'")? == 1;
+        let deferred = if has_deferred { count_deferred(&transaction)? } else { 0 };
         Ok(Self {
             users: count("users")?,
-            tickets: count("tickets")?,
-            notifications: count("inboxes")?,
+            tickets: count("tickets WHERE deleted_at IS NULL")?,
+            notifications: written + deferred,
         })
-    }
-
-    fn is_empty(self) -> bool {
-        self == Self { users: 0, tickets: 0, notifications: 0 }
     }
 }
 
@@ -180,7 +193,7 @@ fn settle(copy: &Path, named: &Path) -> Result<Contents, BackupError> {
     }
     let sql = "PRAGMA journal_mode = delete";
     connection.query_row(sql, (), |_| Ok(())).map_err(&failed)?;
-    let contents = Contents::of(&connection).map_err(&failed)?;
+    let contents = Contents::of(&connection).map_err(database(named))?;
     connection.close().map_err(|(_, source)| failed(source))?;
     Ok(contents)
 }
@@ -203,6 +216,6 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> BackupError {
     |source| BackupError::Io { path: path.to_owned(), source }
 }
 
-fn database(path: &Path) -> impl Fn(rusqlite::Error) -> BackupError {
-    |source| BackupError::Database { path: path.to_owned(), source }
+fn database<E: Into<BoxError>>(path: &Path) -> impl Fn(E) -> BackupError {
+    |source| BackupError::Database { path: path.to_owned(), source: source.into() }
 }

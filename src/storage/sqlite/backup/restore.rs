@@ -5,12 +5,13 @@ use std::io;
 use std::path::Path;
 
 use super::super::file::{beside, check_head};
+use super::super::identity::resolve;
 use super::super::lock::HubLock;
-use super::super::options::{OpenError, Place, check_file, place};
-use super::super::own_schema;
+use super::super::log_damage;
+use super::super::options::{OpenError, Place, place};
 use super::{
-    BackupError, Contents, Progress, copy_file, database, io_error, open, place_at, read, settle,
-    work_folder,
+    BackupError, Contents, Progress, copy_file, database, io_error, open, place_at, read, schema,
+    settle, work_folder,
 };
 
 /// Makes the database at `url` from a backup. A database that is there must have no rows, and no
@@ -25,10 +26,9 @@ pub fn restore(
     told: Progress<'_>,
 ) -> Result<Contents, BackupError> {
     let Place::File(path) = place(url)? else { return Err(OpenError::Address(url.into()).into()) };
-    check_file(&path, true)?;
-    if !from.exists() {
-        return Err(io_error(from)(io::ErrorKind::NotFound.into()));
-    }
+    let path = resolve(&path, true)?;
+    // A link's target has the log beside it.
+    let from = &fs::canonicalize(from).map_err(io_error(from))?;
     check_head(from)?;
     // What is in the log would be lost.
     if beside(from, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
@@ -49,6 +49,7 @@ fn restore_locked(
     told: Progress<'_>,
 ) -> Result<Contents, BackupError> {
     if path.exists() {
+        log_damage::check(path)?;
         must_be_empty(path)?;
     }
     let work = work_folder(path)?;
@@ -56,12 +57,7 @@ fn restore_locked(
     copy_file(&mut read(from)?, from, &copy, told)?;
     let failed = database(from);
     let connection = open(&copy).map_err(&failed)?;
-    let sql = "SELECT max(version) FROM _sqlx_migrations";
-    let found: i64 = connection.query_row(sql, (), |row| row.get(0)).map_err(&failed)?;
-    let own = own_schema();
-    if found > own {
-        return Err(BackupError::Later { path: from.to_owned(), found, own });
-    }
+    schema::check(&connection, from)?;
     let sql = "UPDATE settings SET value = ?1 WHERE name = 'epoch'";
     connection.execute(sql, [epoch]).map_err(&failed)?;
     drop(connection);
@@ -89,10 +85,11 @@ fn must_be_empty(path: &Path) -> Result<(), BackupError> {
     if !is_migrated {
         return Ok(());
     }
-    let held = Contents::of(&connection).map_err(&failed)?;
-    if held.is_empty() {
-        Ok(())
-    } else {
-        Err(BackupError::NotEmpty { path: path.to_owned(), held })
+    // Every other row has an account.
+    let sql = "SELECT EXISTS (SELECT 1 FROM users)";
+    if connection.query_row(sql, (), |row| row.get(0)).map_err(&failed)? {
+        let held = Contents::of(&connection).map_err(database(path))?;
+        return Err(BackupError::NotEmpty { path: path.to_owned(), held });
     }
+    Ok(())
 }

@@ -11,7 +11,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::super::file::{beside, check_head};
-use super::super::options::{OpenError, Place, check_file, place};
+use super::super::found;
+use super::super::identity::resolve;
+use super::super::lock::Traces;
+use super::super::log_damage;
+use super::super::options::{OpenError, Place, place};
 use super::{
     BackupError, Contents, Progress, copy_file, database, io_error, open, place_at, read, settle,
     work_folder,
@@ -30,8 +34,12 @@ const LOG_TRIES: usize = 4;
 /// See [`BackupError`].
 pub fn backup(url: &str, into: &Path, told: Progress<'_>) -> Result<Contents, BackupError> {
     let Place::File(path) = place(url)? else { return Err(OpenError::Address(url.into()).into()) };
-    check_file(&path, false)?;
+    let path = resolve(&path, false)?;
+    let traces = found::look(&path, true)?;
     check_head(&path)?;
+    if traces != Traces::Running {
+        log_damage::check(&path)?;
+    }
     must_be_new(into)?;
     let work = work_folder(into)?;
     let copy = work.path().join("copy.db");

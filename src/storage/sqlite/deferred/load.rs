@@ -78,6 +78,23 @@ impl Deferred {
     }
 }
 
+/// How many entries of a database are not written to its tables yet.
+pub(in super::super) fn count_deferred(connection: &Connection) -> Result<i64, BoxError> {
+    let sql = "SELECT births FROM deferred_births ORDER BY id";
+    let lists: Vec<Vec<u8>> = all(connection, sql, (), |row| row.get(0))?;
+    let (mut stored, mut count) = (BTreeMap::new(), 0);
+    for bytes in lists {
+        for entry in decode(&bytes).ok_or_else(|| corrupt("deferred_births"))? {
+            let position = match stored.entry(entry.user) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(position(connection, entry.user)?),
+            };
+            count += i64::from(entry.seq > position.last_seq);
+        }
+    }
+    Ok(count)
+}
+
 /// Where the table has an inbox.
 fn position(connection: &Connection, user: UserId) -> rusqlite::Result<Position> {
     let sql = "SELECT last_seq, unread_count FROM inboxes WHERE user_id = ?";

@@ -39,6 +39,7 @@ pub(super) use barrier::Barrier;
 pub(super) use entries::DeferredEntry;
 pub(super) use flusher::Flusher;
 use lists::{Lists, Waiting};
+pub(super) use load::count_deferred;
 pub(super) use staged::{NOTIFICATIONS, Staged, StagedEntry};
 
 /// One inbox may be cached for this many deferred entries: it takes as much memory as they do.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::slow::SlowLog;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -18,6 +19,7 @@ use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, PORTION};
 use super::super::error::{of_request, unavailable};
 use super::super::health::Health;
+use super::super::identity::{Moved, OpenFiles};
 use super::super::ids::Ids;
 use super::super::options::{BoxError, open_writer};
 use super::super::statement::one;
@@ -43,6 +45,8 @@ pub(in super::super) struct Writer {
     pub(in super::super) contents: Arc<ContentCache>,
     pub(in super::super) audiences: Audiences,
     pub(in super::super) deferred: Arc<Deferred>,
+    /// The hub's open files, which are compared with their names for each group.
+    pub(in super::super) files: Option<Arc<OpenFiles>>,
     /// The outcome that readiness reads.
     pub(in super::super) health: Health,
     /// Where slow groups are logged.
@@ -89,7 +93,9 @@ impl Writer {
                 tracing::error!("the writer failed over a group of requests and starts again");
                 self.connection = None;
             }
-            if let (Some(keeper), Some(connection)) = (&mut self.log_keeper, &self.connection) {
+            if let (Some(keeper), Some(connection)) = (&mut self.log_keeper, &self.connection)
+                && !self.files.as_ref().is_some_and(|files| files.are_lost())
+            {
                 keeper.look(connection);
             }
         }
@@ -103,11 +109,19 @@ impl Writer {
     /// does it when the last connection closes: an explicit checkpoint would block a hub on the
     /// same file for as long as a reader uses it.
     fn end(mut self) {
-        self.flush_all();
+        let is_lost = self.look().is_err();
+        if !is_lost {
+            self.flush_all();
+        }
         drop(self.log_keeper);
         let Some(connection) = self.connection else { return };
+        let may_copy = self.files.is_none_or(|files| files.may_copy_log());
         let emptied = match self.is_hubs {
-            true => connection.execute_batch("PRAGMA wal_checkpoint(FULL)"),
+            true if may_copy => connection.execute_batch("PRAGMA wal_checkpoint(FULL)"),
+            // Nor when it is closed, and the log stays.
+            true => {
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+            }
             false => Ok(()),
         };
         if let Err(error) = emptied.and(connection.close().map_err(|(_, error)| error)) {
@@ -125,8 +139,13 @@ impl Writer {
         }
     }
 
+    /// Whether the open files are those that their names lead to.
+    fn look(&self) -> Result<(), Moved> {
+        self.files.as_ref().map_or(Ok(()), |files| files.look())
+    }
+
     /// Writes a group in one transaction. If that fails, each request is tried alone, so that only
-    /// the failing one is rejected.
+    /// the failing one is rejected. What no file would have after a restart is not acknowledged.
     fn write_group(&mut self, group: Vec<Request>) {
         let writes: Vec<&Write> = group.iter().map(|request| &request.write).collect();
         let traces: SmallVec<[GroupTrace; 8]> =
@@ -134,13 +153,12 @@ impl Writer {
         let span = group_span(&traces);
         let oldest = group.iter().map(|request| request.queued).min();
         let queue = oldest.map(|queued| queued.elapsed()).unwrap_or_default();
-        let answers = match self.try_together(&writes) {
-            Ok(answers) => answers,
-            Err(Failure::NotBegun(error)) => all(writes.len(), &error),
-            Err(failure) if writes.len() == 1 => vec![Err(alone(failure))],
-            Err(failure) => {
-                tracing::warn!(?failure, size = writes.len(), "a group failed; one by one now");
-                self.try_alone(&writes)
+        let is_lost = self.files.as_ref().is_some_and(|files| files.are_lost());
+        let answers = match if is_lost { self.look() } else { Ok(()) } {
+            Err(moved) => lost(writes.len(), &moved),
+            Ok(()) => {
+                let answers = self.try_writes(&writes);
+                self.look().map_or_else(|moved| lost(writes.len(), &moved), |()| answers)
             }
         };
         let trace = span.trace();
@@ -152,6 +170,18 @@ impl Writer {
         for (request, answer) in group.into_iter().zip(answers) {
             // A caller that no longer waits needs no answer.
             let _ = request.reply.send(answer);
+        }
+    }
+
+    fn try_writes(&mut self, writes: &[&Write]) -> Vec<Answer> {
+        match self.try_together(writes) {
+            Ok(answers) => answers,
+            Err(Failure::NotBegun(error)) => all(writes.len(), &error),
+            Err(failure) if writes.len() == 1 => vec![Err(alone(failure))],
+            Err(failure) => {
+                tracing::warn!(?failure, size = writes.len(), "a group failed; one by one now");
+                self.try_alone(writes)
+            }
         }
     }
 
@@ -187,6 +217,8 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 self.seen = None;
+                // Opened by its name, it would be another file.
+                self.look().map_err(|moved| Failure::Refused(unavailable(moved)))?;
                 self.connect().map_err(Failure::NotBegun)?
             }
         };
@@ -268,6 +300,11 @@ fn alone(failure: Failure) -> StoreError {
     }
 }
 
+/// The error of all requests of a group when the hub's file is not where its name leads to.
+fn lost(count: usize, moved: &Moved) -> Vec<Answer> {
+    (0..count).map(|_| Err(StoreError::Unavailable(moved.to_string()))).collect()
+}
+
 /// The error of all requests of a group when no transaction could begin.
 fn all(count: usize, error: &rusqlite::Error) -> Vec<Answer> {
     tracing::warn!(%error, "no transaction could be begun");
@@ -303,6 +340,7 @@ mod tests {
                 audiences: Audiences::new(),
                 deferred: Arc::new(Deferred::new(None, 0)),
                 connection: None,
+                files: None,
                 health: Health::default(),
                 slow: SlowLog::default(),
                 times: None,
