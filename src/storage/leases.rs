@@ -30,6 +30,74 @@ pub(super) struct Lease {
     pub(super) until: Timestamp,
 }
 
+/// The most readings of one lease. Each holds back what can no longer be sent, and the next one
+/// looks behind it. With [`HELD_BACK_MIN`] rows in each but the first, a lease writes some hundreds
+/// of rows: a few milliseconds, for which other writes wait.
+const READINGS_MAX: u32 = 4;
+
+/// The least rows of a reading after one that has held rows back: a lease of one delivery, as of a
+/// channel whose circuit is open, would otherwise pass a hundred thousand of them one by one.
+const HELD_BACK_MIN: usize = 64;
+
+/// A lease in progress: what both stores decide alike. A lease that has met too many rows to be held
+/// back ends with what it has found so far; the rest is still due, as the store's next due time
+/// tells the channel.
+#[derive(Debug)]
+pub(super) struct Leasing {
+    most: usize,
+    readings: u32,
+    /// Whether the last reading has held rows back, and found as many as it asked for.
+    may_have_more: bool,
+    leased: Vec<LeasedRow>,
+}
+
+/// What becomes of the rows of a reading.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// They are leased.
+    pub(super) found: Vec<i64>,
+    /// They are never sent, each by its rule.
+    pub(super) held_back: Vec<(i64, Rule)>,
+}
+
+impl Leasing {
+    pub(super) fn new(limit: LeaseLimit) -> Self {
+        let most = usize::try_from(limit.most).unwrap_or(usize::MAX);
+        Self { most, readings: 0, may_have_more: true, leased: Vec::new() }
+    }
+
+    /// How many due rows are to be read next; `None` if the lease is complete.
+    pub(super) fn wanted(&self) -> Option<usize> {
+        let room = self.most - self.leased.len();
+        let least = if self.readings == 0 { 0 } else { HELD_BACK_MIN };
+        let goes_on = self.may_have_more && room > 0 && self.readings < READINGS_MAX;
+        goes_on.then(|| room.max(least))
+    }
+
+    /// Takes the due rows, the longest due first. Those for which there is no room are left.
+    pub(super) fn take(&mut self, due: Vec<LeasedRow>) -> Reading {
+        let is_full = self.wanted().is_some_and(|wanted| due.len() >= wanted);
+        let mut reading = Reading::default();
+        for row in due {
+            if let Some(rule) = row.held_back_by() {
+                reading.held_back.push((row.id.0, rule));
+            } else if self.leased.len() < self.most {
+                reading.found.push(row.id.0);
+                self.leased.push(row);
+            }
+        }
+        self.readings += 1;
+        self.may_have_more = is_full && !reading.held_back.is_empty();
+        reading
+    }
+
+    /// The leased rows, the longest due first.
+    pub(super) fn into_rows(mut self) -> Vec<LeasedRow> {
+        self.leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
+        self.leased
+    }
+}
+
 /// A leased delivery; its content is read once the lease is committed.
 #[derive(Debug, Clone)]
 pub(super) struct LeasedRow {

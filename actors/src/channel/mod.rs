@@ -22,6 +22,7 @@ pub mod health;
 mod held;
 mod hold;
 mod in_progress;
+mod permit;
 mod place;
 mod supervisor;
 mod work;

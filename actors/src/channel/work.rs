@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::held::while_held;
 use super::in_progress;
+use super::permit::LeasePermit;
 use super::{
     ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
     Recorded,
@@ -61,9 +62,9 @@ impl ChannelActor {
         let known = state.queue.iter().flat_map(in_progress::ids).chain(state.in_progress.ids());
         let known: Vec<DeliveryId> = known.collect();
         tokio::spawn(async move {
-            let _turn = leasing.acquire().await;
+            let Some(permit) = LeasePermit::when_free(leasing).await else { return };
             let released = in_time(store.release(&owner, channel, known)).await;
-            own.cast(ChannelMessage::Own(OwnMessage(Own::Released(released))));
+            permit.end(|| own.cast(ChannelMessage::Own(OwnMessage(Own::Released(released)))));
         });
     }
 
@@ -302,7 +303,7 @@ impl ChannelActor {
 
     fn lease(&self, limit: usize, state: &mut ChannelState) {
         // It is free: a predecessor's leases were taken before they were ended.
-        let Ok(turn) = Arc::clone(&state.leasing).try_acquire_owned() else { return };
+        let Some(permit) = LeasePermit::if_free(&state.leasing) else { return };
         state.is_leasing = true;
         state.in_progress.begin_lease();
         state.has_more = false;
@@ -323,8 +324,7 @@ impl ChannelActor {
                 Ok((leased, is_all, next_due))
             });
             let leased = leased.await;
-            drop(turn);
-            own.cast(ChannelMessage::Own(OwnMessage(Own::Leased(leased))));
+            permit.end(|| own.cast(ChannelMessage::Own(OwnMessage(Own::Leased(leased)))));
         });
     }
 

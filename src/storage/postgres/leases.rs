@@ -19,7 +19,7 @@ use super::lanes::{held, lane_room, lanes};
 use super::transaction::{Work, failed};
 use crate::storage::delivery_rows::{count, optional_name};
 use crate::storage::error::corrupt;
-use crate::storage::leases::{Lease, LeasedRow};
+use crate::storage::leases::{Lease, LeasedRow, Leasing, Reading};
 use crate::storage::rows::{Columns, get_name, get_time, int, string};
 
 /// How long the transaction of a lease may wait for its client.
@@ -93,33 +93,24 @@ pub(super) async fn lease(
 ) -> Result<Vec<LeasedRow>, StoreError> {
     let turn = sqlx::query(TURN).bind(wanted.channel.as_str()).bind(IDLE_MAX);
     turn.execute(&mut *work).await.map_err(failed)?;
-    let mut leased: Vec<LeasedRow> = Vec::new();
+    let mut leasing = Leasing::new(wanted.limit);
     let mut has_changed = false;
-    let limit = usize::try_from(wanted.limit.most).unwrap_or(usize::MAX);
-    loop {
-        let room = limit - leased.len();
-        let due = due(&mut work, verify_email, wanted, room).await?;
-        let is_all = due.len() < room;
-        let (found, lost): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|row| row.held_back_by().is_none());
+    while let Some(room) = leasing.wanted() {
+        let Reading { found, held_back } =
+            leasing.take(due(&mut work, verify_email, wanted, room).await?);
+        has_changed |= !found.is_empty() || !held_back.is_empty();
         if !found.is_empty() {
-            let ids: Vec<i64> = found.iter().map(|row| row.id.0).collect();
-            let query = sqlx::query(LEASE).bind(ids).bind(wanted.until.as_millisecond());
+            let query = sqlx::query(LEASE).bind(found).bind(wanted.until.as_millisecond());
             let query = query.bind(wanted.owner.as_str());
             query.execute(&mut *work).await.map_err(failed)?;
         }
-        has_changed |= !found.is_empty() || !lost.is_empty();
-        leased.extend(found);
-        hold_back(&mut work, &lost).await?;
-        if is_all || lost.is_empty() {
-            break;
-        }
+        hold_back(&mut work, held_back).await?;
     }
+    let leased = leasing.into_rows();
     if !has_changed {
         work.roll_back().await;
         return Ok(leased);
     }
-    leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
     let leased = digests::gather(&mut work, wanted, leased).await?;
     work.commit().await?;
     Ok(leased)
@@ -139,12 +130,15 @@ async fn due(
     query.fetch_all(connection).await.map_err(failed)?.iter().map(leased_row).collect()
 }
 
-async fn hold_back(connection: &mut PgConnection, rows: &[LeasedRow]) -> Result<(), StoreError> {
+async fn hold_back(
+    connection: &mut PgConnection,
+    rows: Vec<(i64, Rule)>,
+) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let held = |row: &LeasedRow| Some((row.id.0, row.held_back_by()?.as_str()));
-    let (ids, rules): (Vec<i64>, Vec<&str>) = rows.iter().filter_map(held).unzip();
+    let (ids, rules): (Vec<i64>, Vec<&str>) =
+        rows.into_iter().map(|(id, rule)| (id, rule.as_str())).unzip();
     let query = sqlx::query(HOLD_BACK).bind(ids).bind(rules);
     query.execute(connection).await.map(drop).map_err(failed)
 }

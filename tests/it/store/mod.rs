@@ -329,6 +329,7 @@ macro_rules! suite {
                 a_late_return_takes_nothing_from_the_next,
                 the_next_due_is_known,
                 an_address_that_is_gone_holds_back,
+                a_lease_holds_back_so_many_at_once_and_the_next_ones_the_rest,
                 a_crowd_of_leases_shares_nothing,
             }
             attempts {

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 
 use super::people::{at, fill, first, new_user, news, person, tell};
 use super::{Fixture, Store, push};
-use crate::support::owner;
+use crate::support::{many, owner};
 
 /// A user with an address on every channel.
 pub(crate) async fn reachable(store: &impl Store, username: &str) -> User {
@@ -384,6 +384,43 @@ pub(crate) async fn an_address_that_is_gone_holds_back<F: Fixture>() {
             store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap(),
             Some(at(1_050))
         );
+    }
+}
+
+pub(crate) async fn a_lease_holds_back_so_many_at_once_and_the_next_ones_the_rest<F: Fixture>() {
+    const LOST: i64 = 2_000;
+    // A channel leases as many as it has places, or one alone while its circuit is open.
+    for limit in [1, 64] {
+        let fixture = F::make().await;
+        let store = &**fixture.store();
+        let (ann, bob) = (reachable(store, "ann").await, reachable(store, "bob").await);
+        fixture.execute(&many::inbox(ann.id.0, LOST)).await;
+        fixture.execute(&many::emails(ann.id.0, LOST)).await;
+        let off = UserChanges { is_active: Some(false), ..UserChanges::default() };
+        store.update_user(ann.id, off).await.unwrap();
+        due(store, "news", &bob, LOST + 1).await;
+        let held_back = async || {
+            let (status, channel) = (Some(DeliveryStatus::Suppressed), Some(Channel::Email));
+            store.deliveries(DeliveryFilter { status, channel }, first(1)).await.unwrap().count
+        };
+        let mut leases = 0;
+        loop {
+            let before = held_back().await;
+            let leased = lease(store, limit, 9_000).await;
+            leases += 1;
+            let held_back = held_back().await - before;
+            assert!(held_back <= 512, "one lease of {limit} held back {held_back}");
+            if let [one] = &leased[..] {
+                assert_eq!(push::to(one), Some(bob.id));
+                break;
+            }
+            // Nothing was leased, and the channel is told that it may lease again at once.
+            assert_eq!(leased.len(), 0);
+            assert!(held_back > 0 && leases < 20, "{leases} leases of {limit} came to nothing");
+            let next = store.next_due(&owner(), Channel::Email, u32::MAX).await.unwrap();
+            assert!(next.is_some_and(|next| next <= at(9_000)), "{next:?}");
+        }
+        assert_eq!(held_back().await, LOST);
     }
 }
 

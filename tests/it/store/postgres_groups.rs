@@ -9,10 +9,17 @@ use std::time::{Duration, Instant};
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
 use bellpull_actors::domain::comment::{Comment, NewComment};
+use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::ids::{CommentId, Seq, UserId};
+use bellpull_actors::domain::notification::DeliveryStatus;
+use bellpull_actors::domain::preference::{PreferenceChanges, Wish};
+use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::webhook::HookOwner;
 use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{CommentStore, Store, TicketStore};
+use bellpull_actors::port::{
+    CommentStore, DeliveryLog, PreferenceStore, PushStore, Store, TicketStore,
+};
 use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Executor};
@@ -21,7 +28,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-use super::people::{at, entries, first, head, news, people, person, raise};
+use super::outbox::reachable;
+use super::people::{at, entries, first, head, news, people, person, raise, tell};
+use super::push::browser;
+use super::webhooks::hook;
 use crate::support::postgres::{Database, server};
 use crate::support::skip::skipped;
 
@@ -302,4 +312,55 @@ async fn a_turn_that_does_not_come_leaves_no_connection_in_an_aborted_transactio
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("a connection stays in an aborted transaction");
+}
+
+/// What is acknowledged while a group waits for an inbox counts for what the group writes.
+#[tokio::test]
+async fn preferences_replaced_while_a_group_waited_for_an_inbox_count() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let channels = Channels::of(&[Channel::Email, Channel::Push, Channel::Webhook]);
+    let options =
+        StoreOptions { exclusive: true, connections: 6, channels, ..StoreOptions::default() };
+    let store = Arc::new(PostgresStore::open(&database.url(), options).await.unwrap());
+    let ann = reachable(&*store, "ann").await;
+    let old = store.subscribe(ann.id, browser("old", "a"), at(1)).await.unwrap();
+    // From here on there are ids: a group that has none is planned twice.
+    tell(&*store, "first", &ann, &[ann.id]).await;
+    let address = database.url().parse::<PgConnectOptions>().unwrap();
+    let (mut other, mut watcher) =
+        (address.connect().await.unwrap(), address.connect().await.unwrap());
+    other.execute("BEGIN; SELECT 1 FROM inboxes FOR UPDATE").await.unwrap();
+    let decision = news(&*store, "news", &ann, &[ann.id]).await;
+    let telling = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(decision).await.unwrap().announced.unwrap().entries[0].id }
+    });
+    while connections(&mut watcher, "waiting").await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // All of this is acknowledged before the group is written.
+    let mut changes = PreferenceChanges::default();
+    changes.events.insert("news".to_owned(), [(Channel::Email, Wish::No)].into());
+    store.change_preferences(ann.id, changes, at(2)).await.unwrap().unwrap();
+    assert!(store.unsubscribe(ann.id, &browser("old", "a").endpoint).await.unwrap());
+    let new = store.subscribe(ann.id, browser("new", "b"), at(2)).await.unwrap();
+    let hook = hook(&*store, HookOwner::User(ann.id), "hooks.example", &[]).await;
+    other.execute("COMMIT").await.unwrap();
+    let id = telling.await.unwrap();
+    let rows = store.deliveries_of(&[id]).await.unwrap();
+    let email = rows.iter().find(|row| row.channel == Channel::Email).unwrap();
+    assert_eq!(
+        (email.status, email.rule),
+        (DeliveryStatus::Suppressed, Some(Rule::Preference)),
+        "the e-mail goes by the preferences that were replaced"
+    );
+    let targets = "SELECT channel, target_id FROM deliveries WHERE target_id > 0 \
+                   AND notification_id = $1 ORDER BY channel";
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(targets).bind(id.0).fetch_all(&mut watcher).await.unwrap();
+    assert_ne!(old, new);
+    assert_eq!(found, [("PUSH".to_owned(), new), ("WEBHOOK".to_owned(), hook.id.0)]);
 }

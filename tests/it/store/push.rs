@@ -10,7 +10,7 @@ use super::people::{at, person, tell};
 use super::{Fixture, Store};
 use crate::support::owner;
 
-fn browser(name: &str, auth: &str) -> NewSubscription {
+pub(crate) fn browser(name: &str, auth: &str) -> NewSubscription {
     NewSubscription {
         endpoint: format!("https://push.example/{name}"),
         lane: "push.example".to_owned(),

@@ -65,7 +65,7 @@ impl<const DEFER_FROM: usize> Fixture for Sqlite<DEFER_FROM> {
 
     async fn execute(&self, sql: &str) {
         let mut connection = beside(&self.store).await;
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 }

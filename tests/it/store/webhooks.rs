@@ -38,7 +38,12 @@ fn new(owner: HookOwner, host: &str, events: &[&str]) -> NewWebhook {
     }
 }
 
-async fn hook(store: &impl Store, owner: HookOwner, host: &str, events: &[&str]) -> Webhook {
+pub(crate) async fn hook(
+    store: &impl Store,
+    owner: HookOwner,
+    host: &str,
+    events: &[&str],
+) -> Webhook {
     store.create_webhook(new(owner, host, events), at(1)).await.unwrap().unwrap()
 }
 

@@ -4,6 +4,7 @@
 //! `TEST_POSTGRES` names.
 
 pub mod limited;
+pub mod many;
 pub mod postgres;
 pub mod process;
 pub mod redis;
@@ -45,7 +46,7 @@ pub struct Hub {
     database: PathBuf,
     _folder: tempfile::TempDir,
     /// Dropped after the hub.
-    _postgres: Option<postgres::Database>,
+    postgres: Option<postgres::Database>,
 }
 
 /// A user with an account and a token.
@@ -139,7 +140,7 @@ impl Hub {
         // As browsers do.
         let follow = reqwest::redirect::Policy::limited(5);
         let http = bellpull::tls::client().redirect(follow).build().unwrap();
-        Ok(Self { app, http, database, _folder: folder, _postgres: postgres })
+        Ok(Self { app, http, database, _folder: folder, postgres })
     }
 
     /// Makes an account (without a password: see `register` for those) and a token for it.

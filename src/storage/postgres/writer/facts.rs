@@ -89,33 +89,35 @@ pub(super) async fn read(
     if !needs.projects.is_empty() {
         facts.projects = projects(connection, &needs.projects).await?;
     }
-    let mut took = since.elapsed();
+    let took = since.elapsed();
     if needs.members {
         facts.members = members(connection).await?;
     }
     let mut notified = needs.recipients(&facts.members);
     notified.extend(others);
-    let (mut hooks, mut browsers) = (Hooks::default(), HashMap::new());
-    if place.channels.contains(Channel::Webhook)
-        && !(notified.is_empty() && needs.hooks_of.is_empty())
-    {
-        hooks = read_hooks(connection, &notified, &needs.hooks_of).await?;
-    }
-    if place.channels.contains(Channel::Push) && !notified.is_empty() {
-        browsers = read_browsers(connection, &notified).await?;
-    }
-    facts.hooks = std::mem::take(&mut hooks.of_projects);
-    if !notified.is_empty() && !needs.events.is_empty() {
-        facts.escalations = escalations(connection, needs).await?;
-    }
     let users: Vec<i64> = notified.union(&touched).map(|user| user.0).collect();
     since = Instant::now();
     let mut locked = Locked { notified, ..Locked::default() };
     if !users.is_empty() {
-        locked.inboxes = lock(connection, place, users, browsers, hooks.of_users).await?;
+        locked.inboxes = lock(connection, users).await?;
     }
-    took += since.elapsed();
-    locked.took = took;
+    locked.took = took + since.elapsed();
+    // From here on nothing waits: what is read now is what was acknowledged before the rows are
+    // written.
+    let Locked { inboxes, notified, .. } = &mut locked;
+    if !notified.is_empty() && !needs.events.is_empty() {
+        facts.escalations = escalations(connection, needs).await?;
+    }
+    let mut hooks = Hooks::default();
+    if place.channels.contains(Channel::Webhook)
+        && !(notified.is_empty() && needs.hooks_of.is_empty())
+    {
+        hooks = read_hooks(connection, notified, &needs.hooks_of).await?;
+    }
+    facts.hooks = std::mem::take(&mut hooks.of_projects);
+    if !notified.is_empty() {
+        read_recipients(connection, place, notified, hooks.of_users, inboxes).await?;
+    }
     Ok((facts, locked))
 }
 
@@ -216,50 +218,51 @@ async fn read_hooks(
     Ok(hooks)
 }
 
-async fn read_browsers(
-    connection: &mut PgConnection,
-    users: &BTreeSet<UserId>,
-) -> Result<HashMap<UserId, Vec<Address>>, Failure> {
-    let sql = "SELECT user_id, id, lane FROM push_subscriptions WHERE user_id = ANY($1) \
-               ORDER BY id";
-    let users: Vec<i64> = users.iter().map(|user| user.0).collect();
-    let found: Vec<(i64, i64, String)> =
-        sqlx::query_as(sql).bind(users).fetch_all(connection).await?;
-    let mut browsers: HashMap<UserId, Vec<Address>> = HashMap::new();
-    for (user, id, lane) in found {
-        browsers.entry(UserId(user)).or_default().push(Address { id, lane });
-    }
-    Ok(browsers)
-}
-
-type InboxRow = (i64, i64, i64, i64, bool, Option<String>, Option<String>);
-
-/// Locks the inboxes in the order of their users, and reads what announcements need of those. Users
-/// that do not exist are left out.
+/// Locks the inboxes in the order of their users. Users that do not exist are left out.
 async fn lock(
     connection: &mut PgConnection,
-    place: Place<'_>,
     users: Vec<i64>,
-    mut browsers: HashMap<UserId, Vec<Address>>,
-    mut hooks: HashMap<UserId, Vec<Hook>>,
 ) -> Result<BTreeMap<UserId, Inbox>, Failure> {
-    let sql = "SELECT i.user_id, i.last_seq, i.unread_count, i.delivered_seq, u.email_verified, \
-               p.body, (SELECT string_agg(a.channel, ',') FROM addresses a \
-               WHERE a.user_id = i.user_id) FROM inboxes i JOIN users u ON u.id = i.user_id \
-               LEFT JOIN preferences p ON p.user_id = i.user_id \
-               WHERE i.user_id = ANY($1) ORDER BY i.user_id FOR NO KEY UPDATE OF i";
-    let found: Vec<InboxRow> = sqlx::query_as(sql).bind(users).fetch_all(connection).await?;
-    let mut inboxes = BTreeMap::new();
-    for (user, last_seq, unread_count, delivered_seq, is_verified, preferences, channels) in found {
+    let sql = "SELECT user_id, last_seq, unread_count, delivered_seq FROM inboxes \
+               WHERE user_id = ANY($1) ORDER BY user_id FOR NO KEY UPDATE";
+    let found: Vec<(i64, i64, i64, i64)> =
+        sqlx::query_as(sql).bind(users).fetch_all(connection).await?;
+    let inbox = |(user, last_seq, unread_count, delivered_seq)| {
+        let (last_seq, delivered_seq) = (Seq(last_seq), Seq(delivered_seq));
+        let head = Head { last_seq, unread_count, delivered_seq, ..Head::default() };
+        (UserId(user), Inbox { head, recipient: Recipient::plain(head, Channels::NONE) })
+    };
+    Ok(found.into_iter().map(inbox).collect())
+}
+
+type RecipientRow = (i64, bool, Option<String>, Option<String>, Option<String>);
+
+/// Reads what announcements need of their recipients, whose inboxes are locked: a statement of its
+/// own, since one that has waited for a lock would show preferences and addresses as they were
+/// before it waited.
+async fn read_recipients(
+    connection: &mut PgConnection,
+    place: Place<'_>,
+    users: &BTreeSet<UserId>,
+    mut hooks: HashMap<UserId, Vec<Hook>>,
+    inboxes: &mut BTreeMap<UserId, Inbox>,
+) -> Result<(), Failure> {
+    let sql = "SELECT u.id, u.email_verified, p.body, (SELECT string_agg(a.channel, ',') \
+               FROM addresses a WHERE a.user_id = u.id), CASE WHEN $2 THEN \
+               (SELECT json_agg(json_build_array(s.id, s.lane) ORDER BY s.id)::text \
+               FROM push_subscriptions s WHERE s.user_id = u.id) END \
+               FROM users u LEFT JOIN preferences p ON p.user_id = u.id WHERE u.id = ANY($1)";
+    let users: Vec<i64> = users.iter().map(|user| user.0).collect();
+    let query = sqlx::query_as(sql).bind(users).bind(place.channels.contains(Channel::Push));
+    let found: Vec<RecipientRow> = query.fetch_all(connection).await?;
+    for (user, is_verified, preferences, channels, browsers) in found {
         let user = UserId(user);
-        let head = Head {
-            last_seq: Seq(last_seq),
-            unread_count,
-            delivered_seq: Seq(delivered_seq),
-            ..Head::default()
-        };
+        let Some(Inbox { head, recipient }) = inboxes.get_mut(&user) else { continue };
         let mut reach: Channels = channels.as_deref().map(named).unwrap_or_default();
-        let browsers = browsers.remove(&user).unwrap_or_default();
+        let browsers: Vec<(i64, String)> =
+            browsers.map(|list| json(&list)).transpose()?.unwrap_or_default();
+        let browsers: Vec<Address> =
+            browsers.into_iter().map(|(id, lane)| Address { id, lane }).collect();
         let hooks = hooks.remove(&user).unwrap_or_default();
         if !browsers.is_empty() {
             reach = reach.with(Channel::Push);
@@ -269,11 +272,10 @@ async fn lock(
         }
         let preferences = preferences.map(|body| json(&body)).transpose()?.unwrap_or_default();
         let is_unverified = place.verify_email && !is_verified;
-        let plain = Recipient::plain(head, reach);
-        let recipient = Recipient { browsers, hooks, preferences, is_unverified, ..plain };
-        inboxes.insert(user, Inbox { head, recipient });
+        let plain = Recipient::plain(*head, reach);
+        *recipient = Recipient { browsers, hooks, preferences, is_unverified, ..plain };
     }
-    Ok(inboxes)
+    Ok(())
 }
 
 fn named(channels: &str) -> Channels {

@@ -19,7 +19,7 @@ use rusqlite::{Connection, Row};
 
 use super::super::columns::webhook_target;
 use super::super::lanes::{held, lane_room, lanes};
-use super::super::leases::{Lease, LeasedRow};
+use super::super::leases::{Lease, LeasedRow, Leasing, Reading};
 use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::{all, execute, optional};
 use super::context::Place;
@@ -31,6 +31,13 @@ static GIVE_BACK: MultiRow = MultiRow::new(
     3,
     " AS v WHERE id = v.column1 AND leases = v.column2 AND leased_until IS NOT NULL \
      AND lease_owner = v.column3",
+);
+
+static HOLD_BACK: MultiRow = MultiRow::new(
+    "UPDATE deliveries SET status = 'SUPPRESSED', rule = v.column2, leased_until = NULL, \
+     lease_owner = NULL FROM ",
+    2,
+    " AS v WHERE id = v.column1",
 );
 
 /// Applies the group's requests of the outbox.
@@ -235,10 +242,6 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
     })
 }
 
-/// Why a due delivery is not sent.
-const HELD_BACK: [Rule; 5] =
-    [Rule::NoAddress, Rule::Seen, Rule::MovedOn, Rule::Unverified, Rule::Expired];
-
 /// Leases what is due. Held back are, and others are leased in their place: a delivery that has
 /// lost its address since it was written; one to a disabled account; an escalation step that was
 /// leased when its notification was seen or its ticket moved on, and was deferred; and an e-mail to
@@ -248,43 +251,21 @@ fn lease(
     verify_email: bool,
     wanted: &Lease,
 ) -> Result<Vec<LeasedRow>, Failure> {
-    let mut leased: Vec<LeasedRow> = Vec::new();
-    let limit = usize::try_from(wanted.limit.most).unwrap_or(usize::MAX);
-    loop {
-        let room = limit - leased.len();
+    let (channel, now_ms) = (wanted.channel.as_str(), wanted.now.as_millisecond());
+    let (lane_max, owner) = (wanted.limit.lane_max, wanted.owner.as_str());
+    let mut leasing = Leasing::new(wanted.limit);
+    while let Some(room) = leasing.wanted() {
         let at_most = i64::try_from(room).unwrap_or(i64::MAX);
-        let (channel, now_ms) = (wanted.channel.as_str(), wanted.now.as_millisecond());
-        let (lane_max, owner) = (wanted.limit.lane_max, wanted.owner.as_str());
         let values = (channel, now_ms, at_most, lane_max, verify_email, owner);
         let due = all(connection, DUE, values, leased_row)?;
-        let is_all = due.len() < room;
-        let (found, lost): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|row| row.held_back_by().is_none());
+        let Reading { found, held_back } = leasing.take(due);
         if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, lease_owner = ?3, \
                        leases = leases + 1 WHERE id IN (SELECT value FROM json_each(?1))";
-            let ids = id_list(found.iter().map(|row| row.id.0));
-            let (until_ms, owner) = (wanted.until.as_millisecond(), wanted.owner.as_str());
-            execute(connection, sql, (ids, until_ms, owner))?;
+            execute(connection, sql, (id_list(found), wanted.until.as_millisecond(), owner))?;
         }
-        let is_done = is_all || lost.is_empty();
-        leased.extend(found);
-        for rule in HELD_BACK {
-            let of_rule = lost.iter().filter(|row| row.held_back_by() == Some(rule));
-            hold_back(connection, rule, of_rule.map(|row| row.id.0).collect())?;
-        }
-        if is_done {
-            leased.sort_unstable_by_key(|row| (row.due_at_ms, row.id));
-            return digests::gather(connection, wanted, leased);
-        }
+        let cells = held_back.iter().flat_map(|(id, rule)| [Cell::Int(*id), rule.as_str().into()]);
+        HOLD_BACK.run(connection, &cells.collect::<Vec<_>>())?;
     }
-}
-
-fn hold_back(connection: &Connection, rule: Rule, deliveries: Vec<i64>) -> rusqlite::Result<()> {
-    if deliveries.is_empty() {
-        return Ok(());
-    }
-    let sql = "UPDATE deliveries SET status = 'SUPPRESSED', rule = ?2, leased_until = NULL, \
-               lease_owner = NULL WHERE id IN (SELECT value FROM json_each(?1))";
-    execute(connection, sql, (id_list(deliveries), rule.as_str())).map(drop)
+    digests::gather(connection, wanted, leasing.into_rows())
 }
