@@ -22,6 +22,7 @@ pub mod failures;
 mod fan_out;
 pub mod hub;
 pub mod limits;
+mod marking;
 pub mod messages;
 pub mod observe;
 pub mod port;

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{LoginId, NotificationId, ProjectId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Mark, Marked, MessageContent};
+use bellpull_actors::domain::inbox::{Change, MARKED_MAX, Mark, Marked, MessageContent};
 use bellpull_actors::domain::presence::PresenceNews;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::stream::TicketNews;
@@ -31,9 +31,6 @@ const CONTENT_MAX: usize = 4 * 1024;
 
 /// The most recipients in a message, 100 KiB of it; an announcement to more of them is several.
 const ENTRIES_MAX: usize = 4_096;
-
-/// The most marked rows in a message; of more, only the new position is sent.
-const MARKED_MAX: usize = 512;
 
 /// A message's JSON.
 #[derive(Debug, Serialize, Deserialize)]

@@ -117,6 +117,11 @@ impl Fields {
         Self { unknown: Unknown::Refused, ..self }
     }
 
+    /// All fields, as they were sent.
+    pub(super) fn into_values(self) -> Map<String, Value> {
+        self.values
+    }
+
     /// Whether the field is present, with any value.
     pub(super) fn has(&self, field: &str) -> bool {
         self.values.contains_key(field)
@@ -219,7 +224,8 @@ impl Fields {
     /// All errors, if there are any.
     pub(super) fn finish(&mut self) -> Result<(), ApiError> {
         if self.unknown == Unknown::Refused {
-            unknown::refuse(&self.values, &self.known, &mut self.errors);
+            let names = self.values.keys().map(String::as_str);
+            unknown::refuse(names, &self.known, &mut self.errors);
         }
         if self.errors.is_empty() {
             return Ok(());

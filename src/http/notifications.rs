@@ -9,7 +9,7 @@ use axum::response::Response;
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Change, Mark};
+use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::notification::Kind;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{NotificationFilter, Selection};
@@ -18,7 +18,6 @@ use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::Fields;
-use super::guard::spawn_uncancelled;
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{EVENT_MAX, Id, Params};
@@ -78,16 +77,7 @@ impl Handles {
         selection: Selection,
         mark: Mark,
     ) -> Result<usize, ApiError> {
-        let Self { inboxes, users, clock } = self.clone();
-        spawn_uncancelled(async move {
-            let Some(marked) = inboxes.mark(user, selection, mark, clock.now()).await? else {
-                return Ok(0);
-            };
-            let count = marked.ids.len();
-            users.tell(user, Change::Marked(marked));
-            Ok(count)
-        })
-        .await
+        Ok(self.users.mark(user, selection, mark, self.clock.now()).await?)
     }
 }
 
@@ -103,7 +93,7 @@ async fn list(
     paging: Paging,
     mut params: Params,
 ) -> Result<Response, ApiError> {
-    let filter = NotificationFilter { is_read: params.boolean("is_read"), ..narrow(&mut params) };
+    let filter = filter(&mut params);
     params.finish()?;
     handles.page(principal.user.id, &filter, paging).await
 }
@@ -123,6 +113,11 @@ async fn unread(
     let filter = NotificationFilter { is_read: Some(false), ..narrow(&mut params) };
     params.finish()?;
     handles.page(principal.user.id, &filter, paging).await
+}
+
+/// The filters of a list, and of calls of many.
+fn filter(params: &mut Params) -> NotificationFilter {
+    NotificationFilter { is_read: params.boolean("is_read"), ..narrow(params) }
 }
 
 /// The filters that every list has.
@@ -174,7 +169,7 @@ async fn delete(
     Who(principal): Who,
     Id(id): Id,
 ) -> Result<StatusCode, ApiError> {
-    let selection = Selection::Ids(vec![NotificationId(id)]);
+    let selection = Selection::ids(vec![NotificationId(id)]);
     // A delete changes every row that exists, so no change means that there was none.
     match handles.mark(principal.user.id, selection, Mark::Delete).await? {
         0 => Err(ApiError::NotFound),
@@ -217,55 +212,80 @@ async fn mark_one(
 ) -> Result<Json<res::MarkedOne>, ApiError> {
     let id = NotificationId(id);
     // Marking twice is no error; only the row itself tells it from marking a missing one.
-    handles.mark(user, Selection::Ids(vec![id]), mark).await?;
+    handles.mark(user, Selection::ids(vec![id]), mark).await?;
     let notification = handles.one(user, id).await?;
     Ok(Json(res::MarkedOne { message, notification }))
 }
 
-/// Marks all of the caller's notifications as read, or those that match the filters.
+/// Marks all of the caller's notifications as read, or those that the query or the body selects.
+/// A name that is not listed here is an error.
 #[utoipa::path(
     post, path = "/api/notifications/mark_all_as_read/", tag = "Notifications",
-    params(doc::MarkFilters), request_body = doc::MarkSelection,
+    params(doc::ReadFilter, doc::NotificationFilters, doc::Bounds),
+    request_body = doc::MarkSelection,
     responses((status = 200, description = "How many changed.", body = res::MarkedMany))
 )]
 async fn mark_all_as_read(
     State(handles): State<Handles>,
     Who(principal): Who,
-    mut params: Params,
-    mut body: Fields,
+    params: Params,
+    body: Fields,
 ) -> Result<Json<res::MarkedMany>, ApiError> {
-    let selection = all_of(&mut params, &mut body)?;
+    let selection = selection(params, body)?;
     let count = handles.mark(principal.user.id, selection, Mark::Read).await?;
     let message = format!("{count} notification(s) marked as read");
     Ok(Json(res::MarkedMany { message, count }))
 }
 
-/// Deletes all notifications from the caller's inbox, or those that match the filters.
+/// Deletes all notifications from the caller's inbox, or those that the query or the body selects.
+/// A name that is not listed here is an error.
 #[utoipa::path(
     delete, path = "/api/notifications/delete-all/", tag = "Notifications",
-    params(doc::MarkFilters), request_body = doc::MarkSelection,
+    params(doc::ReadFilter, doc::NotificationFilters, doc::Bounds),
+    request_body = doc::MarkSelection,
     responses((status = 200, description = "How many are gone.", body = res::MarkedMany))
 )]
 async fn delete_all(
     State(handles): State<Handles>,
     Who(principal): Who,
-    mut params: Params,
-    mut body: Fields,
+    params: Params,
+    body: Fields,
 ) -> Result<Json<res::MarkedMany>, ApiError> {
-    let selection = all_of(&mut params, &mut body)?;
+    let selection = selection(params, body)?;
     let count = handles.mark(principal.user.id, selection, Mark::Delete).await?;
     let message = format!("{count} notification(s) deleted");
     Ok(Json(res::MarkedMany { message, count }))
 }
 
-/// All rows that match the filters of the query or the body.
-fn all_of(params: &mut Params, body: &mut Fields) -> Result<Selection, ApiError> {
-    // The query has precedence, but errors in the body are reported in any case.
-    let in_body = body.choice("notification_type", Channel::from_name);
-    let channel = params.choice("notification_type", Channel::from_name).or(in_body);
-    let in_body = body.integer("ticket");
-    let ticket = params.integer("ticket").or(in_body).map(TicketId);
+/// The most ids that a call of many names; without a bound, a body of them would be the longest
+/// statement that clients can ask for.
+const IDS_MAX: usize = 1_000;
+
+/// What a call of many may be narrowed by: the filters of lists, and bounds of its own.
+const SELECTION: [&str; 9] = [
+    "is_read",
+    "notification_type",
+    "type",
+    "event",
+    "ticket",
+    "project",
+    "since_seq",
+    "ids",
+    "up_to",
+];
+
+/// The rows that the query or the body selects. Another name is an error, since what is not
+/// understood would take more rows than were meant.
+fn selection(mut params: Params, body: Fields) -> Result<Selection, ApiError> {
+    params.add_body(body, ("ids", IDS_MAX));
+    params.refuse_others(&SELECTION);
+    let filter = filter(&mut params);
+    let ids = params.integers("ids", IDS_MAX);
+    let ids = ids.map(|ids| ids.into_iter().map(NotificationId).collect());
+    let up_to = params.natural("up_to").map(Seq);
+    if up_to.is_none() && params.has("up_to") {
+        params.checked::<()>("up_to", Err("A valid integer is required."));
+    }
     params.finish()?;
-    body.finish()?;
-    Ok(Selection::All { channel, ticket })
+    Ok(Selection { ids, up_to, filter })
 }

@@ -10,7 +10,8 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
 use super::error::{ApiError, FieldErrors};
-use super::fields::not_a_choice;
+use super::fields::{Fields, ids, not_a_choice};
+use super::unknown;
 
 /// The longest event name that a sender may use.
 pub(super) const EVENT_MAX: usize = 64;
@@ -92,6 +93,56 @@ impl Params {
         self.note(name, found)
     }
 
+    /// A list of 1 to `max` integers, between commas. A list that is there and empty is an error:
+    /// it does not mean all.
+    pub(super) fn integers(&mut self, name: &str, max: usize) -> Option<Vec<i64>> {
+        if !self.has(name) {
+            return None;
+        }
+        let items: Vec<&str> =
+            self.text(name).map_or_else(Vec::new, |text| text.split(',').collect());
+        let checked = if items.is_empty() {
+            Err("This list may not be empty.".to_owned())
+        } else if items.len() > max {
+            Err(format!("Ensure this field has no more than {max} elements."))
+        } else {
+            let parsed = items.into_iter().map(|item| item.trim().parse());
+            parsed.collect::<Result<_, _>>().map_err(|_| "Enter integers, with commas.".to_owned())
+        };
+        self.note(name, checked)
+    }
+
+    /// Whether the name is there, with a value or without.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(found, _)| found == name)
+    }
+
+    /// Adds the fields of a body, each as it would stand in the query; `list` is the one that is a
+    /// list of ids, and how many it has at most. A name that stands in both has the query's value.
+    pub(super) fn add_body(&mut self, fields: Fields, list: (&str, usize)) {
+        let mut pairs = Vec::new();
+        for (name, value) in fields.into_values() {
+            let text = if name == list.0 && !value.is_null() {
+                let listed = |ids: Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>();
+                ids(&value, list.1).map(|ids| listed(ids).join(","))
+            } else {
+                plain(&value).map_err(str::to_owned)
+            };
+            match text {
+                Ok(text) => pairs.push((name, text)),
+                Err(problem) => self.errors.add(&name, problem),
+            }
+        }
+        pairs.append(&mut self.pairs);
+        self.pairs = pairs;
+    }
+
+    /// Adds an error for each name that is not one of these.
+    pub(super) fn refuse_others(&mut self, known: &[&'static str]) {
+        let names = self.pairs.iter().map(|(name, _)| name.as_str());
+        unknown::refuse(names, known, &mut self.errors);
+    }
+
     /// All errors, if there are any.
     pub(super) fn finish(&mut self) -> Result<(), ApiError> {
         if self.errors.is_empty() {
@@ -112,6 +163,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
         // Decoding into strings replaces invalid UTF-8 and so never fails.
         let pairs = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs);
         Ok(Self { pairs: pairs.unwrap_or_default(), errors: FieldErrors::default() })
+    }
+}
+
+/// A field's value as it would stand in a query.
+fn plain(value: &Value) -> Result<String, &'static str> {
+    match value {
+        Value::Null => Err("This field may not be null."),
+        Value::Array(_) | Value::Object(_) => Err("Not a valid value."),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::String(text) => Ok(text.clone()),
+        // JSON has one number type: some clients write `5.0`.
+        Value::Number(number) => Ok(number.to_string().trim_end_matches(".0").to_owned()),
     }
 }
 

@@ -21,13 +21,13 @@ pub(super) enum Unknown {
     Refused,
 }
 
-/// Adds an error for each field that is not in `known`.
-pub(super) fn refuse(
-    values: &Map<String, Value>,
+/// Adds an error for each name that is not in `known`.
+pub(super) fn refuse<'a>(
+    names: impl Iterator<Item = &'a str>,
     known: &[&'static str],
     errors: &mut FieldErrors,
 ) {
-    let unknown = values.keys().filter(|name| !known.contains(&name.as_str()));
+    let unknown = names.filter(|name| !known.contains(name));
     for name in unknown.take(NAMED_MAX) {
         let shown: String = name.chars().take(NAME_MAX).collect();
         errors.add(&shown, text(name, known));
@@ -68,7 +68,7 @@ mod tests {
             values.insert(format!("{n:0>1000}"), json!(1));
         }
         let mut errors = FieldErrors::default();
-        refuse(&values, &["full_name"], &mut errors);
+        refuse(values.keys().map(String::as_str), &["full_name"], &mut errors);
         assert!(format!("{errors:?}").len() < 2_000, "{errors:?}");
     }
 

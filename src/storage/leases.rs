@@ -39,9 +39,9 @@ const READINGS_MAX: u32 = 4;
 /// channel whose circuit is open, would otherwise pass a hundred thousand of them one by one.
 const HELD_BACK_MIN: usize = 64;
 
-/// A lease in progress: what both stores decide alike. A lease that has met too many rows to be held
-/// back ends with what it has found so far; the rest is still due, as the store's next due time
-/// tells the channel.
+/// A lease in progress: what both stores decide alike. A lease that has met too many rows to be
+/// held back ends with what it has found so far; the rest is still due, as the store's next due
+/// time tells the channel.
 #[derive(Debug)]
 pub(super) struct Leasing {
     most: usize,

@@ -16,6 +16,7 @@ mod health;
 mod joined;
 mod leases;
 mod link_rows;
+mod narrow;
 mod node_rows;
 mod open;
 mod options;

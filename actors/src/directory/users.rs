@@ -9,10 +9,11 @@ use metrics::Gauge;
 
 use super::{Channels, Directory, Unanswered};
 use crate::domain::ids::{LoginId, Seq, UserId};
-use crate::domain::inbox::{Change, Mark, Marked};
+use crate::domain::inbox::{Change, Mark};
 use crate::domain::routing;
 use crate::domain::user::User;
 use crate::fan_out::FanOutGuard;
+use crate::marking::Marking;
 use crate::messages::{Attach, AttachError, Session, UserMessage, UserProtocol};
 use crate::port::broker::{Broker, BrokerMessage};
 use crate::port::inbox::Selection;
@@ -250,25 +251,32 @@ impl Users {
         }
     }
 
-    /// Marks rows of the user's inbox and tells all of the user's sessions. The caller may be
-    /// cancelled at any time: a committed mark is announced in any case.
+    /// Marks rows of the user's inbox, portion by portion, and tells all of the user's sessions of
+    /// each; returns how many rows changed. A later portion waits until the store has written what
+    /// other callers ask for, so that the rows of one user keep no other waiting.
+    ///
+    /// Nothing is acknowledged before the last portion is on the disk. What a crash cuts off was
+    /// not: the same request again marks the rest. The caller may be cancelled at any time: all
+    /// portions are written and announced in any case.
     ///
     /// # Errors
-    /// See [`InboxStore::mark`].
+    /// See [`InboxStore::mark_portion`].
     pub async fn mark(
         &self,
         user: UserId,
         selection: Selection,
         mark: Mark,
         now: Timestamp,
-    ) -> Result<Option<Marked>, StoreError> {
+    ) -> Result<usize, StoreError> {
         let users = self.clone();
         let work = tokio::spawn(async move {
-            let marked = users.inboxes.mark(user, selection, mark, now).await?;
-            if let Some(marked) = &marked {
-                users.tell(user, Change::Marked(marked.clone()));
+            let mut marking = Marking::new(user, selection, mark, now);
+            while let Some(changes) = marking.next(&*users.inboxes).await? {
+                for marked in changes {
+                    users.tell(user, Change::Marked(marked));
+                }
             }
-            Ok(marked)
+            Ok(marking.count())
         });
         work.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }

@@ -185,12 +185,16 @@ pub enum Change {
     Marked(Marked),
 }
 
+/// The most rows that one [`Marked`] names: each socket is sent them in one frame (4 KiB of ids, up
+/// to 10 KiB of long ones), and each node in one message. More rows are several changes.
+pub const MARKED_MAX: usize = 500;
+
 /// Rows of one inbox that were marked together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marked {
     /// The change.
     pub mark: Mark,
-    /// The rows, in the order of their numbers.
+    /// The rows, in the order of their numbers; at most [`MARKED_MAX`].
     pub ids: Arc<[NotificationId]>,
     /// The number of the first row's change.
     pub first: Seq,

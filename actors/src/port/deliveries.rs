@@ -56,8 +56,8 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
     /// forward, an owner may be given its own ones again, and has to notice it. The leases that a
     /// store returns that only one process can open have no end. Two concurrent calls, of one node
     /// or of two, never lease the same delivery. A digest's deliveries are leased together, as one.
-    /// As many as the limit allows, or all that are due; fewer only where many of those that are due
-    /// first can no longer be sent and are held back, a few hundred at a time: then
+    /// As many as the limit allows, or all that are due; fewer only where many of those that are
+    /// due first can no longer be sent and are held back, a few hundred at a time: then
     /// [`Self::next_due`] says that more are due. Not idempotent: if the answer is lost, the
     /// owner releases what it does not know, or the leases expire.
     ///

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use super::{Page, Slice, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{MessageId, NotificationId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Entry, Head, Mark, Marked, MessageContent, Outline, Row};
+use crate::domain::inbox::{Entry, Head, Mark, MessageContent, Outline, Row};
 use crate::domain::notification::{Kind, Notification};
+use crate::domain::plan::marks::{MarkRequest, MarkedPortion};
 use crate::domain::routing::Channel;
 
 /// About how many bytes of texts one reading of rows brings along ([`MessageContent::bytes`]);
@@ -58,16 +59,15 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<ChangedRows, StoreError>;
 
-    /// Marks rows of the user's own inbox in one transaction; on the disk when it returns. Rows of
-    /// others, missing rows and rows that the mark does not change are passed over; `None` when
-    /// nothing changed. Doing it twice changes nothing the second time.
-    async fn mark(
-        &self,
-        user: UserId,
-        selection: Selection,
-        mark: Mark,
-        now: Timestamp,
-    ) -> Result<Option<Marked>, StoreError>;
+    /// Marks a portion of the selected rows of the user's own inbox, the newest first, in one
+    /// transaction; on the disk when it returns. Rows of others, missing rows and rows that the
+    /// mark does not change are passed over. The caller goes on until there is no rest: see
+    /// [`crate::directory::Users::mark`]. Doing it twice changes nothing the second time.
+    ///
+    /// All marks of one transaction together examine at most
+    /// [`PORTION_MAX`](crate::domain::plan::marks::PORTION_MAX) rows, however large the inbox is
+    /// and however few of its rows match: other writes wait for it.
+    async fn mark_portion(&self, portion: MarkPortion) -> Result<MarkedPortion, StoreError>;
 
     /// Raises the delivered positions; one that is lower than the stored one is ignored.
     async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError>;
@@ -119,20 +119,84 @@ pub struct ChangedRows {
     pub rest: Vec<Outline>,
 }
 
-/// Which rows of an inbox a mark is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// These.
-    Ids(Vec<NotificationId>),
+/// A part of a mark of many rows.
+#[derive(Debug, Clone)]
+pub struct MarkPortion {
+    /// The inbox' user.
+    pub user: UserId,
+    /// Which of its rows.
+    pub selection: Arc<Selection>,
+    /// The change.
+    pub mark: Mark,
+    /// When.
+    pub now: Timestamp,
+    /// Only entries before this number: the others were examined. `None` for the first portion,
+    /// which takes all that exist by then; later entries are in none.
+    pub before: Option<Seq>,
+}
+
+impl MarkPortion {
+    /// The first portion.
+    #[must_use]
+    pub fn first(user: UserId, selection: Selection, mark: Mark, now: Timestamp) -> Self {
+        Self { user, selection: Arc::new(selection), mark, now, before: None }
+    }
+
+    /// What the plan has to know of it.
+    #[must_use]
+    pub fn request(&self) -> MarkRequest {
+        let Self { user, mark, now, before, .. } = *self;
+        MarkRequest { user, mark, at: now, before, up_to: self.selection.up_to }
+    }
+}
+
+/// Which rows of an inbox a mark is for: those that fulfil each of these. The default is all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these.
+    pub ids: Option<Vec<NotificationId>>,
+    /// Only entries up to and including this number.
+    pub up_to: Option<Seq>,
+    /// Only those that a list with this filter shows.
+    pub filter: NotificationFilter,
+}
+
+impl Selection {
+    /// All rows.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// These rows.
+    #[must_use]
+    pub fn ids(ids: Vec<NotificationId>) -> Self {
+        Self { ids: Some(ids), ..Self::default() }
+    }
+
     /// Entries up to and including this number.
-    UpTo(Seq),
-    /// All that match; each `None` does not narrow.
-    All {
-        /// With a delivery on this channel (`System`: all).
-        channel: Option<Channel>,
-        /// About this ticket.
-        ticket: Option<TicketId>,
-    },
+    #[must_use]
+    pub fn up_to(seq: Seq) -> Self {
+        Self { up_to: Some(seq), ..Self::default() }
+    }
+
+    /// The rows that a list with this filter shows.
+    #[must_use]
+    pub fn matching(filter: NotificationFilter) -> Self {
+        Self { filter, ..Self::default() }
+    }
+
+    /// The rows, if it says nothing else of them.
+    #[must_use]
+    pub fn only_ids(&self) -> Option<&[NotificationId]> {
+        self.ids.as_deref().filter(|_| self.filter == NotificationFilter::default())
+    }
+
+    /// The row, if it names a single one.
+    #[must_use]
+    pub fn single(&self) -> Option<NotificationId> {
+        <[_; 1]>::try_from(self.ids.as_deref()?).ok().map(|[id]| id)
+    }
 }
 
 /// Which notifications a list shows; `None` does not narrow.

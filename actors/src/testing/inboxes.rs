@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::store::{FakeStore, Inbox, Op, Row};
 use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
 use crate::domain::inbox::{
-    Entry, Head, Mark, Marked, MessageContent, Outline, Row as ChangedRow, RowState,
+    Entry, Head, Mark, MessageContent, Outline, Row as ChangedRow, RowState,
 };
 use crate::domain::notification::Notification;
+use crate::domain::plan::marks::{Candidate, MarkPlan, MarkedInbox, MarkedPortion};
 use crate::domain::routing::Channel;
-use crate::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection, TEXTS_BYTES_MAX};
+use crate::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, TEXTS_BYTES_MAX};
 use crate::port::{InboxStore, Page, Slice, StoreError};
 
 fn no_lists<T>() -> Result<T, StoreError> {
@@ -100,23 +101,33 @@ impl Inbox {
         (self.head, rows)
     }
 
-    fn mark(&mut self, selection: &Selection, mark: Mark) -> Option<Marked> {
-        let is_meant = |entry: &Entry| match selection {
-            Selection::Ids(ids) => ids.contains(&entry.id),
-            Selection::UpTo(seq) => entry.seq <= *seq,
-            Selection::All { .. } => true,
+    fn mark(&mut self, portion: &MarkPortion) -> MarkedPortion {
+        let MarkPortion { selection, mark, .. } = portion;
+        let is_meant = |row: &Row| {
+            row.state != RowState::Deleted
+                && selection.ids.as_ref().is_none_or(|ids| ids.contains(&row.entry.id))
         };
-        let mut changed: Vec<(NotificationId, Seq)> = Vec::new();
-        for row in self.rows.iter_mut().filter(|row| is_meant(&row.entry)) {
-            if let Some((seq, after)) = self.head.mark(row.state, mark) {
-                row.state = after;
-                row.changed_seq = seq;
-                changed.push((row.entry.id, seq));
+        let candidate = |row: &Row| Candidate {
+            seq: row.entry.seq,
+            id: row.entry.id,
+            is_read: row.state == RowState::Read,
+            is_selected: is_meant(row),
+        };
+        let mut inbox = MarkedInbox { head: self.head, has_steps: false };
+        let (mut plan, found) = (MarkPlan::default(), self.rows.iter().map(candidate).collect());
+        let marked = plan.mark(&portion.request(), &mut inbox, found);
+        self.head = inbox.head;
+        let after = match mark {
+            Mark::Read => RowState::Read,
+            Mark::Unread => RowState::Unread,
+            Mark::Delete => RowState::Deleted,
+        };
+        for changed in plan.take().entries {
+            for row in self.rows.iter_mut().filter(|row| row.entry.seq == changed.seq) {
+                (row.state, row.changed_seq) = (after, changed.changed_seq);
             }
         }
-        let (first, last) = (changed.first()?.1, changed.last()?.1);
-        let ids = changed.into_iter().map(|(id, _)| id).collect();
-        Some(Marked { mark, ids, first, last, unread_count: self.head.unread_count })
+        marked
     }
 }
 
@@ -175,15 +186,9 @@ impl InboxStore for FakeStore {
         Ok(self.carry(Op::Entries, in_part(head, skipped, rows)).await)
     }
 
-    async fn mark(
-        &self,
-        user: UserId,
-        selection: Selection,
-        mark: Mark,
-        _now: Timestamp,
-    ) -> Result<Option<Marked>, StoreError> {
+    async fn mark_portion(&self, portion: MarkPortion) -> Result<MarkedPortion, StoreError> {
         self.pass(Op::Mark).await?;
-        Ok(self.data().inboxes.entry(user).or_default().mark(&selection, mark))
+        Ok(self.data().inboxes.entry(portion.user).or_default().mark(&portion))
     }
 
     async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {

@@ -8,8 +8,9 @@ use super::own::Own;
 use super::session::{SessionState, Warning};
 use super::{UserEntity, UserShared, UserState};
 use crate::domain::ids::{NotificationId, Seq, UserId};
-use crate::domain::inbox::{Change, Head, Mark};
+use crate::domain::inbox::{Change, Head, Mark, Marked};
 use crate::domain::ticket::Caller;
+use crate::marking::Marking;
 use crate::messages::UserMessage;
 use crate::port::inbox::{NotificationFilter, Selection};
 use crate::port::outlet::Outgoing;
@@ -187,30 +188,45 @@ struct Rows {
 }
 
 impl UserShared {
-    /// Marks, answers the requesting session, and then tells all of the user's sessions: in this
-    /// order, so that the answer is there to take the place of the change.
+    /// Marks, answers the requesting session, and then tells all of the user's sessions of the last
+    /// change: in this order, so that the answer is there to take the place of the change. A mark
+    /// of many rows is several changes; of those before the last the requesting session is told
+    /// too.
     async fn mark(&self, rows: Rows, now: Timestamp, own: &Handle<UserMessage>, session: u32) {
         let Rows { user, selection, mark, asked_at } = rows;
         // A single row is named by its id: whether it exists is part of the answer.
-        let named = match &selection {
-            Selection::Ids(ids) => <[_; 1]>::try_from(ids.as_slice()).ok().map(|[id]| id),
-            Selection::UpTo(_) | Selection::All { .. } => None,
-        };
-        match in_time(self.inboxes.mark(user, selection, mark, now)).await {
-            Ok(Some(marked)) => {
-                let (count, unread_count, seq) =
-                    (marked.ids.len(), marked.unread_count, marked.last);
+        let named = selection.single();
+        let tell = |marked: Marked| self.users.tell(user, Change::Marked(marked));
+        let (mut marking, mut told) = (Marking::new(user, selection, mark, now), None);
+        loop {
+            let mut changes = match marking.next(&*self.inboxes).await {
+                Ok(Some(changes)) => changes,
+                Ok(None) => break,
+                Err(_) => return done(own, session, Outcome::now(unavailable())),
+            };
+            let last = if marking.is_over() { changes.pop() } else { None };
+            for marked in changes {
+                told = Some((marked.last, marked.unread_count));
+                tell(marked);
+            }
+            if let Some(marked) = last {
+                let (seq, unread_count) = (marked.last, marked.unread_count);
+                let count = marking.count();
                 let answer = Answer::Marked { count, is_found: true, unread_count, seq };
                 done(own, session, Outcome::made(marked.first, seq, answer));
-                self.users.tell(user, Change::Marked(marked));
+                return tell(marked);
             }
-            Ok(None) => match in_time(self.unchanged(user, named, asked_at)).await {
-                Ok((at, answer)) => {
-                    done(own, session, Outcome::at(at, answer));
-                    own.cast(Own::Compared(at).into());
-                }
-                Err(_) => done(own, session, Outcome::now(unavailable())),
-            },
+        }
+        if let Some((seq, unread_count)) = told {
+            let count = marking.count();
+            let answer = Answer::Marked { count, is_found: true, unread_count, seq };
+            return done(own, session, Outcome::at(seq, answer));
+        }
+        match in_time(self.unchanged(user, named, asked_at)).await {
+            Ok((at, answer)) => {
+                done(own, session, Outcome::at(at, answer));
+                own.cast(Own::Compared(at).into());
+            }
             Err(_) => done(own, session, Outcome::now(unavailable())),
         }
     }

@@ -68,9 +68,9 @@ async fn a_change_of_an_inbox_reaches_its_user_on_the_other_node() {
     let conn = nodes.there.attach(1, Begin::Undelivered).await;
     nodes.here.tell(1);
     assert_eq!(conn.probe.shown(1).await, [1]);
-    let all = Selection::UpTo(Seq(1));
+    let all = Selection::up_to(Seq(1));
     let marked = nodes.here.hub.users.mark(UserId(1), all, Mark::Read, Timestamp::UNIX_EPOCH);
-    marked.await.unwrap().unwrap();
+    assert_eq!(marked.await.unwrap(), 1);
     let is_marked = |frame: &Frame| matches!(frame, Frame::Marked(_));
     conn.probe.until(|seen| seen.frames.iter().any(is_marked)).await;
     assert_eq!(nodes.published("Changed"), 2);

@@ -130,10 +130,11 @@ async fn marks_are_shown_in_their_place_even_when_a_gap_before_them_is_filled() 
     drop(node.born(1, 1));
     let users = &node.hub.users;
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let all = Selection::All { channel: None, ticket: None };
-    let marked = users.mark(USER, all.clone(), Mark::Read, now).await.unwrap().unwrap();
-    assert_eq!((marked.first, marked.last, marked.unread_count), (Seq(3), Seq(4), 0));
-    assert_eq!(users.mark(USER, all, Mark::Read, now).await.unwrap(), None);
+    let all = Selection::all();
+    assert_eq!(users.mark(USER, all.clone(), Mark::Read, now).await.unwrap(), 2);
+    let head = node.store.head_now(USER);
+    assert_eq!((head.last_seq, head.unread_count), (Seq(4), 0));
+    assert_eq!(users.mark(USER, all, Mark::Read, now).await.unwrap(), 0);
     node.tell(1);
     conn.probe.shown(5).await;
     // What is read of a gap is shown at its place: births at theirs, known rows at their change.
@@ -153,7 +154,7 @@ async fn a_mark_is_told_although_its_caller_goes_away() {
     let node = TestNode::new().await;
     let conn = live(&node).await;
     node.store.set(Op::Mark, Mode::Hang);
-    let all = Selection::All { channel: None, ticket: None };
+    let all = Selection::all();
     let users = node.hub.users.clone();
     let caller = tokio::spawn(async move {
         users.mark(USER, all, Mark::Read, jiff::Timestamp::UNIX_EPOCH).await

@@ -22,11 +22,11 @@ fn tag(name: impl ToString) -> Tag {
 
 fn read(ids: &[i64]) -> Ask {
     let ids = ids.iter().map(|id| NotificationId(*id)).collect();
-    Ask::Mark { selection: Selection::Ids(ids), mark: Mark::Read }
+    Ask::Mark { selection: Selection::ids(ids), mark: Mark::Read }
 }
 
 fn read_all() -> Ask {
-    Ask::Mark { selection: Selection::All { channel: None, ticket: None }, mark: Mark::Read }
+    Ask::Mark { selection: Selection::all(), mark: Mark::Read }
 }
 
 fn marked(count: usize, is_found: bool, unread_count: i64, seq: i64) -> Answer {
@@ -80,7 +80,7 @@ async fn a_mark_over_rest_is_told_to_all_sessions() {
     let node = TestNode::new().await;
     node.born(1, 1);
     let device = node.follow(1, CHANGES).await;
-    let all = Selection::All { channel: None, ticket: None };
+    let all = Selection::all();
     node.hub.users.mark(USER, all, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
     device.probe.until(|seen| matches!(seen.frames.last(), Some(Frame::Marked(_)))).await;
 }
@@ -112,7 +112,7 @@ async fn a_mark_that_changed_nothing_does_not_hold_against_what_came_after_it() 
     asker.probe.until(|seen| seen.frames.len() == 2).await;
     node.store.set(Op::Head, Mode::Hang);
     let asked = node.store.asked(Op::Head);
-    let selection = Selection::Ids(vec![NotificationId(1)]);
+    let selection = Selection::ids(vec![NotificationId(1)]);
     asker.ask("unread", Ask::Mark { selection: selection.clone(), mark: Mark::Unread });
     node.store.until_asked(Op::Head, asked + 1).await;
     node.hub.users.mark(USER, selection, Mark::Read, Timestamp::UNIX_EPOCH).await.unwrap();
@@ -439,4 +439,62 @@ async fn a_mark_whose_hint_is_doubled_is_told_once() {
         conn.probe.until(|seen| seen.frames.last().is_some_and(is_new)).await;
         assert_eq!(conn.tail(0).len(), 4);
     }
+}
+
+/// The rows of every change, with the count behind it; they follow each other from `after` on.
+fn changes(frames: &[Frame], after: i64) -> (Vec<usize>, i64) {
+    let (mut sizes, mut at) = (Vec::new(), after);
+    for frame in frames {
+        let Frame::Marked(marked) = frame else { continue };
+        assert_eq!(marked.first.0, at + 1);
+        at = marked.last.0;
+        sizes.push(marked.ids.len());
+        assert_eq!(marked.unread_count, 2 * after - at, "each row is one less");
+    }
+    (sizes, at)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_many_rows_is_several_changes_and_one_exact_answer() {
+    const ROWS: i64 = 7_300;
+    let node = TestNode::new().await;
+    node.born(1, ROWS as usize);
+    let asker = node.follow(1, CHANGES).await;
+    let device = node.follow(1, CHANGES).await;
+    device.probe.until(|seen| seen.frames.len() > 300).await;
+    let marks = node.store.asked(Op::Mark);
+    asker.ask("all", read_all());
+    assert_eq!(asker.answer("all").await, marked(ROWS as usize, true, 0, 2 * ROWS));
+    assert_eq!(node.store.asked(Op::Mark) - marks, 3, "1,000, 5,000 and the rest");
+    let end = Seq(2 * ROWS);
+    let is_last = |frame: &Frame| matches!(frame, Frame::Marked(marked) if marked.last == end);
+    device.probe.until(|seen| seen.frames.iter().any(is_last)).await;
+    let (sizes, at) = changes(&device.tail(0), ROWS);
+    assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
+    assert_eq!((sizes.iter().sum::<usize>() as i64, at), (ROWS, 2 * ROWS));
+    // The session that asked is told of all changes but the last, whose place the answer takes.
+    let (own, at) = changes(&asker.tail(0), ROWS);
+    assert_eq!((own.len(), at), (sizes.len() - 1, 2 * ROWS - *sizes.last().unwrap() as i64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_many_rows_that_fails_on_its_way_says_so_and_the_next_one_does_the_rest() {
+    const ROWS: i64 = 2_300;
+    let node = TestNode::new().await;
+    node.born(1, ROWS as usize);
+    let asker = node.follow(1, CHANGES).await;
+    asker.probe.until(|seen| !seen.frames.is_empty()).await;
+    let marks = node.store.asked(Op::Mark);
+    node.store.set(Op::Mark, Mode::Delay(Duration::from_secs(1)));
+    asker.ask("all", read_all());
+    node.store.until_asked(Op::Mark, marks + 1).await;
+    node.store.set(Op::Mark, Mode::Hang); // the next portion
+    node.store.until_asked(Op::Mark, marks + 2).await;
+    node.store.set(Op::Mark, Mode::Fail);
+    assert_eq!(refusal(&asker.answer("all").await), "unavailable");
+    node.store.set(Op::Mark, Mode::Good);
+    let left = usize::try_from(node.store.head_now(USER).unread_count).unwrap();
+    assert!(left > 0 && left < ROWS as usize, "{left}");
+    asker.ask("again", read_all());
+    assert_eq!(asker.answer("again").await, marked(left, true, 0, 2 * ROWS));
 }

@@ -7,7 +7,7 @@ use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::InboxStore;
-use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::inbox::{MarkPortion, Selection};
 use bellpull_actors::port::outlet::{Ending, Revoked};
 use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, NotRenewed, Resume};
 use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op};
@@ -25,9 +25,10 @@ const UNACKNOWLEDGED: Feed = Feed::Changes(Resume::Unacknowledged);
 impl TestNode {
     /// Marks a row without telling any session.
     async fn mark(&self, id: i64, mark: Mark) -> Option<Change> {
-        let ids = Selection::Ids(vec![NotificationId(id)]);
-        let marked = self.store.mark(USER, ids, mark, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
-        marked.map(Change::Marked)
+        let ids = Selection::ids(vec![NotificationId(id)]);
+        let portion = MarkPortion::first(USER, ids, mark, jiff::Timestamp::UNIX_EPOCH);
+        let marked = self.store.mark_portion(portion).await.unwrap();
+        marked.changes.into_iter().next().map(Change::Marked)
     }
 }
 

@@ -33,21 +33,36 @@ pub(in crate::http) struct ReadFilter {
     is_read: Option<bool>,
 }
 
-/// Which notifications are marked, in the query or in the body.
+/// The bounds of a call of many.
 #[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct MarkFilters {
-    #[param(schema_with = channel)]
-    notification_type: Option<String>,
-    ticket: Option<i64>,
+#[into_params(parameter_in = Query, style = Form)]
+pub(in crate::http) struct Bounds {
+    /// Only these.
+    #[param(explode = false, min_items = 1, max_items = 1_000)]
+    ids: Option<Vec<i64>>,
+    /// Only those created up to and including this number.
+    #[param(minimum = 0)]
+    up_to: Option<i64>,
 }
 
-/// The same in the body.
+/// The same in the body. The query has precedence.
 #[derive(ToSchema)]
 pub(in crate::http) struct MarkSelection {
+    is_read: Option<bool>,
     #[schema(schema_with = channel)]
     notification_type: Option<String>,
+    #[schema(schema_with = kind)]
+    r#type: Option<String>,
+    #[schema(max_length = 64)]
+    event: Option<String>,
     ticket: Option<i64>,
+    project: Option<i64>,
+    #[schema(minimum = 0)]
+    since_seq: Option<i64>,
+    #[schema(min_items = 1, max_items = 1_000)]
+    ids: Option<Vec<i64>>,
+    #[schema(minimum = 0)]
+    up_to: Option<i64>,
 }
 
 /// Where the stream begins, and its format.

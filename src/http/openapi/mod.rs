@@ -69,7 +69,7 @@ The sockets are described by AsyncAPI (`bellpull asyncapi`).";
 const BEARER: &str = "bearer";
 
 /// The bodies in which unknown fields are refused (see [`super::body::Strict`]).
-const STRICT: [&str; 11] = [
+const STRICT: [&str; 12] = [
     "NewUser",
     "UserEdit",
     "PreferenceChanges",
@@ -81,6 +81,7 @@ const STRICT: [&str; 11] = [
     "NewProject",
     "NewMember",
     "NewSend",
+    "MarkSelection",
 ];
 
 /// The writes that are not limited: an account over its limit must be able to log out.

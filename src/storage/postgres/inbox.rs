@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{
-    Entry, Head, Mark, Marked, MessageContent, Outline, Row as Changed,
-};
+use bellpull_actors::domain::inbox::{Entry, Head, MessageContent, Outline, Row as Changed};
 use bellpull_actors::domain::notification::Notification;
+use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
+use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter};
 use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
-use jiff::Timestamp;
 use sqlx::PgPool;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -21,7 +19,6 @@ use super::PostgresStore;
 use super::messages::first_contents;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
-use crate::storage::requests::MarkRows;
 
 #[async_trait]
 impl InboxStore for PostgresStore {
@@ -63,15 +60,8 @@ impl InboxStore for PostgresStore {
         self.rows_after(NEWEST_CHANGES, user, after, limit).await
     }
 
-    async fn mark(
-        &self,
-        user: UserId,
-        selection: Selection,
-        mark: Mark,
-        now: Timestamp,
-    ) -> Result<Option<Marked>, StoreError> {
-        let rows = MarkRows { user, selection, mark, now };
-        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(rows))).await? else {
+    async fn mark_portion(&self, portion: MarkPortion) -> Result<MarkedPortion, StoreError> {
+        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(portion))).await? else {
             return Err(mismatch());
         };
         Ok(marked)

@@ -13,6 +13,7 @@ use super::columns::{message_columns, page_of};
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use crate::storage::error::corrupt;
+use crate::storage::narrow::{self, is_short, needs_messages};
 use crate::storage::rows::{Columns, int, json, message, optional_timestamp, string, text};
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.
@@ -26,10 +27,6 @@ const SELECT: &str = concat!(
      JOIN users u ON u.id = n.recipient_id"
 );
 
-/// Rows that a list may read outside of the slow reads: some milliseconds of work.
-const SHORT: i64 = 10_000;
-/// The same where each row needs a lookup in another table: its message, or its deliveries.
-const SHORT_WITH_LOOKUP: i64 = 1_000;
 /// Unread rows whose deliveries are counted outside of the slow reads.
 const UNREAD_SHORT: i64 = 1_000;
 
@@ -81,21 +78,6 @@ impl PostgresStore {
     }
 }
 
-/// Whether a list reads few rows: its count reads the whole inbox, or what `since_seq` leaves.
-fn is_short(last_seq: Seq, filter: &NotificationFilter) -> bool {
-    let has_channel = filter.channel.is_some_and(|channel| channel != Channel::System);
-    let most = if needs_messages(filter) || has_channel { SHORT_WITH_LOOKUP } else { SHORT };
-    last_seq.0 - filter.since_seq.map_or(0, |seq| seq.0) <= most
-}
-
-/// An inbox without filters is counted without its messages.
-fn needs_messages(filter: &NotificationFilter) -> bool {
-    filter.kind.is_some()
-        || filter.event.is_some()
-        || filter.ticket.is_some()
-        || filter.project.is_some()
-}
-
 /// The count of all, and a page of them: first the numbers, then the rows of these, so that rows
 /// before the page are not assembled.
 fn statement(user: UserId, filter: &NotificationFilter, slice: Slice) -> QueryBuilder<Postgres> {
@@ -143,38 +125,10 @@ async fn unread_counts(
     Ok(Some((unread, counts)))
 }
 
-/// The filter's conditions on the user's notifications `n` and, where needed, on their messages
-/// `m`.
+/// The condition that a notification `n` is the user's and fulfils the filter.
 fn narrow(sql: &mut QueryBuilder<Postgres>, user: UserId, filter: &NotificationFilter) {
-    sql.push(" WHERE n.recipient_id = ").push_bind(user.0).push(" AND n.deleted_at IS NULL");
-    match filter.is_read {
-        None => {}
-        Some(true) => drop(sql.push(" AND n.read_at IS NOT NULL")),
-        Some(false) => drop(sql.push(" AND n.read_at IS NULL")),
-    }
-    if let Some(channel) = filter.channel.filter(|channel| *channel != Channel::System) {
-        sql.push(
-            " AND EXISTS (SELECT 1 FROM deliveries o WHERE o.notification_id = n.id \
-             AND o.channel = ",
-        );
-        sql.push_bind(channel.as_str()).push(")");
-    }
-    if let Some(kind) = filter.kind {
-        sql.push(" AND m.kind = ").push_bind(kind.as_str());
-    }
-    if let Some(event) = &filter.event {
-        sql.push(" AND m.event = ").push_bind(event.as_str().to_owned());
-    }
-    if let Some(ticket) = filter.ticket {
-        sql.push(" AND m.ticket_id = ").push_bind(ticket.0);
-    }
-    if let Some(project) = filter.project {
-        sql.push(" AND m.ticket_id IN (SELECT id FROM tickets WHERE project_id = ");
-        sql.push_bind(project.0).push(")");
-    }
-    if let Some(seq) = filter.since_seq {
-        sql.push(" AND n.seq > ").push_bind(seq.0);
-    }
+    sql.push(" WHERE n.recipient_id = ").push_bind(user.0).push(" AND ");
+    narrow::push(sql, filter);
 }
 
 type DeliveryRow = (String, String, u32, Option<i64>, Option<String>);

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{
-    Entry, Head, Mark, Marked, MessageContent, Outline, Row as Changed,
-};
+use bellpull_actors::domain::inbox::{Entry, Head, MessageContent, Outline, Row as Changed};
 use bellpull_actors::domain::notification::Notification;
+use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{Backlog, ChangedRows, NotificationFilter, Selection};
+use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter};
 use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
-use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -19,7 +17,7 @@ use super::error::unavailable;
 use super::messages::first_contents;
 use super::rows::json;
 use super::slow_reads::READ_MAX;
-use super::writer::{Done, MarkRows, Write, mismatch};
+use super::writer::{Done, Write, mismatch};
 use super::{SqliteStore, notifications};
 
 /// Unread rows whose deliveries are counted on a connection for short reads: some 5 ms of work.
@@ -82,15 +80,8 @@ impl InboxStore for SqliteStore {
         self.read_changes(Which::Newest, user, after, limit).await
     }
 
-    async fn mark(
-        &self,
-        user: UserId,
-        selection: Selection,
-        mark: Mark,
-        now: Timestamp,
-    ) -> Result<Option<Marked>, StoreError> {
-        let rows = MarkRows { user, selection, mark, now };
-        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(rows))).await? else {
+    async fn mark_portion(&self, portion: MarkPortion) -> Result<MarkedPortion, StoreError> {
+        let Done::Marked(marked) = self.writer.write(Write::Mark(Box::new(portion))).await? else {
             return Err(mismatch());
         };
         Ok(marked)

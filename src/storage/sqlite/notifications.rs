@@ -13,6 +13,7 @@ use super::columns::message_columns;
 use super::error::{corrupt, unavailable};
 use super::rows::{get, json, message, optional_timestamp};
 use super::slow_reads::read_error;
+use crate::storage::narrow::{self, needs_messages};
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.
 const SELECT: &str = concat!(
@@ -25,11 +26,6 @@ const SELECT: &str = concat!(
      JOIN users u ON u.id = n.recipient_id"
 );
 
-/// Rows that a list may read on a connection for short reads: some 1 ms of work.
-const SHORT: i64 = 10_000;
-/// The same where each row needs a lookup in another table: its message, or its deliveries.
-const SHORT_WITH_LOOKUP: i64 = 1_000;
-
 /// Whether a list reads few rows: its count reads the whole inbox, or what `since_seq` leaves.
 pub(super) async fn is_short(
     snapshot: &mut SqliteConnection,
@@ -39,17 +35,7 @@ pub(super) async fn is_short(
     let sql = "SELECT ifnull(max(last_seq), 0) FROM inboxes WHERE user_id = ?";
     let query = sqlx::query_scalar(sql).bind(user.0);
     let last_seq: i64 = query.fetch_one(snapshot).await.map_err(unavailable)?;
-    let has_channel = filter.channel.is_some_and(|channel| channel != Channel::System);
-    let most = if needs_messages(filter) || has_channel { SHORT_WITH_LOOKUP } else { SHORT };
-    Ok(last_seq - filter.since_seq.map_or(0, |seq| seq.0) <= most)
-}
-
-/// An inbox without filters is counted without its messages.
-fn needs_messages(filter: &NotificationFilter) -> bool {
-    filter.kind.is_some()
-        || filter.event.is_some()
-        || filter.ticket.is_some()
-        || filter.project.is_some()
+    Ok(narrow::is_short(Seq(last_seq), filter))
 }
 
 /// A page of the user's own; the count and the rows are of one snapshot.
@@ -130,38 +116,10 @@ pub(super) async fn unread_counts(
     Ok(Some((Head { last_seq: Seq(last_seq), unread_count, ..Head::default() }, counts)))
 }
 
-/// The filter's conditions on the user's notifications `n` and, where needed, on their messages
-/// `m`.
+/// The condition that a notification `n` is the user's and fulfils the filter.
 fn narrow(sql: &mut QueryBuilder<Sqlite>, user: UserId, filter: &NotificationFilter) {
-    sql.push(" WHERE n.recipient_id = ").push_bind(user.0).push(" AND n.deleted_at IS NULL");
-    match filter.is_read {
-        None => {}
-        Some(true) => drop(sql.push(" AND n.read_at IS NOT NULL")),
-        Some(false) => drop(sql.push(" AND n.read_at IS NULL")),
-    }
-    if let Some(channel) = filter.channel.filter(|channel| *channel != Channel::System) {
-        sql.push(
-            " AND EXISTS (SELECT 1 FROM deliveries o WHERE o.notification_id = n.id \
-             AND o.channel = ",
-        );
-        sql.push_bind(channel.as_str()).push(")");
-    }
-    if let Some(kind) = filter.kind {
-        sql.push(" AND m.kind = ").push_bind(kind.as_str());
-    }
-    if let Some(event) = &filter.event {
-        sql.push(" AND m.event = ").push_bind(event.as_str().to_owned());
-    }
-    if let Some(ticket) = filter.ticket {
-        sql.push(" AND m.ticket_id = ").push_bind(ticket.0);
-    }
-    if let Some(project) = filter.project {
-        sql.push(" AND m.ticket_id IN (SELECT id FROM tickets WHERE project_id = ");
-        sql.push_bind(project.0).push(")");
-    }
-    if let Some(seq) = filter.since_seq {
-        sql.push(" AND n.seq > ").push_bind(seq.0);
-    }
+    sql.push(" WHERE n.recipient_id = ").push_bind(user.0).push(" AND ");
+    narrow::push(sql, filter);
 }
 
 type DeliveryRow = (String, String, u32, Option<i64>, Option<String>);

@@ -86,7 +86,7 @@ impl Named {
     fn of(ask: &Ask) -> Option<Self> {
         let (r#type, notification_id, count) = match ask {
             Ask::Send(_) => ("notification_sent", Some(None), None),
-            Ask::Mark { selection: Selection::Ids(ids), mark } => {
+            Ask::Mark { selection: Selection { ids: Some(ids), .. }, mark } => {
                 let name = match mark {
                     Mark::Read => "notification_marked_read",
                     Mark::Delete => "notification_deleted",

@@ -71,7 +71,7 @@ pub(super) fn decode(text: &str) -> Result<Heard, BadFrame> {
         },
         "mark_read" => Ask::Mark { selection: one(id)?, mark: Mark::Read },
         "mark_all_read" => {
-            let selection = Selection::All { channel: None, ticket: None };
+            let selection = Selection::all();
             Ask::Mark { selection, mark: Mark::Read }
         }
         "delete_notification" => Ask::Mark { selection: one(id)?, mark: Mark::Delete },
@@ -86,7 +86,7 @@ fn asked(ask: Ask) -> Heard {
 }
 
 fn one(id: Option<&RawValue>) -> Result<Selection, BadFrame> {
-    Ok(Selection::Ids(vec![NotificationId(fields::id("notification_id", id)?)]))
+    Ok(Selection::ids(vec![NotificationId(fields::id("notification_id", id)?)]))
 }
 
 /// Of two types, the notification's own: the one beside the command to send it.

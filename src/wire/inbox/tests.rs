@@ -96,12 +96,12 @@ fn what_a_sender_leaves_out_is_there() {
 fn commands() {
     assert_eq!(ask(golden!("client_get_notifications")), Ask::List { limit: 20, offset: 0 });
     assert_eq!(ask(golden!("client_get_notifications_page")), Ask::List { limit: 50, offset: 100 });
-    let one = || Selection::Ids(vec![NotificationId(456)]);
+    let one = || Selection::ids(vec![NotificationId(456)]);
     let wanted = Ask::Mark { selection: one(), mark: Mark::Read };
     assert_eq!(ask(golden!("client_mark_read")), wanted);
     let wanted = Ask::Mark { selection: one(), mark: Mark::Delete };
     assert_eq!(ask(golden!("client_delete_notification")), wanted);
-    let selection = Selection::All { channel: None, ticket: None };
+    let selection = Selection::all();
     let wanted = Ask::Mark { selection, mark: Mark::Read };
     assert_eq!(ask(golden!("client_mark_all_read")), wanted);
     assert!(matches!(decode(r#"{"type":"ping","user_id":1}"#), Ok(Heard::Ping(None))));

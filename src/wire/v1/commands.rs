@@ -104,11 +104,9 @@ impl Command<'_> {
     fn mark(&self, mark: Mark) -> Result<Ask, BadFrame> {
         let is_named = |value: Option<&RawValue>| value.is_some_and(|one| one.get() != "null");
         let selection = match [self.ids, self.up_to, self.all].map(is_named) {
-            [true, false, false] => Selection::Ids(ids(self.ids)?),
-            [false, true, false] => Selection::UpTo(position("up_to", self.up_to)?),
-            [false, false, true] if fields::switch("all", self.all)? => {
-                Selection::All { channel: None, ticket: None }
-            }
+            [true, false, false] => Selection::ids(ids(self.ids)?),
+            [false, true, false] => Selection::up_to(position("up_to", self.up_to)?),
+            [false, false, true] if fields::switch("all", self.all)? => Selection::all(),
             [false, false, true] => return Err(BadFrame::invalid("all", "nothing but true")),
             [false, false, false] => {
                 let message = "One of the keys \"ids\", \"up_to\" and \"all\" must be there.";

@@ -132,15 +132,15 @@ fn replies_to_the_byte() {
 
 #[test]
 fn commands() {
-    let ids = |ids: &[i64]| Selection::Ids(ids.iter().copied().map(NotificationId).collect());
-    let all = Selection::All { channel: None, ticket: None };
+    let ids = |ids: &[i64]| Selection::ids(ids.iter().copied().map(NotificationId).collect());
+    let all = Selection::all();
     let mark = |selection, mark| Ask::Mark { selection, mark };
     let presence = "project:7:presence".parse().unwrap();
     let (stream, ticket) = (Some(presence), TicketId(1));
     let table = [
         (golden!("client_ack"), None, Ask::Ack(Seq(18))),
         (golden!("client_read_ids"), Some("r1"), mark(ids(&[123, 124]), Mark::Read)),
-        (golden!("client_read_up_to"), Some("r1"), mark(Selection::UpTo(Seq(18)), Mark::Read)),
+        (golden!("client_read_up_to"), Some("r1"), mark(Selection::up_to(Seq(18)), Mark::Read)),
         (golden!("client_unread"), Some("r1"), mark(ids(&[123]), Mark::Unread)),
         (golden!("client_delete_all"), Some("r1"), mark(all, Mark::Delete)),
         (

@@ -1,5 +1,6 @@
 //! What breaks: the process, the disk, an actor; and clients that take what they ask for slowly.
 
+mod bulk;
 mod clock;
 mod disk;
 mod kill;

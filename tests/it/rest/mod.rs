@@ -4,6 +4,7 @@ mod analytics;
 mod audit;
 mod auth;
 mod bad_input;
+mod bulk;
 mod by_hand;
 mod comments;
 mod console;

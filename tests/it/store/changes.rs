@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::people::{at, fill, head, person, tell};
+use super::people::{Marks, at, fill, head, person, tell};
 use super::{Fixture, Store};
 
 /// A row of a log: its last change, its birth, whether it is read, whether it is gone.
@@ -70,7 +70,7 @@ async fn walk(store: &impl Store, user: &User, steps: Vec<Step>) -> Vec<Line> {
                         }
                     }
                 }
-                store.mark(user.id, Selection::Ids(ids), mark, at(9)).await.unwrap();
+                store.mark(user.id, Selection::ids(ids), mark, at(9)).await.unwrap();
             }
         }
     }
@@ -111,7 +111,7 @@ pub(crate) async fn changes_are_paged_without_gap<F: Fixture>() {
     let client = person(store, "client", "client").await;
     let ids = fill(store, &client, 9).await;
     let old: Vec<NotificationId> = ids.iter().copied().step_by(2).collect();
-    store.mark(client.id, Selection::Ids(old), Mark::Read, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(old), Mark::Read, at(9)).await.unwrap();
     let (mut seen, mut after) = (Vec::new(), Seq::ZERO);
     loop {
         let ChangedRows { rows, .. } = store.changes(client.id, after, 2).await.unwrap();
@@ -129,8 +129,8 @@ pub(crate) async fn newest_changes_say_how_many_they_leave_out<F: Fixture>() {
     let other = person(store, "other", "client").await;
     let ids = fill(store, &client, 6).await;
     tell(store, "elsewhere", &client, &[other.id]).await;
-    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Delete, at(9)).await.unwrap();
-    store.mark(client.id, Selection::Ids(vec![ids[1]]), Mark::Read, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[0]]), Mark::Delete, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[1]]), Mark::Read, at(9)).await.unwrap();
     let newest = store.newest_changes(client.id, Seq::ZERO, 3).await.unwrap();
     assert_eq!(newest.head, head(8, 4, 0));
     assert_eq!(newest.skipped, 3, "a tombstone is a change too");

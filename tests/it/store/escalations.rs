@@ -20,7 +20,7 @@ use bellpull_actors::port::{
 use futures_util::future::join_all;
 
 use super::outbox::{due, lease, reachable};
-use super::people::{at, first, news, person, raise, step, tell};
+use super::people::{Marks, at, first, news, person, raise, step, tell};
 use super::sends::send;
 use super::{Fixture, Store};
 use crate::support::owner;
@@ -51,7 +51,7 @@ async fn mark(store: &impl Store, user: &User, selection: Selection, mark: Mark)
 }
 
 async fn read(store: &impl Store, user: &User, id: NotificationId) {
-    mark(store, user, Selection::Ids(vec![id]), Mark::Read).await;
+    mark(store, user, Selection::ids(vec![id]), Mark::Read).await;
 }
 
 /// Leases text messages that are due at `now`.
@@ -131,12 +131,12 @@ pub(crate) async fn a_read_or_a_delete_calls_the_rest_off<F: Fixture>() {
     assert_eq!(ways(store, one[0].id).await, [GOES_OUT, SEEN], "what was not named goes out");
     assert_eq!(ways(store, one[1].id).await, [GOES_OUT, WAITS], "bob has not seen it");
     assert_eq!(ways(store, two[0].id).await, [GOES_OUT, WAITS]);
-    mark(store, &ann, Selection::Ids(vec![two[0].id]), Mark::Delete).await;
+    mark(store, &ann, Selection::ids(vec![two[0].id]), Mark::Delete).await;
     assert_eq!(ways(store, two[0].id).await, [GOES_OUT, SEEN]);
     // To be unread again is not to be told again.
-    mark(store, &ann, Selection::Ids(vec![one[0].id]), Mark::Unread).await;
+    mark(store, &ann, Selection::ids(vec![one[0].id]), Mark::Unread).await;
     assert_eq!(ways(store, one[0].id).await, [GOES_OUT, SEEN]);
-    mark(store, &ann, Selection::All { channel: None, ticket: None }, Mark::Read).await;
+    mark(store, &ann, Selection::all(), Mark::Read).await;
     assert_eq!(ways(store, three[0].id).await, [GOES_OUT, SEEN]);
     assert_eq!(texts(store, 60 * SECOND + 1_000).await.len(), 1, "bob's");
 }
@@ -218,7 +218,7 @@ pub(crate) async fn what_is_with_a_provider_may_go_out<F: Fixture>() {
     ];
     let leased = texts(store, 2 * SECOND).await;
     assert_eq!(leased.len(), 2);
-    mark(store, &ann, Selection::Ids(ids.to_vec()), Mark::Read).await;
+    mark(store, &ann, Selection::ids(ids.to_vec()), Mark::Read).await;
     record(store, &leased[0], Outcome::Sent { provider_id: None }, None).await;
     assert_eq!(ways(store, ids[0]).await[1].1, Sent);
     // Where the provider did not take it, it is not tried again: it was seen.

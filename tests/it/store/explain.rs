@@ -5,10 +5,10 @@ use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::ticket::Command;
 use bellpull_actors::port::explain::Announced;
 use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::{ExplainStore, InboxStore, PageRequest, TicketStore};
+use bellpull_actors::port::{ExplainStore, PageRequest, TicketStore};
 
 use super::Fixture;
-use super::people::{at, first, person, raise, step, tell};
+use super::people::{Marks, at, first, person, raise, step, tell};
 
 pub(crate) async fn a_notification_says_what_it_is_of<F: Fixture>() {
     let fixture = F::make().await;
@@ -16,7 +16,7 @@ pub(crate) async fn a_notification_says_what_it_is_of<F: Fixture>() {
     let (ann, bob) = (person(store, "ann", "client").await, person(store, "bob", "admin").await);
     let committed = raise(store, "One", &ann).await;
     let id = committed.announced.unwrap().entries[0].id;
-    store.mark(bob.id, Selection::Ids(vec![id]), Mark::Delete, at(9)).await.unwrap();
+    store.mark(bob.id, Selection::ids(vec![id]), Mark::Delete, at(9)).await.unwrap();
     let announced = store.announcement(id).await.unwrap().unwrap();
     let Announced { event, by, ticket, row, .. } = &announced;
     assert_eq!((event.as_str(), *by), ("ticket_created", Some(ann.id)));

@@ -14,8 +14,8 @@ use bellpull_actors::port::{AccountStore, InboxStore, StoreError, TicketStore};
 use futures_util::future::{join_all, poll_immediate};
 
 use super::people::{
-    at, creation, default_project, entries, fill, first, head, new_user, news, people, person,
-    raise, step, tell,
+    Marks, at, creation, default_project, entries, fill, first, head, new_user, news, people,
+    person, raise, step, tell,
 };
 use super::{Fixture, Store};
 
@@ -144,7 +144,7 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
         store.begin_login(client.id, None, at(0), at(5), at(9)),
         store.set_setting("a", "b"),
         store.commit(decision),
-        store.mark(client.id, Selection::Ids(ids), Mark::Read, at(9)),
+        store.mark(client.id, Selection::ids(ids), Mark::Read, at(9)),
         store.save_delivered(&delivered),
         store.create_user(new_user("ann", "client"), None),
     );

@@ -13,7 +13,7 @@ use bellpull_actors::port::{AccountStore, InboxStore};
 use futures_util::future::join_all;
 
 use super::Fixture;
-use super::people::{at, entries, fill, first, head, people, person, raise, tell};
+use super::people::{Marks, at, entries, fill, first, head, people, person, raise, tell};
 
 pub(crate) async fn unknown_and_new_users_have_an_empty_inbox<F: Fixture>() {
     let fixture = F::make().await;
@@ -84,7 +84,7 @@ pub(crate) async fn newest_births_say_how_many_they_leave_out<F: Fixture>() {
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let ids = fill(store, &client, 7).await;
-    store.mark(client.id, Selection::Ids(vec![ids[0], ids[5]]), Mark::Delete, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[0], ids[5]]), Mark::Delete, at(9)).await.unwrap();
     let backlog = store.newest_entries(client.id, Seq::ZERO, 3).await.unwrap();
     let seqs: Vec<i64> = backlog.entries.iter().map(|entry| entry.seq.0).collect();
     assert_eq!(seqs, [4, 5, 7], "oldest of them first");
@@ -99,8 +99,8 @@ pub(crate) async fn deleted_rows_are_no_births<F: Fixture>() {
     let store = &**fixture.store();
     let client = person(store, "client", "client").await;
     let ids = fill(store, &client, 3).await;
-    store.mark(client.id, Selection::Ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
-    store.mark(client.id, Selection::Ids(vec![ids[2]]), Mark::Read, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[2]]), Mark::Read, at(9)).await.unwrap();
     let (found, entries) = entries(store, client.id, Seq::ZERO).await;
     let seen: Vec<i64> = entries.iter().map(|entry| entry.seq.0).collect();
     assert_eq!(seen, [1, 3], "a read one stays, at its birth");
@@ -170,8 +170,8 @@ pub(crate) async fn unread_counts_are_per_channel<F: Fixture>() {
     let last = tell(store, "on all channels", &client, &[admin.id]).await.entries[0].id;
     let counts = store.unread_counts(admin.id).await.unwrap();
     assert_eq!(counts, (4, vec![(Channel::Email, 4), (Channel::Sms, 1)]));
-    store.mark(admin.id, Selection::Ids(vec![last]), Mark::Read, at(9)).await.unwrap();
+    store.mark(admin.id, Selection::ids(vec![last]), Mark::Read, at(9)).await.unwrap();
     assert_eq!(store.unread_counts(admin.id).await.unwrap(), (3, vec![(Channel::Email, 3)]));
-    store.mark(admin.id, Selection::UpTo(Seq(1)), Mark::Delete, at(9)).await.unwrap();
+    store.mark(admin.id, Selection::up_to(Seq(1)), Mark::Delete, at(9)).await.unwrap();
     assert_eq!(store.unread_counts(admin.id).await.unwrap(), (2, vec![(Channel::Email, 2)]));
 }

@@ -19,7 +19,7 @@ use bellpull_actors::port::{
 use serde_json::json;
 
 use super::people::{
-    at, creation, default_project, fill, first, news, people, person, raise, step, tell,
+    Marks, at, creation, default_project, fill, first, news, people, person, raise, step, tell,
 };
 use super::{Fixture, Store};
 
@@ -207,7 +207,7 @@ pub(crate) async fn notifications_are_narrowed_by_each_filter<F: Fixture>() {
     store.commit(approval).await.unwrap();
     // The admin's is the second: recipients are told in the order of their ids.
     let last = tell(store, "approval", &client, &[admin.id, client.id]).await.entries[1].id;
-    store.mark(admin.id, Selection::Ids(vec![last]), Mark::Read, at(9)).await.unwrap();
+    store.mark(admin.id, Selection::ids(vec![last]), Mark::Read, at(9)).await.unwrap();
 
     let all = NotificationFilter::default;
     for (filter, wanted) in [

@@ -23,6 +23,7 @@ mod escalations;
 mod explain;
 mod groups;
 mod inbox;
+mod large;
 mod lists;
 mod marks;
 mod model;
@@ -245,6 +246,7 @@ macro_rules! suite {
                 marks_on_one_inbox_in_one_group_see_each_other,
                 marks_and_births_of_one_group_share_the_numbers,
                 a_long_inbox_is_read_at_once,
+                a_large_inbox_is_marked_in_portions,
             }
             searches {
                 all_words_must_match_each_with_its_beginning,

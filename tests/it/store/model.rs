@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use super::people::{at, fill, first, people};
+use super::people::{Marks, at, fill, first, people};
 use super::{Fixture, Store};
 
 /// Names the environment variable that repeats a run.
@@ -76,13 +76,13 @@ async fn apply(store: &impl Store, user: &User, model: &mut Model, step: Step) {
         }
         Step::Ids(which, mark) => {
             let ids = which.iter().filter_map(|n| model.rows.get(*n)).map(|row| row.0).collect();
-            (Selection::Ids(ids), mark, model.mark(mark, |n, _| which.contains(&n)))
+            (Selection::ids(ids), mark, model.mark(mark, |n, _| which.contains(&n)))
         }
         Step::UpTo(seq, mark) => {
-            (Selection::UpTo(Seq(seq)), mark, model.mark(mark, |_, row| row.1 <= Seq(seq)))
+            (Selection::up_to(Seq(seq)), mark, model.mark(mark, |_, row| row.1 <= Seq(seq)))
         }
         Step::All(mark) => {
-            let all = Selection::All { channel: None, ticket: None };
+            let all = Selection::all();
             (all, mark, model.mark(mark, |_, _| true))
         }
     };

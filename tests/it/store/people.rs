@@ -3,7 +3,8 @@
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Entry, Head};
+use bellpull_actors::domain::inbox::{Entry, Head, Mark, Marked};
+use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::routing::{Audience, Channel, Channels};
 use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Decision, Membership, NewTicket, Priority, Project, Ticket, create,
@@ -11,8 +12,9 @@ use bellpull_actors::domain::ticket::{
 };
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::inbox::{MarkPortion, Selection};
 use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
-use bellpull_actors::port::{PageRequest, Store};
+use bellpull_actors::port::{InboxStore, PageRequest, Store, StoreError};
 use jiff::Timestamp;
 
 /// So many milliseconds after the tests' beginning of time.
@@ -108,6 +110,46 @@ pub(crate) async fn tell(
 ) -> AnnouncedMessage {
     let decision = news(store, event, by, to).await;
     store.commit(decision).await.unwrap().announced.unwrap()
+}
+
+/// Marks to the end, portion by portion, as the hub does.
+pub(crate) trait Marks {
+    /// All changes as one; `None` if there are none.
+    fn mark(
+        &self,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Marked>, StoreError>> + Send;
+}
+
+impl<S: InboxStore + ?Sized> Marks for S {
+    async fn mark(
+        &self,
+        user: UserId,
+        selection: Selection,
+        mark: Mark,
+        now: Timestamp,
+    ) -> Result<Option<Marked>, StoreError> {
+        let mut next = Some(MarkPortion::first(user, selection, mark, now));
+        let mut whole: Option<Marked> = None;
+        while let Some(portion) = next.take() {
+            let MarkedPortion { changes, rest } = self.mark_portion(portion.clone()).await?;
+            next = rest.map(|before| MarkPortion { before: Some(before), ..portion });
+            for change in changes {
+                whole = Some(match whole {
+                    None => change,
+                    Some(whole) => {
+                        assert_eq!(whole.last.next(), change.first);
+                        let ids = [&*whole.ids, &*change.ids].concat().into();
+                        Marked { ids, first: whole.first, ..change }
+                    }
+                });
+            }
+        }
+        Ok(whole)
+    }
 }
 
 /// Tells one user so many times; the ids, in the order of their births.

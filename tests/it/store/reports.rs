@@ -9,10 +9,10 @@ use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::port::analytics::{ReportFilter, ReportRow};
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{AccountStore, DeliveryStore, InboxStore, SendStore};
+use bellpull_actors::port::{AccountStore, DeliveryStore, SendStore};
 
 use super::outbox::{due, lease, reachable};
-use super::people::{at, new_user, person};
+use super::people::{Marks, at, new_user, person};
 use super::sends::send;
 use super::{Fixture, Store};
 use crate::support::owner;
@@ -62,7 +62,7 @@ pub(crate) async fn a_report_adds_up_what_became_of_each_event<F: Fixture>() {
     let (provider_id, status) = ("m-1".to_owned(), ProviderStatus::Read);
     let said = ProviderReport { provider_id, status, error: None, at: at(70) };
     store.reported(Channel::Email, said, at(70)).await.unwrap();
-    let one = Selection::Ids(vec![read]);
+    let one = Selection::ids(vec![read]);
     store.mark(ann.id, one, Mark::Read, at(10 + 61_500)).await.unwrap().unwrap();
 
     let rows = report(store, range(0, DAY_MS)).await;

@@ -17,7 +17,7 @@ use bellpull_actors::port::{
 };
 
 use super::outbox::{due, lease, reachable};
-use super::people::{at, fill, first, head, tell};
+use super::people::{Marks, at, fill, first, head, tell};
 use super::sends::send;
 use super::{Fixture, Store};
 use crate::support::owner;
@@ -40,7 +40,7 @@ async fn record(store: &impl Store, leased: &Leased, outcome: Outcome) {
 }
 
 async fn delete(store: &impl Store, user: &User, id: NotificationId, when: i64) {
-    let ids = Selection::Ids(vec![id]);
+    let ids = Selection::ids(vec![id]);
     store.mark(user.id, ids, Mark::Delete, at(when)).await.unwrap().unwrap();
 }
 
@@ -169,7 +169,7 @@ pub(crate) async fn tombstones_go_and_their_inbox_knows<F: Fixture>() {
     assert_eq!(store.head(bob.id).await.unwrap(), head(1, 1, 0));
     assert!(store.notification(bob.id, bobs[0]).await.unwrap().is_some());
     // A removed row is in no inbox.
-    let again = Selection::Ids(vec![rows[0]]);
+    let again = Selection::ids(vec![rows[0]]);
     assert_eq!(store.mark(ann.id, again, Mark::Read, at(950)).await.unwrap(), None);
     assert_eq!(forget(store, Old::Tombstones, 1_000, 10).await, [1]);
     assert_eq!(store.head(ann.id).await.unwrap().forgotten_seq, Seq(8));

@@ -21,7 +21,8 @@ use tempfile::TempDir;
 
 use super::accounts::registration;
 use super::people::{
-    at, creation, default_project, entries, fill, head, new_user, news, people, person, raise, tell,
+    Marks, at, creation, default_project, entries, fill, head, new_user, news, people, person,
+    raise, tell,
 };
 use super::sends::send;
 use super::{Fixture, suite};
@@ -98,7 +99,7 @@ async fn a_graceful_stop_leaves_one_file_and_all_of_it() {
     let store = open(&url, hub()).await;
     let client = person(&store, "client", "client").await;
     let ids = fill(&store, &client, 3).await;
-    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Read, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[0]]), Mark::Read, at(9)).await.unwrap();
     let epoch = store.setting_or_insert("epoch", "first").await.unwrap();
     store.close().await;
     store.close().await;
@@ -108,7 +109,7 @@ async fn a_graceful_stop_leaves_one_file_and_all_of_it() {
     let refused = store.answers().await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
     assert!(store.head(client.id).await.is_err());
-    assert!(store.mark(client.id, Selection::UpTo(Seq(1)), Mark::Read, at(9)).await.is_err());
+    assert!(store.mark(client.id, Selection::up_to(Seq(1)), Mark::Read, at(9)).await.is_err());
 
     let store = open(&url, hub()).await;
     assert_eq!(store.setting_or_insert("epoch", "second").await.unwrap(), epoch);

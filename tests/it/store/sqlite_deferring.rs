@@ -22,7 +22,7 @@ use proptest::test_runner::TestRunner;
 use sqlx::Connection;
 use tempfile::TempDir;
 
-use super::people::{at, entries, first, head, people, person, tell};
+use super::people::{Marks, at, entries, first, head, people, person, tell};
 use super::sends::send;
 use super::sqlite::{beside, file, hub, open};
 use super::suite;
@@ -146,7 +146,7 @@ impl Walker {
             Step::Say(to) => drop(say(store, &self.people[0], &ids(to), &text).await),
             Step::Tell(to) => drop(tell(store, &text, &self.people[0], &ids(to)).await),
             Step::Mark(who, seq, mark) => {
-                let selection = Selection::UpTo(Seq(*seq));
+                let selection = Selection::up_to(Seq(*seq));
                 drop(store.mark(self.people[*who].id, selection, *mark, at(9)).await.unwrap());
             }
             Step::Delivered(who, seq) => {
@@ -262,7 +262,7 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
     assert_eq!(written(store).await, (3, 1), "who lists has his own written");
     let page = store.notifications(ids[2], &NotificationFilter::default(), first(9).into()).await;
     assert_eq!(page.unwrap().count, 1);
-    let marked = store.mark(ids[4], Selection::UpTo(Seq(1)), Mark::Read, at(20)).await.unwrap();
+    let marked = store.mark(ids[4], Selection::up_to(Seq(1)), Mark::Read, at(20)).await.unwrap();
     assert_eq!(*marked.unwrap().ids, [announced.entries[4].id]);
     let explained = store.announcement(announced.entries[5].id).await.unwrap().unwrap();
     assert_eq!(explained.row.unwrap().recipient, ids[5]);
@@ -275,7 +275,7 @@ async fn a_broadcast_is_one_row_until_its_inboxes_are_listed_or_changed() {
     );
     assert_eq!(written(store).await, (8, 1));
     for user in [ids[0], ids[3]] {
-        store.mark(user, Selection::UpTo(Seq(9)), Mark::Delete, at(30)).await.unwrap();
+        store.mark(user, Selection::up_to(Seq(9)), Mark::Delete, at(30)).await.unwrap();
     }
     assert_eq!(written(store).await, (10, 0), "nothing is left of the list");
 }

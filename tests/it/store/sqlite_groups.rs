@@ -5,7 +5,7 @@ use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::{InboxStore, TicketStore};
 
-use super::people::{at, fill, head, news, person};
+use super::people::{Marks, at, fill, head, news, person};
 use super::sqlite::{file, hub, open};
 
 /// Two writes that are asked for together are usually one group. On a busy machine the writer may
@@ -20,7 +20,7 @@ async fn marks_come_before_new_entries() {
         let decision = news(&store, "more", &client, &[client.id]).await;
         let (committed, marked) = tokio::join!(
             store.commit(decision),
-            store.mark(client.id, Selection::Ids(ids), Mark::Read, at(9)),
+            store.mark(client.id, Selection::ids(ids), Mark::Read, at(9)),
         );
         let new = committed.unwrap().announced.unwrap().entries[0].seq;
         let last = marked.unwrap().unwrap().last;

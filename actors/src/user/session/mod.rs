@@ -174,11 +174,17 @@ impl SessionState {
     /// The next change of the inbox.
     pub(super) fn change(&mut self, change: &Change) {
         match &mut self.phase {
+            Phase::Live if self.is_blocked && matches!(change, Change::Marked(_)) => {
+                // One mark may be a frame for each of its rows: those of a large inbox wait like a
+                // backlog until the connection accepts more.
+                self.phase = Phase::Replaying(Box::default());
+                self.change(change);
+            }
             Phase::Live => self.show_change(change),
             Phase::Loading(queue) | Phase::Replaying(queue) => {
                 let bytes = match change {
                     Change::Added { entry, .. } => entry.message.bytes(),
-                    Change::Marked(_) => 0,
+                    Change::Marked(marked) => size_of_val(&*marked.ids),
                 };
                 queue.add(bytes, || Item::AnnouncedMessage(change.clone()));
             }

@@ -93,10 +93,7 @@ impl Known {
 
     /// What it asked for is done: so are the rows that it knows nothing later of.
     pub(super) fn own(&mut self, selection: &Selection, mark: Mark, seq: Seq) {
-        let is_meant = |id: NotificationId| match selection {
-            Selection::Ids(ids) => ids.contains(&id),
-            Selection::UpTo(_) | Selection::All { .. } => true,
-        };
+        let is_meant = |id| selection.ids.as_ref().is_none_or(|ids| ids.contains(&id));
         let known = self.rows.iter().filter(|(id, row)| is_meant(**id) && row.1 < seq);
         let ids: Vec<NotificationId> = known.map(|(id, _)| *id).collect();
         for id in ids {

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::{Change, Mark};
+use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::hub::HubLimits;
 use bellpull_actors::port::InboxStore;
 use bellpull_actors::port::inbox::ChangedRows;
-use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::port::inbox::{MarkPortion, Selection};
 use bellpull_actors::port::outlet::Ending;
 use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, Resume};
 use bellpull_actors::testing::Frame;
@@ -127,19 +128,18 @@ impl World {
 
     fn selection(&self, whom: Whom) -> Selection {
         match whom {
-            Whom::All => Selection::All { channel: None, ticket: None },
+            Whom::All => Selection::all(),
             Whom::One(share) => {
                 let head = self.node.store.head_now(USER).last_seq.0;
-                Selection::Ids(vec![NotificationId(1 + head * share / 1_000)])
+                Selection::ids(vec![NotificationId(1 + head * share / 1_000)])
             }
         }
     }
 
     async fn mark(&mut self, whom: Whom, mark: Mark, hint: Hint) {
-        let selection = self.selection(whom);
-        let now = Timestamp::UNIX_EPOCH;
-        let marked = self.node.store.mark(USER, selection, mark, now).await.unwrap();
-        if let Some(marked) = marked {
+        let portion = MarkPortion::first(USER, self.selection(whom), mark, Timestamp::UNIX_EPOCH);
+        let MarkedPortion { changes, .. } = self.node.store.mark_portion(portion).await.unwrap();
+        for marked in changes {
             self.hint(Change::Marked(marked), hint);
         }
     }

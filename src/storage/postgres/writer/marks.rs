@@ -6,29 +6,28 @@ use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
 use bellpull_actors::domain::inbox::Mark;
 use bellpull_actors::domain::plan::marks::{
-    Candidate, ChangedEntry, MarkPlan, MarkRequest, MarkedInbox,
+    Candidate, ChangedEntry, MarkPlan, MarkRows, MarkedInbox, MarkedPortion, Window,
 };
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::Selection;
-use sqlx::PgConnection;
+use bellpull_actors::port::inbox::{MarkPortion, Selection};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::facts::Locked;
 use super::failure::Failure;
 use super::{Answer, Done, Write};
-use crate::storage::requests::MarkRows;
+use crate::storage::narrow;
 
 /// The marks of a group.
 #[derive(Debug)]
 pub(super) struct Marks<'a> {
-    all: Vec<(usize, &'a MarkRows)>,
+    all: Vec<(usize, &'a MarkPortion)>,
 }
 
 impl<'a> Marks<'a> {
     pub(super) fn of(writes: &[&'a Write]) -> Self {
         let mut all = Vec::new();
         for (at, write) in writes.iter().copied().enumerate() {
-            if let Write::Mark(rows) = write {
-                all.push((at, &**rows));
+            if let Write::Mark(portion) = write {
+                all.push((at, &**portion));
             }
         }
         Self { all }
@@ -36,7 +35,7 @@ impl<'a> Marks<'a> {
 
     /// The users whose inboxes must be locked.
     pub(super) fn users(&self) -> impl Iterator<Item = UserId> {
-        self.all.iter().map(|(_, rows)| rows.user)
+        self.all.iter().map(|(_, portion)| portion.user)
     }
 
     /// Applies all marks, in rounds in which each user comes once: a second mark on an inbox must
@@ -51,13 +50,14 @@ impl<'a> Marks<'a> {
         if left.is_empty() {
             return Ok(());
         }
-        let users: Vec<i64> = left.iter().map(|(_, rows)| rows.user.0).collect();
+        let users: Vec<i64> = left.iter().map(|(_, portion)| portion.user.0).collect();
         let waiting = with_steps(connection, users).await?;
+        let mut plan = MarkPlan::default();
         while !left.is_empty() {
             let mut users = BTreeSet::new();
             let (round, later): (Vec<_>, Vec<_>) =
-                left.into_iter().partition(|(_, rows)| users.insert(rows.user));
-            apply_round(connection, &round, &waiting, locked, answers).await?;
+                left.into_iter().partition(|(_, portion)| users.insert(portion.user));
+            apply_round(connection, &round, (&mut plan, &waiting), locked, answers).await?;
             left = later;
         }
         Ok(())
@@ -77,33 +77,34 @@ async fn with_steps(
 
 async fn apply_round(
     connection: &mut PgConnection,
-    round: &[(usize, &MarkRows)],
-    waiting: &BTreeSet<UserId>,
+    round: &[(usize, &MarkPortion)],
+    (plan, waiting): (&mut MarkPlan, &BTreeSet<UserId>),
     locked: &mut Locked,
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
     let named = named_rows(connection, round).await?;
-    let mut plan = MarkPlan::default();
-    for ((at, rows), named) in round.iter().zip(named) {
-        let Some(head) = locked.head(rows.user) else {
-            answers[*at] = Some(Ok(Done::Marked(None)));
+    for ((at, portion), named) in round.iter().zip(named) {
+        let Some(head) = locked.head(portion.user) else {
+            answers[*at] = Some(Ok(Done::Marked(MarkedPortion::default())));
             continue;
         };
+        let request = portion.request();
         let found = match named {
             Some(found) => found,
-            None => matching_rows(connection, rows).await?,
+            None => matching_rows(connection, portion, plan.window(&request, &head)).await?,
         };
-        let mut inbox = MarkedInbox { head, has_steps: waiting.contains(&rows.user) };
-        let request = MarkRequest { user: rows.user, mark: rows.mark, at: rows.now };
-        let marked = plan.mark(request, &mut inbox, found);
-        locked.change(rows.user, inbox.head);
+        let mut inbox = MarkedInbox { head, has_steps: waiting.contains(&portion.user) };
+        let marked = plan.mark(&request, &mut inbox, found);
+        if !marked.changes.is_empty() {
+            locked.change(portion.user, inbox.head);
+        }
         answers[*at] = Some(Ok(Done::Marked(marked)));
     }
-    write(connection, &plan).await
+    write(connection, &plan.take()).await
 }
 
 /// Writes the entries; the heads are written with those of the whole group.
-async fn write(connection: &mut PgConnection, plan: &MarkPlan) -> Result<(), Failure> {
+async fn write(connection: &mut PgConnection, plan: &MarkRows) -> Result<(), Failure> {
     if plan.entries.is_empty() {
         return Ok(());
     }
@@ -137,7 +138,7 @@ fn name(mark: Mark) -> &'static str {
 
 /// Cancels the steps that waited until these notifications are seen. Only steps that are not leased
 /// are: one that is with a provider may go out.
-async fn call_off_seen(connection: &mut PgConnection, plan: &MarkPlan) -> Result<(), Failure> {
+async fn call_off_seen(connection: &mut PgConnection, plan: &MarkRows) -> Result<(), Failure> {
     if plan.seen_by.is_empty() {
         return Ok(());
     }
@@ -152,21 +153,21 @@ async fn call_off_seen(connection: &mut PgConnection, plan: &MarkPlan) -> Result
     Ok(())
 }
 
-/// The rows of all marks that name them, by one query; `None` for marks that do not.
+/// The rows of all marks that only name them, by one query; `None` for the others.
 async fn named_rows(
     connection: &mut PgConnection,
-    round: &[(usize, &MarkRows)],
+    round: &[(usize, &MarkPortion)],
 ) -> Result<Vec<Option<Vec<Candidate>>>, Failure> {
     let (mut places, mut users, mut ids) = (Vec::new(), Vec::new(), Vec::new());
     let mut rows = Vec::new();
-    for (place, (_, one)) in (0_i64..).zip(round) {
-        let Selection::Ids(named) = &one.selection else {
+    for (place, (_, portion)) in (0_i64..).zip(round) {
+        let Some(named) = portion.selection.only_ids() else {
             rows.push(None);
             continue;
         };
-        for id in named.iter() {
+        for id in named {
             places.push(place);
-            users.push(one.user.0);
+            users.push(portion.user.0);
             ids.push(id.0);
         }
         rows.push(Some(Vec::new()));
@@ -174,66 +175,54 @@ async fn named_rows(
     if places.is_empty() {
         return Ok(rows);
     }
-    let sql = "SELECT w.place, n.seq, n.id, n.read_at IS NOT NULL \
+    let sql = "SELECT n.seq, n.id, n.read_at IS NOT NULL, n.deleted_at IS NULL, w.place \
                FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[]) AS w (place, user_id, id) \
-               JOIN notifications n ON n.id = w.id AND n.recipient_id = w.user_id \
-               WHERE n.deleted_at IS NULL";
-    let found: Vec<(i64, i64, i64, bool)> =
+               JOIN notifications n ON n.id = w.id AND n.recipient_id = w.user_id";
+    let found: Vec<(i64, i64, bool, bool, i64)> =
         sqlx::query_as(sql).bind(places).bind(users).bind(ids).fetch_all(connection).await?;
-    for (place, seq, id, is_read) in found {
+    for (seq, id, is_read, is_selected, place) in found {
         let list = usize::try_from(place).ok().and_then(|place| rows.get_mut(place)?.as_mut());
         if let Some(list) = list {
-            list.push(candidate((seq, id, is_read)));
+            list.push(candidate((seq, id, is_read, is_selected)));
         }
     }
     Ok(rows)
 }
 
-/// The rows that match and that the mark would change: a text for each mark, so that unread rows
-/// are found by their own index.
-macro_rules! select_matching {
-    ($state:literal) => {
-        concat!(
-            "SELECT n.seq, n.id, n.read_at IS NOT NULL FROM notifications n \
-             WHERE n.recipient_id = $1 AND n.deleted_at IS NULL",
-            $state,
-            " AND ($2::bigint IS NULL OR n.seq <= $2) \
-             AND ($3::text IS NULL OR EXISTS (SELECT 1 FROM deliveries d \
-             WHERE d.notification_id = n.id AND d.channel = $3)) \
-             AND ($4::bigint IS NULL OR EXISTS (SELECT 1 FROM messages m \
-             WHERE m.id = n.message_id AND m.ticket_id = $4))"
-        )
-    };
-}
-
+/// The rows of a mark's window. Its bound is on the rows that are read, not on those that match:
+/// few may match in an inbox of a million. Unread rows are found by their own index.
 async fn matching_rows(
     connection: &mut PgConnection,
-    rows: &MarkRows,
+    portion: &MarkPortion,
+    window: Window,
 ) -> Result<Vec<Candidate>, Failure> {
-    let sql = match rows.mark {
-        Mark::Read => select_matching!(" AND n.read_at IS NULL"),
-        Mark::Unread => select_matching!(" AND n.read_at IS NOT NULL"),
-        Mark::Delete => select_matching!(""),
-    };
-    let (mut up_to, mut of_channel, mut of_ticket) = (None, None, None);
-    match &rows.selection {
-        Selection::UpTo(Seq(seq)) => up_to = Some(*seq),
-        Selection::All { channel, ticket } => {
-            of_channel = channel.filter(|channel| *channel != Channel::System);
-            of_ticket = ticket.map(|ticket| ticket.0);
-        }
-        Selection::Ids(_) => {}
+    let Selection { ids, filter, .. } = &*portion.selection;
+    let most = i64::try_from(window.most).unwrap_or(i64::MAX).saturating_add(1);
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT n.seq, n.id, n.read_at IS NOT NULL, (");
+    narrow::push(&mut sql, filter);
+    sql.push(
+        ") IS TRUE FROM (SELECT seq, id, read_at, deleted_at, message_id FROM notifications \
+         WHERE recipient_id = ",
+    );
+    sql.push_bind(portion.user.0).push(" AND seq < ").push_bind(window.before.0);
+    if let Some(ids) = ids {
+        sql.push(" AND id = ANY (").push_bind(ids.iter().map(|id| id.0).collect::<Vec<_>>());
+        sql.push(")");
     }
-    let found: Vec<(i64, i64, bool)> = sqlx::query_as(sql)
-        .bind(rows.user.0)
-        .bind(up_to)
-        .bind(of_channel.map(|channel| channel.as_str()))
-        .bind(of_ticket)
-        .fetch_all(connection)
-        .await?;
+    if let Some(seq) = filter.since_seq {
+        sql.push(" AND seq > ").push_bind(seq.0);
+    }
+    if portion.mark == Mark::Read {
+        sql.push(" AND read_at IS NULL AND deleted_at IS NULL");
+    }
+    sql.push(" ORDER BY seq DESC LIMIT ").push_bind(most).push(") n");
+    if narrow::needs_messages(filter) {
+        sql.push(" JOIN messages m ON m.id = n.message_id");
+    }
+    let found: Vec<(i64, i64, bool, bool)> = sql.build_query_as().fetch_all(connection).await?;
     Ok(found.into_iter().map(candidate).collect())
 }
 
-fn candidate((seq, id, is_read): (i64, i64, bool)) -> Candidate {
-    Candidate { seq: Seq(seq), id: NotificationId(id), is_read }
+fn candidate((seq, id, is_read, is_selected): (i64, i64, bool, bool)) -> Candidate {
+    Candidate { seq: Seq(seq), id: NotificationId(id), is_read, is_selected }
 }

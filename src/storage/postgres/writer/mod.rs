@@ -36,11 +36,12 @@ use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::ids::{SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::Marked;
+use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser};
+use bellpull_actors::port::inbox::MarkPortion;
 use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{LeaseOwner, StoreError};
@@ -51,7 +52,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::commits::{GroupTrace, WriteSpan};
 use super::super::contents::ContentCache;
-use super::super::requests::{BeginSend, MarkRows};
+use super::super::requests::BeginSend;
 use super::ids::BlockIds;
 use crate::storage::StoreOptions;
 use crate::storage::health::Health;
@@ -72,7 +73,7 @@ pub(super) enum Write {
     Commit(Box<Decision>),
     Comment(Box<NewComment>),
     CreateUser(Box<NewUser>, Option<AnnounceUser>),
-    Mark(Box<MarkRows>),
+    Mark(Box<MarkPortion>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSends {
@@ -93,7 +94,7 @@ pub(super) enum Done {
     Committed(Box<Committed>),
     Commented(Box<(Comment, Option<AnnouncedMessage>)>),
     Created(Box<(User, Option<AnnouncedMessage>)>),
-    Marked(Option<Marked>),
+    Marked(MarkedPortion),
     Begun(Box<BeginOutcome>),
     Chunks(Chunks),
     Nothing,
@@ -102,9 +103,18 @@ pub(super) enum Done {
 pub(super) type Answer = Result<Done, StoreError>;
 
 impl Write {
-    /// Whether it belongs to the lane of sends in progress.
+    /// Whether it belongs to the lane of sends and marks in progress.
     fn is_bulk(&self) -> bool {
-        matches!(self, Self::ContinueSends { .. } | Self::Steps)
+        match self {
+            Self::ContinueSends { .. } | Self::Steps => true,
+            Self::Mark(portion) => portion.before.is_some(),
+            Self::Commit(_)
+            | Self::Comment(_)
+            | Self::CreateUser(..)
+            | Self::SaveDelivered(_)
+            | Self::BeginSend(_)
+            | Self::Probe => false,
+        }
     }
 
     /// About how many rows it writes: its weight in a group.
@@ -119,6 +129,9 @@ impl Write {
         }
         if let Self::SaveDelivered(positions) = self {
             return positions.len();
+        }
+        if let Self::Mark(portion) = self {
+            return portion.selection.ids.as_ref().map_or(1, Vec::len);
         }
         1
     }

@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 
 use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Mark, Marked};
-use bellpull_actors::domain::plan::marks::{Candidate, ChangedEntry, MarkPlan, MarkRequest};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::Selection;
+use bellpull_actors::domain::inbox::Mark;
+use bellpull_actors::domain::plan::marks::{
+    Candidate, ChangedEntry, MarkPlan, MarkRows, MarkedPortion, Window,
+};
+use bellpull_actors::port::inbox::{MarkPortion, Selection};
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::super::multi_row::{Cell, MultiRow};
+use super::super::multi_row::{Cell, MultiRow, id_list};
 use super::super::statement::all;
 use super::context::Place;
 use super::escalations::call_off_seen;
 use super::failure::Failure;
 use super::known::inboxes;
 use super::rows::SAVE_HEADS;
-use super::{Answer, Done, MarkRows, Write};
+use super::{Answer, Done, Write};
+use crate::storage::narrow::{Value, conditions, needs_messages};
 
 static CHANGE: MultiRow = MultiRow::new(
     "UPDATE notifications SET changed_seq = v.column3, \
@@ -34,53 +36,53 @@ pub(super) fn apply(
     writes: &[&Write],
     answers: &mut [Option<Answer>],
 ) -> Result<(), Failure> {
-    let mut left: Vec<(usize, &MarkRows)> = Vec::new();
+    let mut left: Vec<(usize, &MarkPortion)> = Vec::new();
     for (at, write) in writes.iter().enumerate() {
-        if let Write::Mark(rows) = write {
-            left.push((at, rows));
+        if let Write::Mark(portion) = write {
+            left.push((at, portion));
         }
     }
-    let users = || left.iter().map(|(_, rows)| rows.user);
+    let users = || left.iter().map(|(_, portion)| portion.user);
     let mut staged = place.staged.borrow_mut();
     staged.flush(connection, place.deferred, users())?;
     staged.change(users());
     drop(staged);
+    let mut plan = MarkPlan::default();
     while !left.is_empty() {
         let mut users = BTreeSet::new();
-        let (fan_out, later): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|(_, rows)| users.insert(rows.user));
-        for (at, marked) in apply_fan_out(connection, &fan_out)? {
-            answers[at] = Some(Ok(Done::Marked(marked)));
-        }
+        let (round, later): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|(_, portion)| users.insert(portion.user));
+        apply_round(connection, &round, &mut plan, answers)?;
         left = later;
     }
     Ok(())
 }
 
-fn apply_fan_out(
+fn apply_round(
     connection: &Connection,
-    fan_out: &[(usize, &MarkRows)],
-) -> Result<Vec<(usize, Option<Marked>)>, Failure> {
-    let mut inboxes = inboxes(connection, fan_out.iter().map(|(_, rows)| rows.user))?;
-    let named = named_rows(connection, fan_out)?;
-    let (mut plan, mut outcomes) = (MarkPlan::default(), Vec::new());
-    for ((at, rows), named) in fan_out.iter().zip(named) {
-        let Some(inbox) = inboxes.get_mut(&rows.user) else {
-            outcomes.push((*at, None));
+    round: &[(usize, &MarkPortion)],
+    plan: &mut MarkPlan,
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    let mut inboxes = inboxes(connection, round.iter().map(|(_, portion)| portion.user))?;
+    let named = named_rows(connection, round)?;
+    for ((at, portion), named) in round.iter().zip(named) {
+        let Some(inbox) = inboxes.get_mut(&portion.user) else {
+            answers[*at] = Some(Ok(Done::Marked(MarkedPortion::default())));
             continue;
         };
+        let request = portion.request();
         let found = match named {
             Some(found) => found,
-            None => matching_rows(connection, rows, inbox.head.unread_count)?,
+            None => matching_rows(connection, portion, plan.window(&request, &inbox.head))?,
         };
-        let request = MarkRequest { user: rows.user, mark: rows.mark, at: rows.now };
-        outcomes.push((*at, plan.mark(request, inbox, found)));
+        answers[*at] = Some(Ok(Done::Marked(plan.mark(&request, inbox, found))));
     }
-    write(connection, &plan)?;
-    Ok(outcomes)
+    write(connection, &plan.take())?;
+    Ok(())
 }
 
-fn write(connection: &Connection, plan: &MarkPlan) -> rusqlite::Result<()> {
+fn write(connection: &Connection, plan: &MarkRows) -> rusqlite::Result<()> {
     let mut changes = Vec::new();
     for ChangedEntry { user, seq, changed_seq, mark, at } in &plan.entries {
         let name = match mark {
@@ -98,31 +100,30 @@ fn write(connection: &Connection, plan: &MarkPlan) -> rusqlite::Result<()> {
     call_off_seen(connection, &plan.seen_by, &plan.seen)
 }
 
-/// The rows of all marks that name them, by one query; `None` for marks that do not.
+/// The rows of all marks that only name them, by one query; `None` for the others.
 fn named_rows(
     connection: &Connection,
-    fan_out: &[(usize, &MarkRows)],
+    round: &[(usize, &MarkPortion)],
 ) -> Result<Vec<Option<Vec<Candidate>>>, Failure> {
     let mut pairs: Vec<(usize, UserId, NotificationId)> = Vec::new();
     let mut rows = Vec::new();
-    for (place, (_, one)) in fan_out.iter().enumerate() {
-        let Selection::Ids(ids) = &one.selection else {
+    for (place, (_, portion)) in round.iter().enumerate() {
+        let Some(ids) = portion.selection.only_ids() else {
             rows.push(None);
             continue;
         };
-        pairs.extend(ids.iter().map(|id| (place, one.user, *id)));
+        pairs.extend(ids.iter().map(|id| (place, portion.user, *id)));
         rows.push(Some(Vec::new()));
     }
     if pairs.is_empty() {
         return Ok(rows);
     }
-    let sql = "SELECT w.value ->> 0, n.seq, n.id, n.read_at IS NOT NULL AS is_read \
+    let sql = "SELECT n.seq, n.id, n.read_at IS NOT NULL, n.deleted_at IS NULL, w.value ->> 0 \
                FROM json_each(?) w CROSS JOIN notifications n \
-               ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1 \
-               WHERE n.deleted_at IS NULL";
+               ON n.id = w.value ->> 2 AND n.recipient_id = w.value ->> 1";
     // Integers always serialise.
     let wanted = serde_json::to_string(&pairs).unwrap_or_default();
-    let found = |row: &Row<'_>| Ok((row.get::<_, u32>(0)?, found(row)?));
+    let found = |row: &Row<'_>| Ok((row.get::<_, u32>(4)?, candidate(row)?));
     for (place, found) in all(connection, sql, (wanted,), found)? {
         let list = usize::try_from(place).ok().and_then(|place| rows.get_mut(place)?.as_mut());
         if let Some(list) = list {
@@ -132,61 +133,45 @@ fn named_rows(
     Ok(rows)
 }
 
-/// The rows of one inbox that match and that the mark would change.
-///
-/// Unread rows are found from the newest on, until as many are seen as there are: old rows that are
-/// read are not scanned, however many.
+/// The rows of a mark's window. Its bound is on the rows that are read, not on those that match:
+/// few may match in an inbox of a million.
 fn matching_rows(
     connection: &Connection,
-    rows: &MarkRows,
-    unread_count: i64,
+    portion: &MarkPortion,
+    window: Window,
 ) -> Result<Vec<Candidate>, Failure> {
-    let narrowed_by_state = match rows.mark {
-        Mark::Read => " AND read_at IS NULL",
-        Mark::Unread => " AND read_at IS NOT NULL",
-        Mark::Delete => "",
-    };
-    let mut values = vec![Cell::Int(rows.user.0)];
-    let limit = if rows.mark == Mark::Read {
-        values.push(Cell::Int(unread_count));
-        " LIMIT ?"
-    } else {
-        ""
-    };
-    let mut sql = format!(
-        "SELECT n.seq, n.id, n.read_at IS NOT NULL AS is_read FROM \
-         (SELECT seq, id, read_at, message_id FROM notifications \
-         WHERE deleted_at IS NULL AND recipient_id = ?{narrowed_by_state} \
-         ORDER BY seq DESC{limit}) n WHERE true"
+    let Selection { ids, filter, .. } = &*portion.selection;
+    let most = i64::try_from(window.most).unwrap_or(i64::MAX).saturating_add(1);
+    let mut values: Vec<Cell<'_>> = Vec::new();
+    let mut matches = Vec::new();
+    for (condition, value) in conditions(filter) {
+        matches.push(condition);
+        values.extend(value.map(|value| match value {
+            Value::Int(value) => Cell::Int(value),
+            Value::Text(value) => Cell::from(value),
+        }));
+    }
+    values.extend([portion.user.0, window.before.0].map(Cell::Int));
+    let named = ids.as_ref().map(|ids| id_list(ids.iter().map(|id| id.0)));
+    let is_named = if named.is_some() { "AND id IN (SELECT value FROM json_each(?)) " } else { "" };
+    values.extend(named.map(Cell::from));
+    values.extend([filter.since_seq.map_or(0, |seq| seq.0), most].map(Cell::Int));
+    let joined = if needs_messages(filter) { "JOIN messages m ON m.id = n.message_id" } else { "" };
+    let sql = format!(
+        "SELECT n.seq, n.id, n.read_at IS NOT NULL, ({}) IS TRUE FROM \
+         (SELECT seq, id, read_at, deleted_at, message_id FROM notifications \
+         WHERE recipient_id = ? AND seq < ? {is_named}AND seq > ? ORDER BY seq DESC LIMIT ?) n \
+         {joined}",
+        matches.join(" AND "),
     );
-    // All other conditions are outside: inside, the scan would miss the end of the unread rows.
-    if let Selection::UpTo(seq) = rows.selection {
-        sql.push_str(" AND n.seq <= ?");
-        values.push(Cell::Int(seq.0));
-    }
-    if let Selection::All { channel, ticket } = &rows.selection {
-        if let Some(channel) = channel.filter(|channel| *channel != Channel::System) {
-            sql.push_str(
-                " AND EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = n.id \
-                 AND d.channel = ?)",
-            );
-            values.push(Cell::from(channel.as_str()));
-        }
-        if let Some(ticket) = ticket {
-            sql.push_str(
-                " AND EXISTS (SELECT 1 FROM messages m WHERE m.id = n.message_id \
-                 AND m.ticket_id = ?)",
-            );
-            values.push(Cell::Int(ticket.0));
-        }
-    }
-    Ok(all(connection, &sql, params_from_iter(values), found)?)
+    Ok(all(connection, &sql, params_from_iter(values), candidate)?)
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Candidate> {
+fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     Ok(Candidate {
-        seq: Seq(row.get("seq")?),
-        id: NotificationId(row.get("id")?),
-        is_read: row.get("is_read")?,
+        seq: Seq(row.get(0)?),
+        id: NotificationId(row.get(1)?),
+        is_read: row.get(2)?,
+        is_selected: row.get(3)?,
     })
 }

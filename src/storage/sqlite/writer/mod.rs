@@ -52,8 +52,8 @@ use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::Marked;
 use bellpull_actors::domain::node::Node;
+use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::send::Recipients;
@@ -64,6 +64,7 @@ use bellpull_actors::port::account_links::EndedLogin;
 use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_actors::port::audit::AuditEntry;
 use bellpull_actors::port::escalations::EscalationRow;
+use bellpull_actors::port::inbox::MarkPortion;
 use bellpull_actors::port::push::NewSubscription;
 use bellpull_actors::port::retention::Forgotten;
 use bellpull_actors::port::send_log::CancelSend;
@@ -78,7 +79,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::commits::{GroupTrace, WriteSpan};
 use super::leases::{Lease, LeasedRow};
 use super::options::BoxError;
-pub(super) use super::requests::{BeginSend, MarkRows};
+pub(super) use super::requests::BeginSend;
 
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
@@ -113,7 +114,7 @@ pub(super) enum Write {
         name: String,
         value: String,
     },
-    Mark(Box<MarkRows>),
+    Mark(Box<MarkPortion>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),
     ContinueSends {
@@ -188,8 +189,11 @@ pub(super) struct NewProject {
 }
 
 impl Write {
-    /// Whether no caller waits for it interactively.
+    /// Whether no caller waits for it interactively, or only for the end of many such steps.
     fn can_wait(&self) -> bool {
+        if let Self::Mark(portion) = self {
+            return portion.before.is_some();
+        }
         let is_step = matches!(
             self,
             Self::ContinueSends { .. }
@@ -241,6 +245,9 @@ impl Write {
         if let Self::Record(attempts) = self {
             return attempts.len();
         }
+        if let Self::Mark(portion) = self {
+            return portion.selection.ids.as_ref().map_or(1, Vec::len);
+        }
         1
     }
 }
@@ -259,7 +266,7 @@ pub(super) enum Done {
     /// The logins that a new password or an admin has ended; `None` if it was not set.
     Ended(Option<Vec<EndedLogin>>),
     Setting(String),
-    Marked(Option<Marked>),
+    Marked(MarkedPortion),
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunks(Chunks),

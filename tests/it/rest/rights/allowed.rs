@@ -68,8 +68,17 @@ pub(super) const ALLOWED: &[Allowed] = &[
             "POST /api/notifications/mark_all_as_read/ body:ticket",
             "DELETE /api/notifications/delete-all/ query:ticket",
             "DELETE /api/notifications/delete-all/ body:ticket",
+            "POST /api/notifications/mark_all_as_read/ query:project",
+            "POST /api/notifications/mark_all_as_read/ body:project",
+            "POST /api/notifications/mark_all_as_read/ query:ids",
+            "POST /api/notifications/mark_all_as_read/ body:ids",
+            "DELETE /api/notifications/delete-all/ query:project",
+            "DELETE /api/notifications/delete-all/ body:project",
+            "DELETE /api/notifications/delete-all/ query:ids",
+            "DELETE /api/notifications/delete-all/ body:ids",
         ],
-        why: "the caller's own notifications about a ticket, or a project's tickets: there are none",
+        why: "the caller's own notifications about a ticket, or a project's tickets, or of those \
+              ids: there are none",
     },
     Allowed {
         roles: USERS,

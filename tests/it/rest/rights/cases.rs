@@ -69,6 +69,8 @@ enum Kind {
     Developers,
     Recipients,
     Notification,
+    /// A list of them.
+    Notifications,
     Webhook,
     Delivery,
     Send,
@@ -110,11 +112,13 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
         ("path" | "query" | "body", "user") => Kind::User,
         ("query", "assigned_to" | "created_by") => Kind::Developer,
         ("body", "developers") => Kind::Developers,
+        ("query" | "body", "ids") => Kind::Notifications,
         ("body", "recipients") => Kind::Recipients,
         ("body", "endpoint") => Kind::Endpoint,
         ("body", "refresh") => Kind::Refresh,
         ("query", "event" | "from" | "to" | "format" | "status" | "channel" | "page")
-        | ("query", "page_size" | "is_read" | "notification_type" | "type" | "since_seq")
+        | ("query", "page_size" | "notification_type" | "type")
+        | ("query" | "body", "is_read" | "since_seq" | "up_to")
         | ("query", "dialect" | "since" | "epoch" | "replay" | "children" | "priority")
         | ("query", "search" | "ordering" | "role" | "action" | "after" | "kind" | "limit")
         | ("body", "current_password" | "new_password" | "notification_type" | "steps")
@@ -181,6 +185,10 @@ fn values(kind: Kind, world: &World, is_foreign: bool) -> (String, Value) {
             (text, json!([id]))
         }
         Kind::Notification => number(world.notification),
+        Kind::Notifications => {
+            let (text, id) = number(world.notification);
+            (text, json!([id]))
+        }
         Kind::Webhook => number(world.webhook),
         Kind::Delivery => number(world.delivery),
         Kind::Send => number(world.send),
