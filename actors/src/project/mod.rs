@@ -29,7 +29,9 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::domain::presence::{NodeKey, Roster};
-use crate::domain::stream::{Present, SharedStreamEvent, StreamEvent, StreamKind, TicketNews};
+use crate::domain::stream::{
+    Present, SharedStreamEvent, StreamEvent, StreamKind, TicketAction, TicketNews,
+};
 use crate::domain::ticket::Membership;
 use crate::messages::{
     Parting, ProjectMessage, ProjectProtocol, StreamMessage, Subscribe, UserMessage, Watch, Watcher,
@@ -299,6 +301,9 @@ impl ProjectState {
         if !self.lines.is_news(news) {
             return;
         }
+        if let StreamEvent::Ticket { action: TicketAction::Deleted, line } = &news.content.event {
+            self.drop_ticket(line.id);
+        }
         for known in self.subscribers.values().filter(|known| known.is_watching_tickets()) {
             // Every subscriber is a member: the right was checked, and is withdrawn when it is
             // lost.
@@ -306,6 +311,16 @@ impl ProjectState {
                 known.tell(&news.content);
             }
         }
+    }
+
+    /// A deleted ticket is viewed by none of the sessions that had reported to view it: their
+    /// clients need not report that they have left it.
+    fn drop_ticket(&mut self, ticket: TicketId) {
+        let events = self.roster.drop_ticket(ticket);
+        let users: BTreeSet<UserId> = events.iter().filter_map(subscriber::subject).collect();
+        self.announce(events);
+        users.into_iter().for_each(|user| self.report(user));
+        self.sight.forget(ticket);
     }
 
     /// Sends an event to all watchers of the presence stream but the user that it is about; a

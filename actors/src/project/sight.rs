@@ -87,6 +87,11 @@ impl Sight {
         }
     }
 
+    /// It was deleted: from now on it is named to no watcher.
+    pub(super) fn forget(&mut self, ticket: TicketId) {
+        self.known.remove(&ticket);
+    }
+
     /// How much of an event a watcher is sent.
     pub(super) fn shown(&self, caller: &Caller, event: &StreamEvent) -> Shown {
         let seen = |ticket: &TicketId| self.is_seen(caller, *ticket);

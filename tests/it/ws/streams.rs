@@ -142,6 +142,36 @@ async fn people_see_each_other_whichever_socket_they_are_on() {
 }
 
 #[tokio::test]
+async fn a_deleted_ticket_is_viewed_by_no_one() {
+    let hub = Hub::start().await;
+    let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "admin").await);
+    let ticket = raise(&hub, &carl, "Homepage not loading").await;
+    let mut viewer = project_socket(&hub, &ada, 1, "presence").await;
+    assert_eq!(names(&viewer.next().await), ["ada"]);
+    let mut watcher = project_socket(&hub, &carl, 1, "presence").await;
+    assert_eq!(names(&watcher.next().await), ["ada", "carl"]);
+    assert_eq!(viewer.next().await["action"], "joined");
+    say(&mut viewer, json!({"type": "ticket_viewing", "ticket_id": ticket})).await;
+    say(&mut viewer, json!({"type": "user_typing", "ticket_id": ticket, "is_typing": true})).await;
+    assert_eq!(watcher.next().await["ticket_id"], ticket);
+    assert_eq!(watcher.next().await["is_typing"], true);
+    assert_eq!(hub.delete(&carl, &format!("/api/tickets/{ticket}/")).await.0, 204);
+    let told = [watcher.next().await, watcher.next().await];
+    let kinds = told.each_ref().map(|frame| frame["type"].as_str().unwrap());
+    assert_eq!(kinds, ["ticket_viewing", "user_typing"], "{told:?}");
+    assert_eq!((&told[0]["ticket_id"], &told[1]["is_typing"]), (&Value::Null, &json!(false)));
+    // A client that has not heard of it reports to view it again.
+    say(&mut viewer, json!({"type": "ticket_viewing", "ticket_id": ticket})).await;
+    viewer.expect_nothing().await;
+    watcher.expect_nothing().await;
+    let mut newcomer = project_socket(&hub, &ada, 1, "presence").await;
+    let state = newcomer.next().await;
+    for user in state["users"].as_array().unwrap() {
+        assert_eq!((&user["viewing"], &user["typing"]), (&Value::Null, &json!([])), "{state}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ones_own_cannot_be_subscribed_to() {
     let hub = Hub::start().await;
     let root = hub.user("root", "admin").await;

@@ -228,6 +228,21 @@ impl Roster {
         events
     }
 
+    /// A ticket was deleted: no user views it or types on it any more.
+    pub fn drop_ticket(&mut self, ticket: TicketId) -> Vec<StreamEvent> {
+        let users: Vec<UserId> = self.people.keys().copied().collect();
+        let mut events = Vec::new();
+        for user in users {
+            events.append(&mut self.change(user, |sessions| {
+                for doing in sessions.values_mut() {
+                    doing.viewing.take_if(|(_, viewed)| *viewed == ticket);
+                    doing.typing.remove(&ticket);
+                }
+            }));
+        }
+        events
+    }
+
     /// When the next typing ends unless it is renewed.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Duration> {
@@ -309,6 +324,7 @@ mod tests {
         View(Option<i64>),
         Type(i64, bool),
         Wait(u64),
+        Drop(i64),
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -319,6 +335,7 @@ mod tests {
             3 => prop::option::of(1i64..4).prop_map(Act::View),
             4 => (1i64..4, prop::bool::weighted(0.8)).prop_map(|(on, is)| Act::Type(on, is)),
             3 => (1u64..4_000).prop_map(Act::Wait),
+            1 => (1i64..4).prop_map(Act::Drop),
         ]
     }
 
@@ -394,6 +411,10 @@ mod tests {
                     self.typed.insert((user, session, *ticket), now);
                 }
                 Act::Type(ticket, _) => drop(self.typed.remove(&(user, session, *ticket))),
+                Act::Drop(ticket) => {
+                    self.looks.retain(|(_, _, viewed)| *viewed != Some(*ticket));
+                    self.typed.retain(|(_, _, typed), _| typed != ticket);
+                }
                 Act::View(_) | Act::Wait(_) => {}
             }
         }
@@ -439,6 +460,7 @@ mod tests {
                         now += ms;
                         roster.expire(Duration::from_millis(now))
                     }
+                    Act::Drop(ticket) => roster.drop_ticket(TicketId(*ticket)),
                 };
                 events.into_iter().for_each(|event| client.hear(event));
                 model.act(user, session, &act, now);
