@@ -205,8 +205,11 @@ const EACH: [(&str, &str); 6] = [
     ("temp_store", "memory"),
     ("wal_autocheckpoint", "8000"),
 ];
-/// For the connection that writes: a page cache of 64 MiB.
-const WRITER: [(&str, &str); 1] = [("cache_size", "-65536")];
+/// For the connection that writes: a page cache of 64 MiB. A log that a reader kept from starting
+/// over is cut to 64 MiB when it does, twice the length at which it is copied. What is cut off is
+/// behind a new header, so a file system that brings it back after a power loss brings no valid
+/// log.
+const WRITER: [(&str, &str); 2] = [("cache_size", "-65536"), ("journal_size_limit", "67108864")];
 /// For those that read: 16 MiB of page cache each. The file is not memory-mapped: SQLite unmaps it
 /// for each transaction that finds the log changed, which with a busy writer is every one.
 const READER: [(&str, &str); 2] = [("cache_size", "-16384"), ("query_only", "on")];

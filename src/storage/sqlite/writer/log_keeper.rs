@@ -217,6 +217,25 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_a_reader_has_made_long_is_short_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, writer) = long_log(folder.path(), 0);
+        let reader = open_copier(&file).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM pages").unwrap();
+        while log(&writer).pages < 5 * LONG / 2 {
+            writer.execute("INSERT INTO pages VALUES (zeroblob(400000))", ()).unwrap();
+            pragma(&writer, COPY).unwrap();
+        }
+        let bytes = || std::fs::metadata(folder.path().join("log.db-wal")).unwrap().len();
+        let long = bytes();
+        assert!(long > 75 << 20, "{long}");
+        reader.execute_batch("COMMIT").unwrap();
+        pragma(&writer, COPY).unwrap();
+        writer.execute("INSERT INTO pages VALUES ('')", ()).unwrap();
+        assert!(bytes() <= 64 << 20, "{} after {long}", bytes());
+    }
+
+    #[test]
     fn a_log_that_is_written_all_the_time_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
         let (file, writer) = long_log(folder.path(), 0);
