@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::user::Origin;
 use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -138,6 +139,7 @@ pub async fn accounts_at(url: &str, roles: &[(&str, usize)]) -> Vec<Vec<Account>
         let create = |n: usize| {
             let new = NewUser {
                 id: None,
+                origin: Origin::Hub,
                 username: format!("{role}{n}"),
                 addresses: Addresses::default(),
                 full_name: String::new(),

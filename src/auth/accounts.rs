@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::{AccountStore, StoreError};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use super::{AuthError, NO_ACCOUNT, unavailable};
 
 /// A username may be taken, and then the derived one too; more attempts than this are no
 /// coincidence.
-const NAME_ATTEMPTS_MAX: u32 = 5;
+pub(super) const NAME_ATTEMPTS_MAX: u32 = 5;
 
 /// The accounts, read through a small cache.
 #[derive(Debug)]
@@ -92,26 +92,46 @@ impl Accounts {
 }
 
 fn new_user(id: UserId, claims: &Claims, now: Timestamp) -> NewUser {
-    let email = claims.text(Profile::Email);
-    let full_name = claims.text(Profile::FullName).chars().filter(|c| !c.is_control());
     NewUser {
         id: Some(id),
+        origin: Origin::Issuer { claims_at: claims.issued_at() },
         username: wanted_name(id, claims),
-        addresses: Addresses::email(if check_email(email).is_ok() { email } else { "" }),
-        full_name: full_name.take(FULL_NAME_CHARS_MAX).collect(),
-        role: Role::to_give(claims.text(Profile::Role)).unwrap_or(Role::Client),
-        is_email_verified: true,
+        addresses: Addresses::email(email(claims).unwrap_or_default()),
+        full_name: full_name(claims),
+        role: role(claims).unwrap_or(Role::Client),
+        is_email_verified: claims.is_email_verified(),
         password_hash: None,
         now,
     }
 }
 
-fn wanted_name(id: UserId, claims: &Claims) -> String {
-    let name = claims.text(Profile::Username);
-    if check_username(name).is_ok() { name.to_owned() } else { format!("user-{id}") }
+/// The e-mail address of a token, if an account may have it.
+pub(super) fn email(claims: &Claims) -> Option<&str> {
+    Some(claims.text(Profile::Email)).filter(|email| check_email(email).is_ok())
 }
 
-fn derived(id: UserId, claims: &Claims, attempt: u32) -> String {
+/// The full name of a token as an account has it; empty for none.
+pub(super) fn full_name(claims: &Claims) -> String {
+    let visible = claims.text(Profile::FullName).chars().filter(|c| !c.is_control());
+    visible.take(FULL_NAME_CHARS_MAX).collect()
+}
+
+/// The role of a token, if an account may have it.
+pub(super) fn role(claims: &Claims) -> Option<Role> {
+    Role::to_give(claims.text(Profile::Role)).ok()
+}
+
+/// The username of a token, if an account may have it.
+pub(super) fn username(claims: &Claims) -> Option<&str> {
+    Some(claims.text(Profile::Username)).filter(|name| check_username(name).is_ok())
+}
+
+fn wanted_name(id: UserId, claims: &Claims) -> String {
+    username(claims).map_or_else(|| format!("user-{id}"), str::to_owned)
+}
+
+/// The username of a token's account if another account has the one of the token, or a similar one.
+pub(super) fn derived(id: UserId, claims: &Claims, attempt: u32) -> String {
     let ending = if attempt == 1 { format!("-{id}") } else { format!("-{id}-{attempt}") };
     let room = USERNAME_CHARS_MAX.saturating_sub(ending.len());
     let mut name: String = wanted_name(id, claims).chars().take(room).collect();

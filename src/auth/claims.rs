@@ -33,8 +33,10 @@ pub(super) struct Claims {
     generation: Option<Value>,
     username: Option<Value>,
     email: Option<Value>,
+    email_verified: Option<Value>,
     full_name: Option<Value>,
     role: Option<Value>,
+    bellpull: Option<Value>,
 }
 
 /// What an access token authorises.
@@ -120,6 +122,23 @@ impl Claims {
         }
     }
 
+    /// Whether the hub has issued it: its tokens say so. Only of a token that the hub's secret
+    /// signed.
+    pub(super) fn is_hubs(&self) -> bool {
+        self.bellpull == Some(Value::Bool(true))
+    }
+
+    /// When it was issued, or is valid from; the epoch if it does not say.
+    pub(super) fn issued_at(&self) -> Timestamp {
+        let ms = self.iat.as_ref().or(self.nbf.as_ref()).and_then(numeric_date_ms);
+        ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Whether the issuer vouches for the e-mail address: unless it says that it does not.
+    pub(super) fn is_email_verified(&self) -> bool {
+        self.email_verified != Some(Value::Bool(false))
+    }
+
     fn user(&self) -> Result<UserId, AuthError> {
         let Some(id) = self.user_id.as_ref().or(self.sub.as_ref()) else {
             return Err(AuthError::BadToken("it names no user"));
@@ -154,7 +173,7 @@ impl Claims {
     }
 }
 
-/// The claims that an account can be created from.
+/// The claims that an account takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Profile {
     Username,

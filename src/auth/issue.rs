@@ -41,6 +41,8 @@ struct Signed<'a> {
     iat: i64,
     exp: i64,
     jti: String,
+    /// Another issuer may have the same secret: the hub's tokens say that they are the hub's.
+    bellpull: bool,
 }
 
 impl Issuer {
@@ -78,6 +80,7 @@ impl Issuer {
             iat: now.as_second(),
             exp: expires_at.as_second(),
             jti: random_text::<16>()?,
+            bellpull: true,
         })
     }
 
@@ -101,6 +104,7 @@ impl Issuer {
             iat: now.as_second(),
             exp: expires_at.as_second(),
             jti: random_text::<16>()?,
+            bellpull: true,
         })
     }
 
@@ -121,6 +125,7 @@ impl Issuer {
             iat,
             exp: iat.saturating_add(SERVICE_TTL_MAX_S),
             jti: random_text::<16>()?,
+            bellpull: true,
         })
     }
 

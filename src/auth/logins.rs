@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Origin, User};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse};
 use bellpull_actors::port::outlet::{Revoked, TokenEnd};
 use bellpull_actors::port::{BrokerMessage, StoreError};
@@ -214,6 +214,7 @@ impl Inner {
         let hash = self.passwords.hash(turn, wanted.password).await?;
         let new = NewUser {
             id: None,
+            origin: Origin::Hub,
             username: wanted.username,
             addresses: Addresses::email(wanted.email),
             full_name: wanted.full_name,

@@ -1,7 +1,8 @@
 //! Accounts and tokens: authentication and account management.
 //!
 //! `keys` verifies a token's signature with keys that `key_file` reads, `claims` validates its
-//! content, `accounts` finds (or creates) its account; `logins` handles passwords and refresh
+//! content, `accounts` finds (or creates) its account, `foreign` decides which accounts another
+//! issuer's token opens and applies its claims; `logins` handles passwords and refresh
 //! tokens, [`credentials`] changes and resets passwords and confirms addresses, [`follow`] reads
 //! what other processes ended or withdrew (`withdrawn`: which of it is done already), `register`
 //! validates names, `registration_limit` limits registrations; `admission` decides whose password
@@ -11,6 +12,7 @@
 mod accounts;
 mod admission;
 mod claims;
+mod foreign;
 pub mod credentials;
 mod ended;
 pub mod follow;
@@ -51,11 +53,12 @@ use jiff::Timestamp;
 use self::accounts::Accounts;
 use self::claims::{Access, SERVICE_TTL_MAX_S};
 use self::ended::EndedLogins;
+use self::foreign::Refused;
 use self::issue::Issuer;
 use self::keys::Keys;
 use self::password::Passwords;
 use self::registration_limit::RegistrationLimit;
-pub use self::start::{AuthStartError, Signing};
+pub use self::start::{AuthStartError, OWN_SHOWN_MAX, Signing, shown_own};
 use self::withdrawn::Withdrawn;
 pub use self::ws_tickets::TTL_S as WS_TICKET_TTL_S;
 use self::ws_tickets::WsTickets;
@@ -74,6 +77,7 @@ struct Inner {
     accounts: Accounts,
     ended: EndedLogins,
     withdrawn: Withdrawn,
+    refused: Refused,
     ws_tickets: WsTickets,
     passwords: Passwords,
     registration_limit: RegistrationLimit,
@@ -116,6 +120,9 @@ pub enum AuthError {
     /// The token is invalid; the text says why, without repeating it.
     #[error("Given token not valid: {0}")]
     BadToken(&'static str),
+    /// The account is the hub's own, and the token another issuer's.
+    #[error("Given token not valid: this account is the hub's own, another issuer's do not open it")]
+    HubsAccount,
     /// No such account, a wrong password, or an inactive account: not distinguished.
     #[error("No active account found with the given credentials")]
     BadCredentials,
@@ -186,9 +193,12 @@ const NO_ACCOUNT: AuthError = AuthError::BadToken("there is no such account");
 const INACTIVE: AuthError = AuthError::BadToken("the account is not active");
 
 fn count_refusal(answer: &Result<Principal, AuthError>) {
-    if let Err(AuthError::BadToken(why)) = answer {
-        metrics::counter!("bellpull_tokens_refused_total", "why" => *why).increment(1);
-    }
+    let why = match answer {
+        Err(AuthError::BadToken(why)) => *why,
+        Err(AuthError::HubsAccount) => "the account is the hub's own",
+        Ok(_) | Err(_) => return,
+    };
+    metrics::counter!("bellpull_tokens_refused_total", "why" => why).increment(1);
 }
 
 /// A store's failure as the client sees it; the details are logged.
@@ -220,9 +230,12 @@ impl Auth {
             Access::Service => return self.service(now, expires_at),
         };
         self.check_login(login)?;
+        let is_foreign =
+            inner.config.has_issuer() && !(inner.keys.is_own() && claims.is_hubs());
         let user = match inner.accounts.find(id, now).await? {
+            Some(user) if is_foreign => inner.open_foreign(user, &claims).await?,
             Some(user) => user,
-            None if inner.config.auto_provision => {
+            None if inner.config.auto_provision && is_foreign => {
                 inner.accounts.provision(id, &claims, now).await?
             }
             None => return Err(NO_ACCOUNT),
@@ -368,11 +381,7 @@ impl Auth {
 
     /// Closes an account's sessions, on every node: call it after a change that takes rights away.
     pub fn withdraw_rights(&self, user: UserId) {
-        let inner = &*self.0;
-        inner.withdrawn.note(user);
-        if let Some(users) = &inner.users {
-            users.end_sessions(user, None, Revoked::Right);
-        }
+        self.0.withdraw_rights(user);
     }
 }
 
@@ -382,6 +391,13 @@ impl Inner {
         self.accounts.forget(user);
         if let Some(users) = &self.users {
             users.publish(BrokerMessage::AccountChanged(user));
+        }
+    }
+
+    fn withdraw_rights(&self, user: UserId) {
+        self.withdrawn.note(user);
+        if let Some(users) = &self.users {
+            users.end_sessions(user, None, Revoked::Right);
         }
     }
 }

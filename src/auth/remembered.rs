@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Origin, User};
 
 /// How long an account is served from the cache: a change made on another node shows after this.
 const FRESH: Duration = Duration::from_secs(2);
@@ -110,6 +110,7 @@ mod tests {
             is_active: true,
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
+            origin: Origin::Hub,
         })
     }
 

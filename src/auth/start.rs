@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
 use jiff::Timestamp;
 
 use super::accounts::Accounts;
 use super::ended::{ENDED_MAX, EndedLogins};
+use super::foreign::Refused;
 use super::issue::{Issuer, hub_secret};
 use super::key_file::KeyFile;
 use super::keys::Keys;
@@ -23,6 +24,9 @@ use crate::config::Config;
 
 /// A shorter secret can be guessed from one token, without asking the hub.
 const SECRET_BYTES_WISE: usize = 16;
+
+/// As many of the hub's own accounts are named to an operator.
+pub const OWN_SHOWN_MAX: u32 = 10;
 
 /// Why authentication could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,29 @@ pub enum AuthStartError {
     Store(#[from] StoreError),
 }
 
+/// Another issuer may number its users as these accounts are numbered.
+async fn warn_of_own(accounts: &dyn AccountStore) -> Result<(), StoreError> {
+    let own = accounts.own_below_apart(OWN_SHOWN_MAX + 1).await?;
+    if let Some(own) = shown_own(&own) {
+        tracing::warn!(
+            "tokens come from elsewhere, and these accounts are the hub's own: {own}. A token of \
+             the issuer's for one of their numbers is refused; `bellpull user adopt --id N` hands \
+             an account to the issuer"
+        );
+    }
+    Ok(())
+}
+
+/// The hub's own accounts as a list for an operator; `None` if there are none.
+#[must_use]
+pub fn shown_own(own: &[(UserId, String)]) -> Option<String> {
+    let max = usize::try_from(OWN_SHOWN_MAX).unwrap_or(usize::MAX);
+    let shown = own.iter().take(max).map(|(id, name)| format!("{id} ({name})"));
+    let more = (own.len() > max).then(|| "and more".to_owned());
+    let all: Vec<String> = shown.chain(more).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
 /// The account of service tokens: not stored, with all rights.
 fn service_account() -> User {
     User {
@@ -51,6 +78,7 @@ fn service_account() -> User {
         is_active: true,
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
+        origin: Origin::Hub,
     }
 }
 
@@ -74,6 +102,10 @@ impl Signing {
         accounts: &dyn AccountStore,
         now: Timestamp,
     ) -> Result<Self, AuthStartError> {
+        if config.auth.has_issuer() {
+            accounts.number_apart().await?;
+            warn_of_own(accounts).await?;
+        }
         if let Some(file) = KeyFile::open(&config.auth)? {
             let keys = Keys::Foreign(Box::new(file));
             if config.jwt_secret.is_some() {
@@ -112,6 +144,7 @@ impl Auth {
             accounts: Accounts::new(accounts),
             ended,
             withdrawn: Withdrawn::default(),
+            refused: Refused::default(),
             ws_tickets: WsTickets::default(),
             passwords: Passwords::new(shared.clone()),
             sends_mail: config.delivery.smtp.is_some(),

@@ -8,7 +8,7 @@ use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
@@ -124,6 +124,7 @@ impl AccountStore for FakeStore {
             is_active: true,
             is_email_verified: new.is_email_verified,
             created_at: new.now,
+            origin: Origin::Hub,
         };
         rows.announced.extend(announce.map(|announce| announce(&user)));
         rows.users.push((user.clone(), new.password_hash));
@@ -303,6 +304,14 @@ impl AccountStore for FakeStore {
     async fn set_setting(&self, _: &str, _: &str) -> Result<(), StoreError> {
         Err(StoreError::NotFound)
     }
+
+    async fn number_apart(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn own_below_apart(&self, _: u32) -> Result<Vec<(UserId, String)>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Accounts for the tests of other modules: users 1 and 2, and the tokens that they come with.
@@ -322,6 +331,7 @@ impl Accounts {
         for username in ["ada", "bob"] {
             let new = NewUser {
                 id: None,
+                origin: Origin::Hub,
                 username: username.to_owned(),
                 addresses: Addresses::default(),
                 full_name: String::new(),

@@ -11,6 +11,7 @@ use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use super::{CliError, SettingFlags, print_line};
+use crate::auth::{OWN_SHOWN_MAX, shown_own};
 use crate::broker::RedisBroker;
 use crate::config::Config;
 use crate::delivery::outside::Outside;
@@ -80,6 +81,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let set = config.effective.iter().filter(|one| one.source != crate::config::Source::Default);
     say(ok("settings", format!("{} are not the default", set.count())))?;
     say(database(&config).await)?;
+    if config.auth.has_issuer() {
+        say(own_accounts(&config).await)?;
+    }
     say(redis(&config).await)?;
     say(address("listen", config.listen))?;
     if let Some(at) = config.operator_listen {
@@ -173,6 +177,21 @@ async fn database(config: &Config) -> Line {
             off("database", &format!("{} does not exist: `serve` makes it", config.database_url))
         }
         Err(why) => tried("database", Err(why)),
+    }
+}
+
+/// The accounts that another issuer's tokens do not open.
+async fn own_accounts(config: &Config) -> Line {
+    const CHECK: &str = "accounts";
+    match storage::own_below_apart(config.database_url.reveal(), OWN_SHOWN_MAX + 1).await {
+        Ok(own) => match shown_own(&own) {
+            None => ok(CHECK, "none of the hub's own has a number of the issuer's".to_owned()),
+            Some(own) => off(CHECK, &format!(
+                "the hub's own, which no token of the issuer's opens: {own}; `bellpull user adopt \
+                 --id N` hands one over"
+            )),
+        },
+        Err(_) => off(CHECK, "not known before `serve` or `migrate` has made the tables"),
     }
 }
 

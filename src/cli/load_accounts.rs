@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::user::Role;
+use bellpull_actors::domain::user::{Origin, Role};
 use bellpull_actors::port::AccountStore;
 use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
@@ -46,6 +46,7 @@ async fn create(store: &dyn AccountStore, roles: &[String]) -> Result<Vec<i64>, 
         async move {
             let new = NewUser {
                 id: None,
+                origin: Origin::Hub,
                 username: format!("load{n}"),
                 addresses: Addresses::default(),
                 full_name: String::new(),

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 
 use super::effective;
 use super::load::{ConfigError, Sources, Values, error};
+use super::value::Value;
 use super::{
     AuthConfig, Config, DeliveryConfig, HttpConfig, OtlpConfig, Secret, TlsConfig, WsConfig,
 };
@@ -21,7 +22,7 @@ impl Config {
     /// The first error, and where.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let values = Values::gather(sources)?;
-        let config = Self::build(&values)?;
+        let mut config = Self::build(&values)?;
         if config.ws.silent_max_s <= config.ws.ping_after_s {
             let problem = "must be greater than ws.ping_after_s";
             return Err(error(values.place("ws.silent_max_s"), problem));
@@ -30,6 +31,11 @@ impl Config {
             let problem = "cannot be set together with auth.public_key_file";
             return Err(error(values.place("auth.jwks_file"), problem));
         }
+        // Another issuer admits users: the hub makes none beside it unless it is told to.
+        config.auth.registration = match values.get("auth.registration") {
+            Value::Switch(on) => *on,
+            _ => !config.auth.has_issuer(),
+        };
         Ok(config)
     }
 
@@ -51,7 +57,8 @@ impl Config {
                 issuer: values.text("auth.issuer"),
                 access_ttl_s: values.number("auth.access_ttl_s")?,
                 refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
-                registration: values.switch("auth.registration")?,
+                follow_claims: values.must_text("auth.claims")? == "always",
+                registration: true,
                 registrations_per_min: values.number("auth.registrations_per_min")?,
                 verify_email: values.switch("auth.verify_email")?,
             },

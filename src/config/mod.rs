@@ -131,13 +131,24 @@ pub struct AuthConfig {
     pub access_ttl_s: u32,
     /// `auth.refresh_ttl_s`: the lifetime of a login (604,800: a week).
     pub refresh_ttl_s: u32,
-    /// `auth.registration`: whether `POST /api/auth/register/` is open (true).
+    /// `auth.claims`: whether an account follows the claims of younger tokens (true: `always`).
+    pub follow_claims: bool,
+    /// `auth.registration`: whether `POST /api/auth/register/` is open (where tokens come from
+    /// elsewhere false, else true).
     pub registration: bool,
     /// `auth.registrations_per_min`: of all clients together, over all nodes (60; 0 means no
     /// limit); one network may use a sixth of it.
     pub registrations_per_min: u32,
     /// `auth.verify_email`: mails are only sent to verified addresses (true).
     pub verify_email: bool,
+}
+
+impl AuthConfig {
+    /// Whether tokens come from elsewhere: another issuer numbers accounts too.
+    #[must_use]
+    pub fn has_issuer(&self) -> bool {
+        self.auto_provision || self.public_key_file.is_some() || self.jwks_file.is_some()
+    }
 }
 
 /// `http.*`

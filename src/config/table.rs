@@ -188,8 +188,13 @@ pub static SETTINGS: &[Setting] = &[
         minute at most"),
     setting("auth.refresh_ttl_s", "", "604800", number("seconds", 1, YEAR_S),
         "How long a login lives"),
-    setting("auth.registration", "", "true", Kind::Switch,
-        "Whether anybody may register"),
+    setting("auth.claims", "", "always", Kind::Choice(&["always", "first"]),
+        "When role, username, e-mail address and full name follow the claims of a token that \
+         another issuer signed: always, if it is younger than the one they came from, or at an \
+         account's first token only"),
+    setting("auth.registration", "", "", Kind::Switch,
+        "Whether anybody may register; not set: true, and false where tokens come from elsewhere \
+         (auth.auto_provision, auth.public_key_file, auth.jwks_file)"),
     setting("auth.registrations_per_min", "", "60", number("registrations a minute", 0, 100_000),
         "How many may register, all clients together (over all nodes while Redis is there), of which \
          one network may use a sixth; past it 429; 0: no limit"),

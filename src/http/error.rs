@@ -19,6 +19,9 @@ use serde_json::{Map, Value};
 use super::responses::Problem;
 use crate::auth::AuthError;
 
+/// The code for an account of the hub's that another issuer's token, or a back end, names.
+pub(super) const HUBS_ACCOUNT: &str = "account_is_the_hubs";
+
 /// The advice for every list.
 const NARROWER: &str = "Narrow the list with filters, or ask for an earlier page.";
 
@@ -44,6 +47,8 @@ pub(super) enum ApiError {
     },
     /// The credentials are invalid.
     BadToken(String),
+    /// Another issuer's token names an account of the hub's.
+    HubsAccount(String),
     /// A login failed.
     BadCredentials(String),
     /// The caller may not do this.
@@ -152,6 +157,7 @@ impl ApiError {
                 (S::UNAUTHORIZED, "not_authenticated", detail)
             }
             Self::BadToken(detail) => (S::UNAUTHORIZED, "token_not_valid", detail.clone()),
+            Self::HubsAccount(detail) => (S::UNAUTHORIZED, HUBS_ACCOUNT, detail.clone()),
             Self::BadCredentials(detail) => (S::UNAUTHORIZED, "no_active_account", detail.clone()),
             Self::Forbidden(detail) => (S::FORBIDDEN, "permission_denied", detail.clone()),
             Self::Disabled(detail) => (S::FORBIDDEN, "disabled", (*detail).to_owned()),
@@ -212,7 +218,10 @@ impl IntoResponse for ApiError {
         };
         let headers = response.headers_mut();
         match self {
-            Self::NotAuthenticated | Self::BadToken(_) | Self::BadCredentials(_) => {
+            Self::NotAuthenticated
+            | Self::BadToken(_)
+            | Self::HubsAccount(_)
+            | Self::BadCredentials(_) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::Throttled { retry_after_s } => {
@@ -306,6 +315,7 @@ impl From<AuthError> for ApiError {
         match error {
             AuthError::Missing => Self::NotAuthenticated,
             AuthError::BadToken(_) => Self::BadToken(detail),
+            AuthError::HubsAccount => Self::HubsAccount(detail),
             AuthError::BadCredentials => Self::BadCredentials(detail),
             AuthError::Disabled(why) => Self::Disabled(why),
             AuthError::NoLogin => Self::BadRequest { code: "no_login", detail },
@@ -355,6 +365,7 @@ mod tests {
             (StoreError::LastSuperAdmin.into(), 403, "permission_denied"),
             (AuthError::Missing.into(), 401, "not_authenticated"),
             (AuthError::BadToken("expired").into(), 401, "token_not_valid"),
+            (AuthError::HubsAccount.into(), 401, "account_is_the_hubs"),
             (AuthError::BadCredentials.into(), 401, "no_active_account"),
             (AuthError::Disabled("elsewhere").into(), 403, "disabled"),
             (AuthError::NoLogin.into(), 400, "no_login"),

@@ -12,7 +12,7 @@ use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::domain::send::{Recipients, is_good_link};
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{Origin, Role, User};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -76,6 +76,7 @@ fn principal() -> Principal {
         is_active: true,
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
+        origin: Origin::Hub,
     };
     let expires_at = Timestamp::MAX;
     Principal { user: Arc::new(user), login: None, expires_at, is_service: false }

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
 use bellpull_actors::port::{AccountStore, Clock};
 use utoipa_axum::routes;
@@ -125,6 +125,8 @@ async fn create(
     }
     let mut new = NewUser {
         id: None,
+        // A back end numbers its users as the issuer of their tokens does.
+        origin: if principal.is_service { Origin::ISSUER } else { Origin::Hub },
         username,
         addresses: Addresses::default().with(&addresses(&mut body)),
         full_name: full_name(&mut body).unwrap_or_default(),
@@ -170,8 +172,8 @@ async fn edit(
         full_name: full_name(&mut body),
         role: role(&mut body),
         is_active: body.boolean("is_active"),
-        password_hash: None,
         seen_role: Some(before.role.clone()),
+        ..UserChanges::default()
     };
     body.read_only(&["id", "username", "role_display", "created_at"]);
     body.refuse_if_sent("password", PASSWORD_ELSEWHERE);
@@ -266,6 +268,7 @@ mod tests {
             is_active: true,
             is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
+            origin: Origin::Hub,
         }
     }
 

@@ -1,9 +1,15 @@
 //! Looks at a database without changing it: what `check` tells an operator.
 
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::APART_FROM;
 use sqlx::{Connection, PgConnection};
 
 use super::sqlite::backup::BackupError;
 use super::{postgres, sqlite};
+
+/// The hub's own accounts with numbers below `$1`, at most `$2`; in the SQL of both databases.
+pub(super) const OWN_BELOW_APART: &str =
+    "SELECT id, username FROM users WHERE claims_at IS NULL AND id < $1 ORDER BY id LIMIT $2";
 
 /// What is known of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +58,24 @@ async fn ask(connection: &mut PgConnection) -> sqlx::Result<String> {
     let users: i64 =
         sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&mut *connection).await?;
     Ok(format!("PostgreSQL {version}, schema {schema}, {users} users"))
+}
+
+/// The hub's own accounts with numbers that issuers give, by number; at most `limit`. It changes
+/// nothing.
+///
+/// # Errors
+/// Why they cannot be read; also if there is no database, or it has an older schema.
+pub async fn own_below_apart(url: &str, limit: u32) -> Result<Vec<(UserId, String)>, String> {
+    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+        let url = url.to_owned();
+        let reading = tokio::task::spawn_blocking(move || sqlite::backup::own_accounts(&url, limit));
+        return reading.await.map_err(|error| error.to_string())?.map_err(|e| e.to_string());
+    }
+    let mut connection = postgres::connect_once(url).await.map_err(|error| error.to_string())?;
+    let query = sqlx::query_as(OWN_BELOW_APART).bind(APART_FROM).bind(i64::from(limit));
+    let found: sqlx::Result<Vec<(i64, String)>> = query.fetch_all(&mut connection).await;
+    // The server ends it in any case.
+    let _ = connection.close().await;
+    let found = found.map_err(|error| error.to_string())?;
+    Ok(found.into_iter().map(|(id, name)| (UserId(id), name)).collect())
 }

@@ -5,7 +5,7 @@ use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::ticket::{Category, Priority, Project, Status, Ticket};
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Origin, User};
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -83,6 +83,20 @@ pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| corrupt("JSON"))
 }
 
+/// Who gave an account its number, of the column `claims_at`.
+pub(super) fn origin(claims_ms: Option<i64>) -> Result<Origin, StoreError> {
+    let issuer = |claims_at| Origin::Issuer { claims_at };
+    Ok(optional_timestamp(claims_ms)?.map_or(Origin::Hub, issuer))
+}
+
+/// The column `claims_at` of an account.
+pub(super) fn claims_ms(origin: Origin) -> Option<i64> {
+    match origin {
+        Origin::Hub => None,
+        Origin::Issuer { claims_at } => Some(claims_at.as_millisecond()),
+    }
+}
+
 /// A user's row; `addresses` is a JSON object by channel.
 pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {
@@ -94,6 +108,7 @@ pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
         is_active: row.flag("is_active")?,
         is_email_verified: row.flag("email_verified")?,
         created_at: timestamp(int(row, "created_at")?)?,
+        origin: origin(row.int("claims_at")?)?,
     })
 }
 

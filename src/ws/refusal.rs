@@ -60,6 +60,7 @@ impl From<AuthError> for Refusal {
             AuthError::Unavailable => Self::Unavailable,
             AuthError::Missing
             | AuthError::BadToken(_)
+            | AuthError::HubsAccount
             | AuthError::BadCredentials
             | AuthError::Disabled(_)
             | AuthError::NoLogin
@@ -96,6 +97,7 @@ impl Refusal {
             Self::WrongDialect { .. } => "wrong_dialect",
             Self::Origin => "origin_not_allowed",
             Self::Token(AuthError::Missing) => "not_authenticated",
+            Self::Token(AuthError::HubsAccount) => "account_is_the_hubs",
             Self::Token(_) => "token_not_valid",
             Self::NoInbox | Self::NoProject => "permission_denied",
             Self::TooFast { .. } => "throttled",

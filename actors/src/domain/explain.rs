@@ -248,6 +248,7 @@ mod tests {
     use super::super::address::Addresses;
     use super::super::preference::{PreferenceChanges, Wish};
     use super::super::routing::Channel;
+    use super::super::user::Origin;
     use super::*;
 
     fn user(id: i64, role: &str) -> User {
@@ -260,6 +261,7 @@ mod tests {
             is_active: true,
             is_email_verified: true,
             created_at: jiff::Timestamp::UNIX_EPOCH,
+            origin: Origin::Hub,
         }
     }
 

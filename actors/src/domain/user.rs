@@ -100,6 +100,17 @@ impl Role {
         matches!(self, Self::Admin | Self::SuperAdmin)
     }
 
+    /// How far its rights reach: each rank has those of the ranks below.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Client | Self::Other(_) => 0,
+            Self::Developer => 1,
+            Self::Admin => 2,
+            Self::SuperAdmin => 3,
+        }
+    }
+
     /// Whether users may choose this role when they register.
     #[must_use]
     pub fn is_self_assignable(&self) -> bool {
@@ -145,6 +156,27 @@ impl From<Role> for String {
     }
 }
 
+/// The first number that the hub gives itself where tokens come from another issuer, whose numbers
+/// are below. Half of what a JSON number bears (2^53 - 1, the limit of every client) remains.
+pub const APART_FROM: i64 = 1 << 52;
+
+/// Who gave an account its number, and so whose tokens open it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The hub: a registration, an operator or an admin.
+    Hub,
+    /// The issuer of tokens that are not the hub's, or a back end.
+    Issuer {
+        /// When the token was issued whose claims the account has; the epoch if none were applied.
+        claims_at: Timestamp,
+    },
+}
+
+impl Origin {
+    /// The issuer, before a token's claims were applied.
+    pub const ISSUER: Self = Self::Issuer { claims_at: Timestamp::UNIX_EPOCH };
+}
+
 /// An account, without its password. Its texts are nearly always short enough (24 bytes) to be
 /// stored inline: there is one account for each connected user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +197,8 @@ pub struct User {
     pub is_email_verified: bool,
     /// When the account was made.
     pub created_at: Timestamp,
+    /// Who gave it its number.
+    pub origin: Origin,
 }
 
 impl User {

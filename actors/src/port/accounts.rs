@@ -14,7 +14,10 @@ use crate::domain::notification::Announcement;
 use crate::domain::plan::account::AccountRefusal;
 pub use crate::domain::plan::account::UserChanges;
 pub use crate::domain::plan::login::RefreshUse;
-use crate::domain::user::{Role, User};
+use crate::domain::user::{APART_FROM, Origin, Role, User};
+
+/// The setting with the last number that the store assigned apart from issuers' numbers.
+pub const APART_SETTING: &str = "last_user_id_apart";
 
 /// Accounts, logins, and the hub's own settings.
 #[async_trait]
@@ -48,9 +51,9 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// before: where one super admin is active, one stays.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Taken`] or [`StoreError::TooSimilar`] with `email`;
-    /// [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the role is not
-    /// [`UserChanges::seen_role`].
+    /// [`StoreError::NotFound`]; [`StoreError::Taken`] or [`StoreError::TooSimilar`] with `username`
+    /// or `email`; [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the role is not
+    /// [`UserChanges::seen_role`], or the account has the claims of a younger token.
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;
 
     /// A page of the accounts that match, by id.
@@ -171,6 +174,20 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// Sets a setting.
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError>;
 
+    /// From now on the numbers that the store assigns to accounts begin at [`APART_FROM`]: lower
+    /// ones are an issuer's. It stays so, for every process that opens the database.
+    ///
+    /// # Errors
+    /// Those of [`Self::setting_or_insert`].
+    async fn number_apart(&self) -> Result<(), StoreError> {
+        let last = (APART_FROM - 1).to_string();
+        self.setting_or_insert(APART_SETTING, &last).await.map(drop)
+    }
+
+    /// The accounts of [`Origin::Hub`] with a number below [`APART_FROM`], by number; at most
+    /// `limit`.
+    async fn own_below_apart(&self, limit: u32) -> Result<Vec<(UserId, String)>, StoreError>;
+
     /// Tickets for sockets that are good at every node. `None`: a single process uses the store,
     /// and keeps them in memory.
     fn shared_tickets(&self) -> Option<&dyn SharedTickets> {
@@ -185,7 +202,7 @@ impl StoreError {
         match refusal {
             AccountRefusal::Taken(field) => Self::Taken(field),
             AccountRefusal::TooSimilar(field) => Self::TooSimilar(field),
-            AccountRefusal::RoleChanged => Self::Conflict,
+            AccountRefusal::RoleChanged | AccountRefusal::OlderClaims => Self::Conflict,
             AccountRefusal::LastSuperAdmin => Self::LastSuperAdmin,
             AccountRefusal::NotFound => Self::NotFound,
         }
@@ -199,8 +216,10 @@ pub type AnnounceUser = fn(&User) -> Announcement;
 /// An account to be made.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// `Some` if a foreign token names the id; else the store assigns the next one.
+    /// `Some` if an issuer names the id; else the store assigns the next one.
     pub id: Option<UserId>,
+    /// Who gives it its number.
+    pub origin: Origin,
     /// Unique.
     pub username: String,
     /// May be empty.

@@ -14,7 +14,7 @@ use crate::domain::comment::Comment;
 use crate::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
 use crate::domain::inbox::{Change, Entry, Head, MessageContent, RowState};
 use crate::domain::ticket::{Caller, Category, HistoryEntry, Priority, Project, Status, Ticket};
-use crate::domain::user::{Role, User};
+use crate::domain::user::{Origin, Role, User};
 use crate::port::StoreError;
 use crate::port::retention::Old;
 use crate::port::tickets::InboxEntry;
@@ -206,6 +206,7 @@ impl FakeStore {
             is_active: true,
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
+            origin: Origin::Hub,
         };
         let caller = Caller::from(&user);
         self.data().users.insert(user.id, user);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::user::Origin;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -38,6 +39,7 @@ async fn bench(config: Config) -> Bench {
     let auth = Auth::assemble(&config, store.clone(), clock.clone()).await.unwrap();
     let ada = bellpull_actors::port::accounts::NewUser {
         id: None,
+        origin: Origin::Hub,
         username: "ada".to_owned(),
         addresses: Addresses::email("ada@example.com"),
         full_name: String::new(),

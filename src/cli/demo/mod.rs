@@ -17,6 +17,7 @@ mod story;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::user::Origin;
 use bellpull_actors::port::accounts::NewUser;
 use jiff::Timestamp;
 
@@ -127,6 +128,7 @@ fn account(
 ) -> Result<NewUser, String> {
     Ok(NewUser {
         id: None,
+        origin: Origin::Hub,
         username: username.to_owned(),
         addresses: Addresses::email(format!("{username}@example.com")),
         full_name: full_name.to_owned(),

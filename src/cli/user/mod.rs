@@ -1,12 +1,13 @@
 //! `user`: accounts, directly in the database, beside a running hub or not.
 
+mod adopt;
 mod list;
 mod set;
 
 use std::io::BufRead;
 
 use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::account_links::PasswordChange;
 use bellpull_actors::port::accounts::{LoginName, NewUser};
 use bellpull_actors::port::clock::SystemClock;
@@ -17,6 +18,7 @@ use serde_json::json;
 use super::address_flags::AddressFlags;
 use super::{CliError, SettingFlags, open_existing_store, open_store, print_line};
 use crate::auth::password;
+use crate::config::Config;
 use crate::auth::register::{check_full_name, check_password, check_username};
 
 const EXAMPLES: &str = "\
@@ -49,6 +51,10 @@ enum Command {
     /// at a hub that runs on the database.
     #[command(after_help = set::EXAMPLES)]
     Set(set::Set),
+    /// Hand an account of the hub's to the issuer of tokens, whose tokens open it from then on, and
+    /// print it as one line of JSON. Its password and its logins end.
+    #[command(after_help = adopt::EXAMPLES)]
+    Adopt(adopt::Adopt),
     /// List accounts, each as one line of JSON.
     #[command(after_help = list::EXAMPLES)]
     List(list::List),
@@ -111,6 +117,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         Command::Create(create) => run_create(create).await,
         Command::Password(change) => run_password(change).await,
         Command::Set(set) => set::run(set).await,
+        Command::Adopt(adopt) => adopt::run(adopt).await,
         Command::List(list) => list::run(list).await,
     }
 }
@@ -122,9 +129,21 @@ async fn run_create(mut create: Create) -> Result<(), CliError> {
     let new = checked(&create)?;
     let config = create.settings.load()?;
     let store = open_store(&config).await?;
-    let made = make(&*store, new).await;
+    let made = make_apart(&config, &*store, new).await;
     store.close().await;
     print_line(&describe(&made?))
+}
+
+/// Stores the account; where tokens come from elsewhere too, with a number that no issuer gives.
+async fn make_apart(
+    config: &Config,
+    store: &dyn AccountStore,
+    new: NewUser,
+) -> Result<User, CliError> {
+    if config.auth.has_issuer() {
+        store.number_apart().await?;
+    }
+    make(store, new).await
 }
 
 async fn run_password(mut change: Password) -> Result<(), CliError> {
@@ -176,6 +195,7 @@ pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
     let addresses = create.addresses.checked()?;
     Ok(NewUser {
         id: None,
+        origin: Origin::Hub,
         username: create.username.clone(),
         full_name: create.full_name.clone(),
         role,
@@ -212,6 +232,10 @@ pub(super) fn describe(user: &User) -> String {
         "is_active": user.is_active,
         "email_verified": user.is_email_verified,
         "created_at": user.created_at,
+        "origin": match user.origin {
+            Origin::Hub => "hub",
+            Origin::Issuer { .. } => "issuer",
+        },
     });
     for (channel, field) in Channel::address_fields() {
         shown[field.name] = user.addresses.get(channel).into();

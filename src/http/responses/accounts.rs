@@ -31,6 +31,7 @@ pub(in crate::http) struct User {
     /// Whether mails are sent to the address; false until its owner has confirmed it.
     email_verified: bool,
     created_at: Timestamp,
+    origin: Origin::Hub,
 }
 
 impl From<&user::User> for User {
@@ -106,7 +107,7 @@ pub(in crate::http) struct Detail {
 mod tests {
     use bellpull_actors::domain::address::Addresses;
     use bellpull_actors::domain::ids::UserId;
-    use bellpull_actors::domain::user::Role;
+    use bellpull_actors::domain::user::{Origin, Role};
     use serde_json::json;
 
     use super::*;
@@ -122,6 +123,7 @@ mod tests {
             is_active: true,
             is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
+            origin: Origin::Hub,
         };
         let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
             "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",

@@ -2,15 +2,17 @@
 //! then the account, and the active super admins where one could go.
 
 use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::confusable::email_key;
+use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::plan::account::{self, AccountFacts, UserChanges};
 use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{Clock, StoreError};
 use sqlx::PgConnection;
 
 use super::transaction::failed;
-use super::{account_links, account_rows, new_accounts};
+use super::{account_links, account_rows, logins, new_accounts};
+use crate::storage::rows::claims_ms;
 
 /// Changes an account; its state afterwards.
 pub(super) async fn update(
@@ -18,33 +20,51 @@ pub(super) async fn update(
     id: UserId,
     changes: &UserChanges,
 ) -> Result<User, StoreError> {
-    if changes.email().is_some() {
+    if changes.email().is_some() || changes.username.is_some() {
         new_accounts::lock_names(connection).await.map_err(failed)?;
     }
     lock(connection, id, changes).await?;
-    let mail_key = changes.email().map(email_key);
-    let facts = facts(connection, id, changes.email(), mail_key.as_deref()).await?;
+    let (name_key, mail_key) =
+        (changes.username.as_deref().map(username_key), changes.email().map(email_key));
+    let keys = (name_key.as_deref(), mail_key.as_deref());
+    let facts = facts(connection, id, changes, keys).await?;
     let plan = account::change(&facts, changes).map_err(StoreError::of_account)?;
     if plan.moves_email {
         account_links::void_all(connection, id).await?;
     }
     let sql = "UPDATE users SET full_name = coalesce($2, full_name), role = coalesce($3, role), \
                is_active = coalesce($4, is_active), password_hash = coalesce($5, password_hash), \
-               email_verified = $6 WHERE id = $1";
+               email_verified = $6, username = coalesce($7, username), claims_at = $8 \
+               WHERE id = $1";
     let query = sqlx::query(sql)
         .bind(id.0)
         .bind(&changes.full_name)
         .bind(changes.role.as_ref().map(|role| role.as_str()))
         .bind(changes.is_active)
         .bind(&changes.password_hash)
-        .bind(plan.is_email_verified);
+        .bind(plan.is_email_verified)
+        .bind(&changes.username)
+        .bind(claims_ms(plan.origin));
     query.execute(&mut *connection).await.map_err(failed)?;
+    if plan.is_handed_over {
+        hand_over(connection, id).await?;
+    }
     set_addresses(connection, id, changes).await?;
-    if let Some(key) = &mail_key {
-        set_email_key(connection, key, id).await?;
+    for (kind, key) in [("username", &name_key), ("email", &mail_key)] {
+        if let Some(key) = key {
+            set_key(connection, kind, key, id).await?;
+        }
     }
     let after = account_rows::account(connection, id).await?;
     after.map(|(after, _)| after).ok_or(StoreError::NotFound)
+}
+
+/// Its password and its logins are the hub's: both end.
+async fn hand_over(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
+    let sql = "UPDATE users SET password_hash = NULL WHERE id = $1";
+    sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
+    account_links::void_all(connection, id).await?;
+    logins::end_all(connection, id, None, SystemClock.now()).await.map(drop)
 }
 
 /// Locks the account, and with a change that could take a super admin away all that are active: of
@@ -62,24 +82,36 @@ async fn lock(
     Ok(())
 }
 
-/// The facts that a change of the account depends on.
+/// The facts that a change of the account depends on; the keys are those of its new username and
+/// address.
 async fn facts(
     connection: &mut PgConnection,
     id: UserId,
-    email: Option<&str>,
-    key: Option<&str>,
+    changes: &UserChanges,
+    (name_key, mail_key): (Option<&str>, Option<&str>),
 ) -> Result<AccountFacts, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM addresses \
                WHERE channel = 'EMAIL' AND lower(address) = lower($1) AND user_id <> $3), \
                EXISTS (SELECT 1 FROM name_keys \
                WHERE kind = 'email' AND key = $2 AND key <> '' AND user_id <> $3), \
                EXISTS (SELECT 1 FROM users \
-               WHERE role = 'super_admin' AND is_active AND id <> $3)";
-    let query = sqlx::query_as(sql).bind(email).bind(key).bind(id.0);
-    let (has_email, has_email_key, has_other_super_admin) =
+               WHERE role = 'super_admin' AND is_active AND id <> $3), \
+               EXISTS (SELECT 1 FROM users WHERE username = $4 AND id <> $3), \
+               EXISTS (SELECT 1 FROM name_keys \
+               WHERE kind = 'username' AND key = $5 AND key <> '' AND user_id <> $3)";
+    let query = sqlx::query_as(sql).bind(changes.email()).bind(mail_key).bind(id.0);
+    let query = query.bind(&changes.username).bind(name_key);
+    let (has_email, has_email_key, has_other_super_admin, has_username, has_username_key) =
         query.fetch_one(&mut *connection).await.map_err(failed)?;
     let account = account_rows::account(connection, id).await?.map(|(account, _)| account);
-    Ok(AccountFacts { account, has_email, has_email_key, has_other_super_admin })
+    Ok(AccountFacts {
+        account,
+        has_username,
+        has_email,
+        has_username_key,
+        has_email_key,
+        has_other_super_admin,
+    })
 }
 
 /// Sets the named addresses; an empty one is removed.
@@ -108,18 +140,20 @@ async fn set_addresses(
     Ok(())
 }
 
-/// Sets the key of an account's address.
-async fn set_email_key(
+/// Sets the key of an account's name of that kind.
+async fn set_key(
     connection: &mut PgConnection,
+    kind: &str,
     key: &str,
     owner: UserId,
 ) -> Result<(), StoreError> {
-    let sql = "DELETE FROM name_keys WHERE user_id = $1 AND kind = 'email'";
-    sqlx::query(sql).bind(owner.0).execute(&mut *connection).await.map_err(failed)?;
+    let sql = "DELETE FROM name_keys WHERE user_id = $1 AND kind = $2";
+    let query = sqlx::query(sql).bind(owner.0).bind(kind);
+    query.execute(&mut *connection).await.map_err(failed)?;
     // An account of an older version may look like another one, and then has no key of its own.
-    let sql = "INSERT INTO name_keys (kind, key, user_id) SELECT 'email', $1, $2 WHERE $1 <> '' \
+    let sql = "INSERT INTO name_keys (kind, key, user_id) SELECT $3, $1, $2 WHERE $1 <> '' \
                ON CONFLICT (kind, key) DO NOTHING";
-    let query = sqlx::query(sql).bind(key).bind(owner.0);
+    let query = sqlx::query(sql).bind(key).bind(owner.0).bind(kind);
     query.execute(connection).await.map_err(failed)?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
@@ -20,6 +20,7 @@ use super::logins::Times;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
 use super::{PostgresStore, account_changes, account_links, logins, withdrawn_rights};
+use crate::storage::checks::OWN_BELOW_APART;
 use crate::storage::rows::{containing, get, user};
 
 #[async_trait]
@@ -210,6 +211,12 @@ impl AccountStore for PostgresStore {
         let query = sqlx::query(sql).bind(name).bind(value);
         query.execute(&mut *work).await.map_err(failed)?;
         work.commit().await
+    }
+
+    async fn own_below_apart(&self, limit: u32) -> Result<Vec<(UserId, String)>, StoreError> {
+        let query = sqlx::query_as(OWN_BELOW_APART).bind(APART_FROM).bind(i64::from(limit));
+        let rows: Vec<(i64, String)> = query.fetch_all(&self.pool).await.map_err(failed)?;
+        Ok(rows.into_iter().map(|(id, name)| (UserId(id), name)).collect())
     }
 }
 

@@ -3,13 +3,13 @@
 use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::plan::account::NewAccountFacts;
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_actors::port::accounts::{APART_SETTING, NewUser};
 use sqlx::PgConnection;
 
 use super::columns::user_columns;
-use crate::storage::rows::user;
+use crate::storage::rows::{claims_ms, user};
 
 /// The key of the lock below; any number that nothing else uses.
 const NAMES: i64 = 7_305_804_404;
@@ -79,17 +79,23 @@ async fn facts(
 }
 
 async fn insert(connection: &mut PgConnection, new: &NewUser) -> sqlx::Result<UserId> {
+    let id = match new.id {
+        Some(id) => Some(id.0),
+        None => next_apart(connection).await?,
+    };
     let sql = "INSERT INTO users (id, username, full_name, role, password_hash, email_verified, \
-               created_at) VALUES (coalesce($1, nextval(pg_get_serial_sequence('users', 'id'))), \
-               $2, $3, $4, $5, $6, $7) RETURNING id";
+               created_at, claims_at) \
+               VALUES (coalesce($1, nextval(pg_get_serial_sequence('users', 'id'))), \
+               $2, $3, $4, $5, $6, $7, $8) RETURNING id";
     let id: i64 = sqlx::query_scalar(sql)
-        .bind(new.id.map(|id| id.0))
+        .bind(id)
         .bind(&new.username)
         .bind(&new.full_name)
         .bind(new.role.as_str())
         .bind(&new.password_hash)
         .bind(new.is_email_verified)
         .bind(new.now.as_millisecond())
+        .bind(claims_ms(new.origin))
         .fetch_one(&mut *connection)
         .await?;
     if new.id.is_some() {
@@ -99,4 +105,22 @@ async fn insert(connection: &mut PgConnection, new: &NewUser) -> sqlx::Result<Us
         sqlx::query(sql).bind(id).execute(connection).await?;
     }
     Ok(UserId(id))
+}
+
+/// The next of the numbers that are apart from those of issuers (see
+/// [`AccountStore::number_apart`](bellpull_actors::port::AccountStore::number_apart)); `None` if
+/// they are not apart. The names are locked, so no other transaction takes it.
+async fn next_apart(connection: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+    let sql = "SELECT greatest(value::bigint + 1, $2) FROM settings WHERE name = $1";
+    let query = sqlx::query_scalar(sql).bind(APART_SETTING).bind(APART_FROM);
+    let first: Option<i64> = query.fetch_optional(&mut *connection).await?;
+    let Some(mut next) = first else { return Ok(None) };
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = $1)";
+    while sqlx::query_scalar(sql).bind(next).fetch_one(&mut *connection).await? {
+        next += 1;
+    }
+    let sql = "UPDATE settings SET value = $2 WHERE name = $1";
+    let query = sqlx::query(sql).bind(APART_SETTING).bind(next.to_string());
+    query.execute(connection).await?;
+    Ok(Some(next))
 }

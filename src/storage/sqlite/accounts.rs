@@ -8,7 +8,7 @@ use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::domain::user::{APART_FROM, Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
@@ -23,7 +23,8 @@ use super::columns::user_columns;
 use super::crowd_reader::CrowdReader;
 use super::error::unavailable;
 use super::multi_row::id_list;
-use super::rows::{containing, get, json, timestamp, user};
+use super::checks::OWN_BELOW_APART;
+use super::rows::{containing, get, json, origin, timestamp, user};
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
 use super::{SqliteStore, account_links, withdrawn_rights};
@@ -236,10 +237,16 @@ impl AccountStore for SqliteStore {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.writer.write(Write::SetSetting { name, value }).await.map(drop)
     }
+
+    async fn own_below_apart(&self, limit: u32) -> Result<Vec<(UserId, String)>, StoreError> {
+        let query = sqlx::query_as(OWN_BELOW_APART).bind(APART_FROM).bind(i64::from(limit));
+        let rows: Vec<(i64, String)> = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        Ok(rows.into_iter().map(|(id, name)| (UserId(id), name)).collect())
+    }
 }
 
 /// A row of [`read`]'s columns.
-type AccountRow = (UserId, Text, Text, Role, i64, i64, i64);
+type AccountRow = (UserId, Text, Text, Role, i64, i64, i64, Option<i64>);
 
 /// The accounts with these ids; ids that do not exist are left out.
 pub(super) async fn read(
@@ -249,7 +256,7 @@ pub(super) async fn read(
     // As one JSON text: `sqlx` makes twelve allocations for a row with this many columns.
     // So are the addresses, on a line of their own: a subquery for each account costs more.
     let sql = "SELECT (SELECT json_group_array(json_array(id, username, full_name, role, \
-               is_active, email_verified, created_at)) FROM users \
+               is_active, email_verified, created_at, claims_at)) FROM users \
                WHERE id IN (SELECT value FROM json_each(?1))) || char(10) || \
                (SELECT json_group_array(json_array(user_id, channel, address)) FROM addresses \
                WHERE user_id IN (SELECT value FROM json_each(?1)))";
@@ -266,7 +273,7 @@ pub(super) async fn read(
         }
     }
     let account = |row| {
-        let (id, username, full_name, role, active, known, ms) = row;
+        let (id, username, full_name, role, active, known, ms, claims_ms) = row;
         let addresses = by_user.remove(&id).map_or_else(Addresses::default, Addresses::of);
         let created_at = timestamp(ms)?;
         let (is_active, is_email_verified) = (active != 0, known != 0);
@@ -279,6 +286,7 @@ pub(super) async fn read(
             is_active,
             is_email_verified,
             created_at,
+            origin: origin(claims_ms)?,
         };
         Ok((id, user))
     };

@@ -11,6 +11,7 @@ use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::domain::user::Origin;
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::sends::BeginSend;
 use jiff::Timestamp;
@@ -35,6 +36,7 @@ async fn queue(database: &Path) {
     let create = |n: usize| {
         let new = NewUser {
             id: None,
+            origin: Origin::Hub,
             username: format!("student{n}"),
             addresses: Addresses::email(format!("student{n}@example.com")),
             full_name: String::new(),

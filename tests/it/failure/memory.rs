@@ -16,7 +16,7 @@ use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{
     Caller, Category, Membership, NewTicket, Priority, Project, create,
 };
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Origin, User};
 use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
 use futures_util::future::try_join_all;
@@ -58,6 +58,7 @@ async fn accounts(store: &Arc<dyn Store>, names: &str, role: &str, count: usize)
     let one = |n: usize| async move {
         let new = NewUser {
             id: None,
+            origin: Origin::Hub,
             username: format!("{names}{n}"),
             addresses: Addresses::email(format!("{names}{n}@example.com")),
             full_name: String::new(),

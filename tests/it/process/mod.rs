@@ -13,6 +13,7 @@ mod demo;
 mod faults;
 mod files;
 mod foreign_keys;
+mod issuers;
 #[cfg(feature = "load")]
 mod load;
 #[cfg(feature = "load")]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bellpull::storage::{self, StoreOptions};
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::Origin;
 use bellpull_actors::port::Store;
 use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
@@ -36,6 +37,7 @@ async fn accounts(database: &Path, role: &str, count: usize) -> Vec<i64> {
     let create = |n: usize| {
         let new = NewUser {
             id: None,
+            origin: Origin::Hub,
             username: format!("{role}{n}"),
             addresses: Addresses::default(),
             full_name: String::new(),

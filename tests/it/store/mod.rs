@@ -2,7 +2,8 @@
 //!
 //! The functions of [`tickets`], [`projects`], [`comments`], [`sends`], [`scheduled`],
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
-//! [`account_links`], [`audit`], [`clocks`], [`withdrawn_rights`], [`groups`], [`reports`],
+//! [`account_links`], [`audit`], [`clocks`], [`origins`], [`withdrawn_rights`],
+//! [`groups`], [`reports`],
 //! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`nodes`], [`templates`], [`webhooks`] and
 //! [`model`] know only the ports;
@@ -28,6 +29,7 @@ mod lists;
 mod marks;
 mod model;
 mod nodes;
+mod origins;
 mod outbox;
 mod people;
 mod postgres;
@@ -282,6 +284,12 @@ macro_rules! suite {
                 what_has_ended_is_known_until_its_last_access_token_is_over,
                 settings_keep_their_first_value_until_they_are_set,
                 it_answers,
+            }
+            origins {
+                the_hubs_numbers_are_apart_once_that_is_said,
+                claims_are_applied_in_the_order_of_their_tokens,
+                rival_claims_leave_those_of_the_youngest_token,
+                an_account_that_is_handed_over_has_no_password_and_no_login,
             }
             withdrawn_rights {
                 withdrawn_rights_are_read_by_time,

@@ -10,7 +10,7 @@ use bellpull_actors::domain::ticket::{
     Caller, Category, Command, Decision, Membership, NewTicket, Priority, Project, Ticket, create,
     decide,
 };
-use bellpull_actors::domain::user::User;
+use bellpull_actors::domain::user::{Origin, User};
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::inbox::{MarkPortion, Selection};
 use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
@@ -36,6 +36,7 @@ pub(crate) fn first(page_size: u32) -> PageRequest {
 pub(crate) fn new_user(username: &str, role: &str) -> NewUser {
     NewUser {
         id: None,
+        origin: Origin::Hub,
         username: username.to_owned(),
         addresses: Addresses::email(format!("{username}@example.com")),
         full_name: String::new(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use bellpull_actors::domain::address::{AddressChanges, Addresses};
 use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::Origin;
 use bellpull_actors::port::accounts::{LoginName, NewUser, UserChanges};
 use bellpull_actors::port::{AccountStore, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -37,6 +38,18 @@ async fn the_addresses_of_accounts_that_were_there_before_count_as_verified() {
     older(directory.path(), 20, &[ann]).await;
     let store = open(&url, hub()).await;
     assert!(store.user(UserId(7)).await.unwrap().unwrap().is_email_verified);
+}
+
+#[tokio::test]
+async fn accounts_of_an_older_version_without_a_password_are_the_issuers() {
+    let (directory, url) = file();
+    let accounts = "INSERT INTO users (id, username, full_name, role, password_hash, created_at) \
+        VALUES (1, 'root', '', 'super_admin', '$phc$', 0), (2, 'seen', '', 'client', NULL, 0)";
+    older(directory.path(), 38, &[accounts]).await;
+    let store = open(&url, hub()).await;
+    let origin = async |id| store.user(UserId(id)).await.unwrap().unwrap().origin;
+    assert_eq!((origin(1).await, origin(2).await), (Origin::Hub, Origin::ISSUER));
+    assert_eq!(store.own_below_apart(9).await.unwrap(), [(UserId(1), "root".to_owned())]);
 }
 
 #[tokio::test]

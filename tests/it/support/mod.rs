@@ -22,6 +22,7 @@ use bellpull::nodes::Membership;
 use bellpull::storage::StoreOptions;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::node::NodeName;
+use bellpull_actors::domain::user::Origin;
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::{LeaseOwner, Store};
 use jiff::Timestamp;
@@ -218,6 +219,7 @@ impl Hub {
 pub async fn account(store: &dyn Store, username: &str, role: &str) -> Person {
     let new = NewUser {
         id: None,
+        origin: Origin::Hub,
         username: username.to_owned(),
         addresses: Addresses::email(format!("{username}@example.com")),
         full_name: String::new(),

@@ -1,8 +1,10 @@
 //! Accounts: which new accounts and changes are not allowed, and what a change implies.
 
+use jiff::Timestamp;
+
 use crate::domain::address::AddressChanges;
 use crate::domain::channel::Channel;
-use crate::domain::user::{Role, User};
+use crate::domain::user::{Origin, Role, User};
 
 /// The changes of an account; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +13,8 @@ pub struct UserChanges {
     pub addresses: AddressChanges,
     /// Whether the caller vouches for the new e-mail address; ignored without one.
     pub vouches_for_email: bool,
+    /// A new username.
+    pub username: Option<String>,
     /// A new name.
     pub full_name: Option<String>,
     /// A new role.
@@ -22,6 +26,12 @@ pub struct UserChanges {
     /// The role that the account must still have: with another one the caller may have no right to
     /// change it. `None` accepts any role.
     pub seen_role: Option<Role>,
+    /// The changes are the claims of a token that was issued then (the epoch: it does not say
+    /// when); they are refused if the account has those of a younger one.
+    pub claims_at: Option<Timestamp>,
+    /// An account of the hub's is handed over to the issuer of tokens: its password and its logins
+    /// end.
+    pub hands_over: bool,
 }
 
 impl UserChanges {
@@ -44,6 +54,8 @@ pub enum AccountRefusal {
     RoleChanged,
     /// The hub would lose its last active super admin.
     LastSuperAdmin,
+    /// The account has the claims of a younger token, or takes none: it is the hub's own.
+    OlderClaims,
     /// There is no such account.
     NotFound,
 }
@@ -86,6 +98,10 @@ impl NewAccountFacts {
 pub struct AccountFacts {
     /// The account.
     pub account: Option<User>,
+    /// Whether another account has the new username.
+    pub has_username: bool,
+    /// Whether another account's username has the same key as the new one.
+    pub has_username_key: bool,
     /// Whether another account has the new address, which is not empty.
     pub has_email: bool,
     /// Whether another account's address has the same key as the new one.
@@ -102,6 +118,10 @@ pub struct AccountPlan {
     pub moves_email: bool,
     /// Whether the address is verified afterwards.
     pub is_email_verified: bool,
+    /// Who has given the account its number, afterwards.
+    pub origin: Origin,
+    /// Whether it is handed over now: its password and its logins end.
+    pub is_handed_over: bool,
 }
 
 /// Decides a change. The account's present address is always accepted, whatever it looks like:
@@ -111,10 +131,17 @@ pub struct AccountPlan {
 /// See [`AccountRefusal`]. If two super admins demote each other, the second one's facts show the
 /// change of the first.
 pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan, AccountRefusal> {
+    if facts.has_username {
+        return Err(AccountRefusal::Taken("username"));
+    }
     if facts.has_email {
         return Err(AccountRefusal::Taken("email"));
     }
     let Some(account) = &facts.account else { return Err(AccountRefusal::NotFound) };
+    let renames = changes.username.as_ref().is_some_and(|name| *name != account.username);
+    if renames && facts.has_username_key {
+        return Err(AccountRefusal::TooSimilar("username"));
+    }
     let is_other = |email: &str| !account.email().eq_ignore_ascii_case(email);
     let moves_email = changes.email().is_some_and(is_other);
     if moves_email && facts.has_email_key {
@@ -123,13 +150,38 @@ pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan
     if changes.seen_role.as_ref().is_some_and(|seen| *seen != account.role) {
         return Err(AccountRefusal::RoleChanged);
     }
+    let origin = origin_after(account, changes)?;
     let is_super_admin = account.is_active && account.role == Role::SuperAdmin;
     if is_super_admin && !facts.has_other_super_admin && loses_super_admin(changes) {
         return Err(AccountRefusal::LastSuperAdmin);
     }
     let is_email_verified =
         if moves_email { changes.vouches_for_email } else { account.is_email_verified };
-    Ok(AccountPlan { moves_email, is_email_verified })
+    let is_handed_over = account.origin == Origin::Hub && origin != Origin::Hub;
+    Ok(AccountPlan { moves_email, is_email_verified, origin, is_handed_over })
+}
+
+/// Who has given the account its number after these changes.
+///
+/// # Errors
+/// [`AccountRefusal::OlderClaims`].
+pub fn origin_after(account: &User, changes: &UserChanges) -> Result<Origin, AccountRefusal> {
+    let Origin::Issuer { claims_at: known } = account.origin else {
+        return match changes.claims_at {
+            Some(_) => Err(AccountRefusal::OlderClaims),
+            None => Ok(if changes.hands_over { Origin::ISSUER } else { Origin::Hub }),
+        };
+    };
+    let Some(claims_at) = changes.claims_at else { return Ok(account.origin) };
+    // Tokens of the same second, and one that does not say when it was issued: the one with fewer
+    // rights counts, so that two in turns do not undo each other.
+    let is_of_unknown_order = claims_at == known || claims_at == Timestamp::UNIX_EPOCH;
+    let takes_rights = || changes.role.as_ref().is_some_and(|role| role.rank() < account.role.rank());
+    if claims_at > known || (is_of_unknown_order && takes_rights()) {
+        Ok(Origin::Issuer { claims_at: known.max(claims_at) })
+    } else {
+        Err(AccountRefusal::OlderClaims)
+    }
 }
 
 /// Whether an account with these changes is no active super admin.
@@ -157,6 +209,7 @@ mod tests {
             is_active,
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
+            origin: Origin::Hub,
         }
     }
 

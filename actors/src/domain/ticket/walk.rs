@@ -34,6 +34,7 @@ fn user(n: usize) -> User {
         is_active: true,
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
+        origin: crate::domain::user::Origin::Hub,
     }
 }
 

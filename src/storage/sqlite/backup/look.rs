@@ -1,5 +1,8 @@
 //! Looks at a database that a hub may be running on.
 
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::user::APART_FROM;
+
 use super::super::file::{check_head, look_for_damage};
 use super::super::found;
 use super::super::identity::resolve;
@@ -7,6 +10,7 @@ use super::super::lock::Traces;
 use super::super::log_damage;
 use super::super::options::{OpenError, Place, place};
 use super::super::own_schema;
+use crate::storage::checks::OWN_BELOW_APART;
 use super::{BackupError, Contents, database, io_error, open};
 
 /// What is in the database at `url`; it is looked through for damage up to that size.
@@ -47,4 +51,22 @@ pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> 
     let held = Contents::of(&connection).map_err(database(&path))?;
     let hub = if traces == Traces::Running { "; a hub is running on it" } else { "" };
     Ok(format!("SQLite, schema {found}, {} MiB; {held}{hub}", size.div_ceil(1 << 20)))
+}
+
+/// The hub's own accounts with numbers that issuers give, in the database at `url`.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn own_accounts(url: &str, limit: u32) -> Result<Vec<(UserId, String)>, BackupError> {
+    let Place::File(path) = place(url)? else { return Ok(Vec::new()) };
+    check_file(&path, false)?;
+    let failed = database(&path);
+    let connection = open(&path).map_err(&failed)?;
+    let read = || {
+        let mut statement = connection.prepare(OWN_BELOW_APART)?;
+        let rows = statement
+            .query_map((APART_FROM, limit), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    read().map_err(&failed)
 }

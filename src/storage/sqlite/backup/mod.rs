@@ -21,7 +21,7 @@ use super::deferred::count_deferred;
 use super::file::{OWN, folder_of};
 use super::options::{BoxError, OpenError};
 
-pub use look::look_at;
+pub use look::{look_at, own_accounts};
 pub use restore::restore;
 pub use take::backup;
 

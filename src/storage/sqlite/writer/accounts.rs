@@ -5,14 +5,15 @@ use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::plan::account::{self, AccountFacts, NewAccountFacts};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::{NewUser, UserChanges};
+use bellpull_actors::domain::user::{APART_FROM, User};
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{Clock, StoreError};
+use bellpull_actors::port::accounts::{APART_SETTING, NewUser, UserChanges};
 use rusqlite::Connection;
 
 use super::super::columns::user_columns;
-use super::super::rows::user;
-use super::super::statement::{execute, one};
+use super::super::rows::{claims_ms, user};
+use super::super::statement::{execute, one, optional};
 use super::failure::Failure;
 use super::{
     Answer, Done, Write, account_links, audit, escalations, logins, nodes, preferences, projects,
@@ -132,22 +133,44 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
     if let Err(refusal) = facts.admit() {
         return Ok(Err(StoreError::of_account(refusal)));
     }
+    let id = match new.id {
+        Some(id) => Some(id.0),
+        None => next_apart(connection)?,
+    };
     let sql = "INSERT INTO users (id, username, full_name, role, password_hash, email_verified, \
-               created_at) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id";
+               created_at, claims_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id";
     let values = (
-        new.id.map(|id| id.0),
+        id,
         &new.username,
         &new.full_name,
         new.role.as_str(),
         &new.password_hash,
         new.is_email_verified,
         new.now.as_millisecond(),
+        claims_ms(new.origin),
     );
     let id = UserId(one(connection, sql, values, |row| row.get(0))?);
     set_addresses(connection, id, new.addresses.iter())?;
     set_key(connection, "username", &name_key, id)?;
     set_key(connection, "email", &mail_key, id)?;
     Ok(Ok(read(connection, id)?))
+}
+
+/// The next of the numbers that are apart from those of issuers (see
+/// [`AccountStore::number_apart`](bellpull_actors::port::AccountStore::number_apart)); `None` if
+/// they are not apart.
+fn next_apart(connection: &Connection) -> Result<Option<i64>, Failure> {
+    let sql = "SELECT max(CAST(value AS INTEGER) + 1, ?2) FROM settings WHERE name = ?1";
+    let first: Option<i64> =
+        optional(connection, sql, (APART_SETTING, APART_FROM), |row| row.get(0))?;
+    let Some(mut next) = first else { return Ok(None) };
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?)";
+    while one(connection, sql, (next,), |row| row.get(0))? {
+        next += 1;
+    }
+    let sql = "UPDATE settings SET value = ?2 WHERE name = ?1";
+    execute(connection, sql, (APART_SETTING, next.to_string()))?;
+    Ok(Some(next))
 }
 
 /// The account.
@@ -207,8 +230,9 @@ fn set_key(
 }
 
 fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<Answer, Failure> {
-    let mail_key = changes.email().map(email_key);
-    let facts = facts(connection, id, changes.email(), mail_key.as_deref())?;
+    let (name_key, mail_key) =
+        (changes.username.as_deref().map(username_key), changes.email().map(email_key));
+    let facts = facts(connection, id, changes, (name_key.as_deref(), mail_key.as_deref()))?;
     let plan = match account::change(&facts, changes) {
         Ok(plan) => plan,
         Err(refusal) => return Ok(Err(StoreError::of_account(refusal))),
@@ -218,7 +242,8 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     }
     let sql = "UPDATE users SET full_name = coalesce(?2, full_name), role = coalesce(?3, role), \
                is_active = coalesce(?4, is_active), password_hash = coalesce(?5, password_hash), \
-               email_verified = ?6 WHERE id = ?1";
+               email_verified = ?6, username = coalesce(?7, username), claims_at = ?8 \
+               WHERE id = ?1";
     let values = (
         id.0,
         &changes.full_name,
@@ -226,8 +251,16 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
         changes.is_active,
         &changes.password_hash,
         plan.is_email_verified,
+        &changes.username,
+        claims_ms(plan.origin),
     );
     execute(connection, sql, values)?;
+    if plan.is_handed_over {
+        hand_over(connection, id)?;
+    }
+    if let Some(key) = &name_key {
+        set_key(connection, "username", key, id)?;
+    }
     set_addresses(connection, id, changes.addresses.iter())?;
     if let Some(key) = &mail_key {
         set_key(connection, "email", key, id)?;
@@ -235,25 +268,41 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
     Ok(Ok(Done::Updated(Box::new(read(connection, id)?))))
 }
 
-/// The facts that a change of the account's address depends on.
+/// Its password and its logins are the hub's: both end.
+fn hand_over(connection: &Connection, id: UserId) -> Result<(), Failure> {
+    execute(connection, "UPDATE users SET password_hash = NULL WHERE id = ?", (id.0,))?;
+    account_links::void_all(connection, id)?;
+    logins::end_all(connection, id, None, SystemClock.now())?;
+    Ok(())
+}
+
+/// The facts that a change of the account depends on; the keys are those of its new username and
+/// address.
 fn facts(
     connection: &Connection,
     id: UserId,
-    email: Option<&str>,
-    key: Option<&str>,
+    changes: &UserChanges,
+    (name_key, mail_key): (Option<&str>, Option<&str>),
 ) -> Result<AccountFacts, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM addresses \
                WHERE channel = 'EMAIL' AND address = ?1 AND user_id <> ?2), \
+               EXISTS (SELECT 1 FROM users WHERE username = ?3 AND id <> ?2), \
                EXISTS (SELECT 1 FROM users \
                WHERE role = 'super_admin' AND is_active = 1 AND id <> ?2)";
-    let (has_email, has_other_super_admin) =
-        one(connection, sql, (email, id.0), |row| row.try_into())?;
-    let has_email_key = match key {
-        Some(key) => is_key_taken(connection, "email", key, Some(id))?,
-        None => false,
+    let values = (changes.email(), id.0, &changes.username);
+    let (has_email, has_username, has_other_super_admin) =
+        one(connection, sql, values, |row| row.try_into())?;
+    let is_taken = |kind, key: Option<&str>| {
+        key.map_or(Ok(false), |key| is_key_taken(connection, kind, key, Some(id)))
     };
-    let account = account_links::account(connection, id)?.map(|(account, _)| account);
-    Ok(AccountFacts { account, has_email, has_email_key, has_other_super_admin })
+    Ok(AccountFacts {
+        account: account_links::account(connection, id)?.map(|(account, _)| account),
+        has_username,
+        has_email,
+        has_username_key: is_taken("username", name_key)?,
+        has_email_key: is_taken("email", mail_key)?,
+        has_other_super_admin,
+    })
 }
 
 fn setting_or_insert(

@@ -1,0 +1,278 @@
+//! A hub beside another issuer of tokens: whose tokens open which account, and what their claims
+//! change.
+
+use std::path::{Path, PathBuf};
+
+use bellpull_actors::domain::user::APART_FROM;
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Caller, until};
+use crate::support::now_s;
+use crate::support::process::{Process, folder, person, run, run_ok};
+
+const SECRET: &str = "a secret that the site and the hub have";
+
+/// A hub that shares its secret with a site that admits users.
+struct Beside {
+    hub: Process,
+    database: PathBuf,
+    _folder: TempDir,
+}
+
+impl Beside {
+    /// A hub on this database, in whose folder its log is written.
+    fn serve(folder: TempDir, database: PathBuf, more: &[(&str, &str)]) -> Self {
+        let shared = [("BELLPULL_JWT_SECRET", SECRET), ("BELLPULL_AUTH_AUTO_PROVISION", "true")];
+        let settings = [&shared[..], more].concat();
+        let log = database.with_file_name("log");
+        let hub = Process::serve_logged(&database, &settings, &log);
+        Self { hub, database, _folder: folder }
+    }
+
+    fn new() -> Self {
+        let (folder, database) = folder();
+        Self::serve(folder, database, &[])
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.database.with_file_name("log")).unwrap()
+    }
+
+    /// A user of the site, with a token of so many seconds ago.
+    fn user(&self, id: i64, age_s: i64, claims: &Value) -> Caller {
+        let mut all = json!({"user_id": id, "token_type": "access", "jti": "x",
+            "exp": now_s() + 600, "iat": now_s() - age_s});
+        for (name, value) in claims.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        Caller { id, token: encode(&Header::default(), &all, &key).unwrap(), at: self.hub.address }
+    }
+
+    /// Logs in at the hub.
+    async fn login(&self, username: &str) -> (u16, Value) {
+        let anyone = self.user(1, 0, &json!({}));
+        let body = json!({"username": username, "password": "correct horse"});
+        anyone.post("/api/auth/login/", body).await
+    }
+}
+
+/// The account that a token opens.
+async fn me(caller: &Caller) -> Value {
+    let (status, told) = caller.get("/api/auth/me/").await;
+    assert_eq!(status, 200, "{told}");
+    told
+}
+
+fn own_with_secret(database: &Path, arguments: &[&str]) -> Value {
+    let mut command = crate::support::process::command(database);
+    let settings = [("BELLPULL_JWT_SECRET", SECRET), ("BELLPULL_AUTH_AUTO_PROVISION", "true")];
+    let output = command.envs(settings).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_number_of_the_sites_does_not_open_an_account_of_the_hubs() {
+    let (folder, database) = folder();
+    person(&database, "root", "super_admin");
+    let beside = Beside::serve(folder, database, &[("BELLPULL_AUTH_REGISTRATION", "true")]);
+    let first = beside.user(1, 0, &json!({"role": "client", "username": "one"}));
+    for path in ["/api/operator/tree/", "/api/auth/me/", "/api/notifications/"] {
+        let (status, told) = first.get(path).await;
+        assert_eq!((status, &told["code"]), (401, &json!("account_is_the_hubs")), "{path} {told}");
+    }
+    let socket = first.try_socket("").await;
+    assert!(socket.is_none(), "a socket of the site's user 1 with the inbox of root");
+    let log = beside.log();
+    assert_eq!(log.matches("names user 1").count(), 1, "{log}");
+    assert!(log.contains("bellpull user adopt --id 1`"), "{log}");
+    assert!(log.contains("the hub's own: 1 (root)."), "the start names it: {log}");
+
+    // A stranger's number is none that the site will give.
+    for id in [2, 3, 4, 5] {
+        me(&beside.user(id, 0, &json!({}))).await;
+    }
+    for n in 0..2 {
+        let body = json!({"username": format!("stranger{n}"), "password": "correct horse",
+            "email": format!("stranger{n}@example.com")});
+        let (status, made) = first.post("/api/auth/register/", body).await;
+        assert_eq!((status, &made["id"]), (201, &json!(APART_FROM + n)), "{made}");
+    }
+    let sixth = beside.user(6, 0, &json!({"username": "six"}));
+    assert_eq!(me(&sixth).await["username"], "six");
+    // The hub's own tokens open the hub's accounts, and the site's its own.
+    let (status, told) = beside.login("stranger1").await;
+    assert_eq!(status, 200, "{told}");
+    let token = told["access"].as_str().unwrap().to_owned();
+    let stranger = Caller { id: APART_FROM + 1, token, at: beside.hub.address };
+    assert_eq!(me(&stranger).await["id"], APART_FROM + 1);
+    let forged = beside.user(APART_FROM + 1, 0, &json!({}));
+    assert_eq!(forged.get("/api/auth/me/").await.1["code"], "account_is_the_hubs");
+}
+
+#[tokio::test]
+async fn an_adopted_account_is_the_sites_and_its_password_opens_it_no_more() {
+    let (folder, database) = folder();
+    person(&database, "root", "super_admin");
+    person(&database, "other", "super_admin");
+    let beside = Beside::serve(folder, database, &[]);
+    let first = beside.user(1, 0, &json!({"username": "root", "role": "developer"}));
+    assert_eq!(first.get("/api/auth/me/").await.0, 401);
+    let (status, told) = beside.login("root").await;
+    assert_eq!(status, 200);
+    let token = told["access"].as_str().unwrap().to_owned();
+    let before = Caller { token, ..first.clone() };
+    let refused = run(&beside.database, &["user", "adopt", "--id", "9"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let adopted = run_ok(&beside.database, &["user", "adopt", "--id", "1"]);
+    let adopted: Value = serde_json::from_str(&adopted).unwrap();
+    assert_eq!((&adopted["id"], &adopted["origin"]), (&json!(1), &json!("issuer")));
+    until("the adopted account opens", async || first.get("/api/auth/me/").await.0 == 200).await;
+    assert_eq!(me(&first).await["role"], "developer");
+    assert_eq!(beside.login("root").await.0, 401);
+    until("the login has ended", async || before.get("/api/auth/me/").await.0 == 401).await;
+    // A second time changes nothing.
+    run_ok(&beside.database, &["user", "adopt", "--id", "1"]);
+}
+
+#[tokio::test]
+async fn where_tokens_come_from_elsewhere_none_registers_and_commands_number_apart() {
+    let beside = Beside::new();
+    let body = json!({"username": "stranger", "password": "correct horse",
+        "email": "stranger@example.com"});
+    let anyone = beside.user(1, 0, &json!({}));
+    let (status, told) = anyone.post("/api/auth/register/", body).await;
+    assert_eq!((status, &told["code"]), (403, &json!("disabled")), "{told}");
+    let create = ["user", "create", "--password", "correct horse", "--role", "client"];
+    let made = own_with_secret(&beside.database, &[&create[..], &["--username", "a"]].concat());
+    assert_eq!((&made["id"], &made["origin"]), (&json!(APART_FROM), &json!("hub")));
+    // The command need not have the hub's settings: the database knows.
+    let made = run_ok(&beside.database, &[&create[..], &["--username", "b"]].concat());
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["id"], APART_FROM + 1);
+}
+
+#[tokio::test]
+async fn check_names_the_hubs_accounts_with_numbers_of_the_issuers() {
+    let (_folder, database) = folder();
+    person(&database, "root", "super_admin");
+    let check = |settings: &[(&str, &str)]| {
+        let mut command = crate::support::process::command(&database);
+        command.envs(settings.iter().copied()).args(["check", "--json", "--listen", "127.0.0.1:0"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(!check(&[]).contains("root"));
+    let elsewhere = check(&[("BELLPULL_AUTH_AUTO_PROVISION", "true")]);
+    assert!(elsewhere.contains("1 (root)"), "{elsewhere}");
+    assert!(elsewhere.contains("bellpull user adopt --id N"), "{elsewhere}");
+}
+
+/// Every family's frames have the largest numbers that the hub gives as they are.
+#[tokio::test]
+async fn a_number_of_the_hubs_passes_through_every_dialect() {
+    let (folder, database) = folder();
+    let beside = Beside::serve(folder, database, &[("BELLPULL_AUTH_REGISTRATION", "true")]);
+    let create = ["user", "create", "--password", "correct horse", "--role", "super_admin"];
+    own_with_secret(&beside.database, &[&create[..], &["--username", "chief"]].concat());
+    let (_, told) = beside.login("chief").await;
+    let token = told["access"].as_str().unwrap().to_owned();
+    let chief = Caller { id: APART_FROM, token, at: beside.hub.address };
+    assert_eq!(told["user"]["id"], APART_FROM);
+    for dialect in ["incident", "project", "inbox", "academy"] {
+        let query = format!("&dialect={dialect}");
+        let url = format!("ws://{}/ws/notifications/?token={}{query}", chief.at, chief.token);
+        let stream = tokio::net::TcpStream::connect(chief.at).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        let greeting = super::Socket(socket).next().await;
+        assert_eq!(greeting["user_id"], APART_FROM, "{dialect}");
+    }
+    let url = format!("ws://{}/ws/?token={}&dialect=bellpull.v1", chief.at, chief.token);
+    let stream = tokio::net::TcpStream::connect(chief.at).await.unwrap();
+    let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let welcome = super::Socket(socket).next().await;
+    assert_eq!(welcome["user"]["id"], APART_FROM);
+    // What such a user does names it in every frame.
+    let mut own = chief.socket("&dialect=inbox").await;
+    let sent = json!({"recipients": [APART_FROM], "title": "t", "message": "m"});
+    assert_eq!(chief.post("/api/notifications/", sent).await.0, 202);
+    let frame = own.next().await;
+    assert_eq!(frame["notification"]["sender_id"], APART_FROM, "{frame}");
+    let (_, row) = chief.get("/api/notifications/").await;
+    let row = &row["results"][0];
+    assert_eq!((&row["recipient"], &row["sender"]), (&json!(APART_FROM), &json!(APART_FROM)));
+    // And a filter, a path and a list of recipients take it.
+    for path in [
+        format!("/api/users/{APART_FROM}/"),
+        format!("/api/tickets/?created_by={APART_FROM}"),
+        format!("/api/audit/?user={APART_FROM}"),
+    ] {
+        let (status, told) = chief.get(&path).await;
+        assert_eq!(status, 200, "{path}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_younger_tokens_claims_are_applied_and_an_older_ones_are_not() {
+    let beside = Beside::new();
+    let claims = json!({"role": "admin", "username": "ann", "email": "ann@example.com",
+        "full_name": "Ann"});
+    let admin = beside.user(201, 20, &claims);
+    assert_eq!(admin.get("/api/users/").await.0, 200);
+    let mut socket = admin.socket("").await;
+    let mut claims = json!({"role": "client", "username": "ann.lee",
+        "email": "ann.lee@example.com", "full_name": "Ann Lee"});
+    let client = beside.user(201, 10, &claims);
+    assert_eq!(client.get("/api/users/").await.0, 403, "the role was withdrawn");
+    let account = me(&client).await;
+    for name in ["role", "username", "email", "full_name"] {
+        assert_eq!(account[name], claims[name], "{name}");
+    }
+    let (_, code, reason) = socket.drained().await;
+    assert!([1012, 4403].contains(&code), "{code} {reason}");
+    // The older token, in turns with the younger one.
+    for _ in 0..5 {
+        assert_eq!(admin.get("/api/users/").await.0, 403, "an older token gives no role back");
+        assert_eq!(client.get("/api/users/").await.0, 403);
+    }
+    assert_eq!(me(&admin).await["username"], "ann.lee");
+    // Of tokens of the same second the one with fewer rights counts.
+    let developer = beside.user(201, 10, &json!({"role": "developer"}));
+    assert_eq!(me(&developer).await["role"], "client");
+    claims["role"] = json!("admin");
+    assert_eq!(beside.user(201, 5, &claims).get("/api/users/").await.0, 200);
+    let second = beside.user(201, 5, &json!({"role": "developer"}));
+    assert_eq!(second.get("/api/users/").await.0, 403);
+    // A token that does not say when it was issued takes rights, and gives none.
+    let undated = |role| beside.user(201, 0, &json!({"iat": null, "role": role}));
+    assert_eq!(me(&undated("client")).await["role"], "client");
+    assert_eq!(me(&undated("super_admin")).await["role"], "client");
+    // What a claim does not say stays.
+    let silent = beside.user(201, 1, &json!({"email": "no address", "role": "Big Boss"}));
+    assert_eq!(me(&silent).await["email"], "ann.lee@example.com");
+}
+
+#[tokio::test]
+async fn names_of_others_are_not_taken_by_claims() {
+    let beside = Beside::new();
+    me(&beside.user(1, 9, &json!({"username": "bob", "email": "bob@example.com"}))).await;
+    me(&beside.user(2, 9, &json!({"username": "eve", "email": "eve@example.com"}))).await;
+    let claims = json!({"username": "bob", "email": "BOB@example.com", "role": "developer"});
+    let account = me(&beside.user(2, 5, &claims)).await;
+    assert_eq!(account["username"], "bob-2");
+    assert_eq!((&account["email"], &account["role"]), (&json!("eve@example.com"), &json!("developer")));
+    let again = me(&beside.user(2, 1, &claims)).await;
+    assert_eq!(again["username"], "bob-2", "the derived name stays");
+    assert_eq!(me(&beside.user(1, 1, &json!({}))).await["username"], "bob");
+}
+
+#[tokio::test]
+async fn claims_count_once_where_that_is_set() {
+    let (folder, database) = folder();
+    let beside = Beside::serve(folder, database, &[("BELLPULL_AUTH_CLAIMS", "first")]);
+    assert_eq!(me(&beside.user(3, 9, &json!({"role": "developer"}))).await["role"], "developer");
+    let later = beside.user(3, 1, &json!({"role": "admin", "username": "x"}));
+    assert_eq!(me(&later).await["role"], "developer");
+}
