@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::confusable::normal_name;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::accounts::NewUser;
@@ -122,12 +123,12 @@ pub(super) fn role(claims: &Claims) -> Option<Role> {
 }
 
 /// The username of a token, if an account may have it.
-pub(super) fn username(claims: &Claims) -> Option<&str> {
-    Some(claims.text(Profile::Username)).filter(|name| check_username(name).is_ok())
+pub(super) fn username(claims: &Claims) -> Option<String> {
+    Some(normal_name(claims.text(Profile::Username))).filter(|name| check_username(name).is_ok())
 }
 
 fn wanted_name(id: UserId, claims: &Claims) -> String {
-    username(claims).map_or_else(|| format!("user-{id}"), str::to_owned)
+    username(claims).unwrap_or_else(|| format!("user-{id}"))
 }
 
 /// The username of a token's account if another account has the one of the token, or a similar one.

@@ -10,8 +10,12 @@ use super::AuthError;
 /// A service token is issued for one request of our own command line; it does not live longer.
 pub(super) const SERVICE_TTL_MAX_S: i64 = 60;
 
-/// How far in the future `iat` may be: the clocks of two hosts differ by less.
-const IAT_LEEWAY_MS: i64 = 60_000;
+/// How far in the future `iat` and `nbf` may be: the clocks of two hosts differ by less, and many
+/// issuers write the present second into both.
+const LEEWAY_MS: i64 = 60_000;
+
+/// What Keycloak calls its tokens that are no access tokens.
+const OTHER_TYPES: [&str; 3] = ["ID", "Refresh", "Offline"];
 
 /// The largest integer that every client's JSON can hold.
 const ID_MAX: i64 = (1 << 53) - 1;
@@ -24,6 +28,8 @@ pub(super) struct Claims {
     user_id: Option<Value>,
     sub: Option<Value>,
     token_type: Option<Value>,
+    typ: Option<Value>,
+    token_use: Option<Value>,
     exp: Option<Value>,
     nbf: Option<Value>,
     iat: Option<Value>,
@@ -77,10 +83,11 @@ impl Claims {
         if exp_ms <= now_ms {
             return bad("it has expired");
         }
-        if begun(self.nbf.as_ref(), now_ms)? == Begun::Later {
+        let latest_ms = now_ms.saturating_add(LEEWAY_MS);
+        if begun(self.nbf.as_ref(), latest_ms)? == Begun::Later {
             return bad("it is not yet valid");
         }
-        if begun(self.iat.as_ref(), now_ms.saturating_add(IAT_LEEWAY_MS))? == Begun::Later {
+        if begun(self.iat.as_ref(), latest_ms)? == Begun::Later {
             return bad("it was issued in the future");
         }
         let named = self.iss.as_ref().and_then(Value::as_str);
@@ -100,6 +107,9 @@ impl Claims {
 
     /// The owner of an access token.
     pub(super) fn access(&self) -> Result<Access, AuthError> {
+        if self.is_for_other_use() {
+            return Err(AuthError::BadToken("it is not an access token"));
+        }
         match self.token_type.as_ref().map(|kind| kind.as_str().unwrap_or_default()) {
             None | Some("access") => {
                 let login = self.login.as_ref().and_then(Value::as_i64).map(LoginId);
@@ -108,6 +118,14 @@ impl Claims {
             Some("service") => Ok(Access::Service),
             Some(_) => Err(AuthError::BadToken("it is not an access token")),
         }
+    }
+
+    /// Whether its issuer says that it is an identity or a refresh token, which the same key signs:
+    /// Keycloak by `typ`, Cognito by `token_use`.
+    fn is_for_other_use(&self) -> bool {
+        let typ = self.typ.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let is_other = OTHER_TYPES.iter().any(|other| other.eq_ignore_ascii_case(typ));
+        is_other || self.token_use.as_ref().is_some_and(|it| it.as_str() != Some("access"))
     }
 
     /// The claims of a refresh token.

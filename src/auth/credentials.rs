@@ -11,6 +11,8 @@ use bellpull_actors::port::outlet::{Revoked, TokenEnd};
 use bellpull_actors::rate::network;
 
 use super::admission::{Admission, Name};
+use super::ended::ENDED_MAX;
+use super::follow::looking_back;
 use super::register::check_password;
 use super::{Auth, AuthError, Inner, Principal, unavailable};
 
@@ -207,6 +209,22 @@ impl Auth {
             users.end_sessions(user, None, Revoked::Token(TokenEnd::Revoked));
         }
         tracing::info!(%user, logins = ended.len(), "an admin logged a user out");
+        Ok(())
+    }
+
+    /// An account was deactivated: its sessions are closed and its logins have ended, on every node.
+    /// In the store they have ended already, so a node that is not told reads it.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`].
+    pub async fn deactivated(&self, user: UserId) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        inner.withdraw_rights(user);
+        let now = inner.clock.now();
+        let ended = inner.accounts.store().logins_revoked(looking_back(now), now, ENDED_MAX).await;
+        let mut ended = ended.map_err(unavailable)?;
+        ended.retain(|login| login.user == user);
+        inner.end_logins(&ended, TokenEnd::Revoked);
         Ok(())
     }
 

@@ -111,6 +111,6 @@ impl Inner {
     }
 }
 
-fn looking_back(from: Timestamp) -> Timestamp {
+pub(super) fn looking_back(from: Timestamp) -> Timestamp {
     from.checked_sub(LOOK_BACK).unwrap_or(Timestamp::MIN)
 }

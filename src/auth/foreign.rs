@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
+use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::plan::account::origin_after;
 use bellpull_actors::domain::user::{Origin, User};
@@ -109,7 +109,7 @@ fn news(user: &User, claims: &Claims) -> Option<UserChanges> {
         let is_derived = |attempt| user.username == derived(user.id, claims, attempt);
         user.username == name || (1..=NAME_ATTEMPTS_MAX).any(is_derived)
     };
-    let username = username(claims).filter(|name| !is_own(name)).map(str::to_owned);
+    let username = username(claims).filter(|name| !is_own(name));
     let email = email(claims).filter(|email| !user.email().eq_ignore_ascii_case(email));
     let full_name = Some(full_name(claims));
     let full_name = full_name.filter(|name| !name.is_empty() && user.full_name != *name);

@@ -1,14 +1,19 @@
 //! One key that tokens are verified with, pinned to one algorithm; from PEM files and key sets.
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::AuthError;
 use super::claims::Claims;
 
 /// RFC 7518 requires RSA keys of at least 2,048 bits.
 const RSA_BYTES_MIN: usize = 2048 / 8;
+
+/// RFC 8032; the library slices as many without a look at the length.
+const ED25519_BYTES: usize = 32;
 
 // Also the error for a token whose key is new, until the file is read again.
 pub(super) const BAD_ALGORITHM: &str = "its algorithm is not accepted";
@@ -79,20 +84,56 @@ pub(super) fn from_pem(text: &str) -> Result<Key, &'static str> {
     Ok(Key::new(None, algorithm, key))
 }
 
-/// The signing keys of a key set.
+/// A key set, whose keys are read one by one.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<Value>,
+}
+
+/// The signing keys of a key set. One that cannot be used is skipped, whatever is wrong with it (RFC
+/// 7517, 5): a set has keys for other applications too.
 pub(super) fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
-    let set: JwkSet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
+    let set: KeySet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
     let mut keys = Vec::new();
-    for jwk in &set.keys {
-        let Some(algorithm) = algorithm_of(jwk) else {
-            tracing::info!(kid = ?jwk.common.key_id, "a key of the set is not for signatures of ours");
-            continue;
-        };
-        let key = DecodingKey::from_jwk(jwk).map_err(|_| "has a key that cannot be read")?;
-        check(algorithm, &key)?;
-        keys.push(Key::new(jwk.common.key_id.clone(), algorithm, key));
+    for value in set.keys {
+        let kid = value.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned();
+        // The libraries below are not written for malformed keys: some panic.
+        match std::panic::catch_unwind(|| from_jwk(value)) {
+            Ok(Ok(key)) => keys.push(key),
+            Ok(Err(NoKey::Foreign)) => {
+                tracing::info!(kid, "a key of the set is not for signatures of ours");
+            }
+            Ok(Err(NoKey::Unusable(why))) => {
+                tracing::warn!(kid, "a key of the set is skipped: it {why}");
+            }
+            Err(_) => tracing::warn!(kid, "a key of the set is skipped: it cannot be read"),
+        }
     }
     if keys.is_empty() { Err("has no public key that signs") } else { Ok(keys) }
+}
+
+/// Why a key of a set is skipped.
+enum NoKey {
+    /// It is not for signatures, or of a kind that is not supported.
+    Foreign,
+    /// It should be usable and is not.
+    Unusable(&'static str),
+}
+
+fn from_jwk(mut value: Value) -> Result<Key, NoKey> {
+    let unreadable = NoKey::Unusable("cannot be read");
+    // RFC 9864 gives EdDSA with this curve a name of its own.
+    if value.get("alg").is_some_and(|alg| alg == "Ed25519") {
+        value["alg"] = "EdDSA".into();
+    }
+    let has_kty = value.get("kty").is_some_and(Value::is_string);
+    let Ok(jwk) = serde_json::from_value::<Jwk>(value) else {
+        return Err(if has_kty { NoKey::Foreign } else { unreadable });
+    };
+    let algorithm = algorithm_of(&jwk).ok_or(NoKey::Foreign)?;
+    let key = DecodingKey::from_jwk(&jwk).map_err(|_| unreadable)?;
+    check(algorithm, &key).map_err(NoKey::Unusable)?;
+    Ok(Key::new(jwk.common.key_id, algorithm, key))
 }
 
 /// The algorithm that a key of a set is used with; `None` for encryption keys, shared secrets, and
@@ -137,8 +178,19 @@ fn check(algorithm: Algorithm, key: &DecodingKey) -> Result<(), &'static str> {
         SecretOrDer(der) => der.len() < RSA_BYTES_MIN,
         RsaModulusExponent { n, .. } => n.len() < RSA_BYTES_MIN,
     };
-    if key.family() == jsonwebtoken::AlgorithmFamily::Rsa && too_short {
+    if key.family() == AlgorithmFamily::Rsa && too_short {
         return Err("has an RSA key of less than 2048 bits");
+    }
+    if let (AlgorithmFamily::Ed, SecretOrDer(bytes)) = (key.family(), key.kind())
+        && bytes.len() != ED25519_BYTES
+    {
+        return Err("has an Ed25519 key that is not 32 bytes long");
+    }
+    let is_even = |number: &[u8]| number.last().is_none_or(|last| last % 2 == 0);
+    if let RsaModulusExponent { n, e } = key.kind()
+        && (is_even(n) || is_even(e))
+    {
+        return Err("has an RSA key whose numbers are not odd");
     }
     // An unusable key is an error; a wrong signature is not.
     jsonwebtoken::crypto::verify("AAAA", b"", key, algorithm)

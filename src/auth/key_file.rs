@@ -6,10 +6,12 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -96,12 +98,18 @@ impl KeyFile {
         self.keys().generation != seen.generation
     }
 
-    /// Reads the file periodically.
+    /// Reads the file periodically. A read that panics is one that failed: without the reader a
+    /// withdrawn key would be accepted for good.
     pub(super) async fn follow(&self) {
         loop {
             tokio::time::sleep(EVERY).await;
-            let mut tried = self.tried.lock().await;
-            self.read_anew(&mut tried).await;
+            let read = async {
+                let mut tried = self.tried.lock().await;
+                self.read_anew(&mut tried).await;
+            };
+            if AssertUnwindSafe(read).catch_unwind().await.is_err() {
+                self.source.complain("reading it has panicked");
+            }
         }
     }
 
@@ -211,6 +219,31 @@ mod tests {
         std::fs::write(&path, P256).unwrap();
         tokio::time::sleep(EVERY * 2).await;
         assert_ne!(algorithm(file.keys()), first);
+        following.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reader_goes_on_after_a_read_that_panicked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, ED25519).unwrap();
+        let mut file = opened(&path);
+        file.source.parse = |text| {
+            assert!(!text.contains("panic"), "as a library might");
+            from_pem(text).map(|key| vec![key])
+        };
+        let file = Arc::new(file);
+        let following = tokio::spawn({
+            let file = Arc::clone(&file);
+            async move { file.follow().await }
+        });
+        let first = file.keys();
+        std::fs::write(&path, "panic").unwrap();
+        tokio::time::sleep(EVERY * 2).await;
+        assert_eq!(file.keys().generation, first.generation);
+        std::fs::write(&path, P256).unwrap();
+        tokio::time::sleep(EVERY * 2).await;
+        assert_ne!(file.keys().generation, first.generation);
         following.abort();
     }
 

@@ -15,6 +15,10 @@ use crate::config::Secret;
 /// signs with 683 characters. Longer ones are rejected unread.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
+/// As many keys are tried for a token: an issuer that rotates has two or three of one kind, and a
+/// client can make up any token.
+const TRIED_MAX: usize = 8;
+
 /// The keys that tokens are verified with.
 #[derive(Debug)]
 pub(super) enum Keys {
@@ -65,25 +69,40 @@ impl Keys {
     }
 }
 
+/// The claims of a token that one of the keys signed. Of several keys with the token's key id (RFC
+/// 7517, 4.5: they may have one), or several that fit a token without one, each is tried.
 pub(super) fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
     let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
-    pick(keys, header.alg, header.kid.as_deref())?.open(token)
+    let mut refused = why_none_fits(keys, header.alg);
+    for key in fitting(keys, header.alg, header.kid.as_deref()).take(TRIED_MAX) {
+        match key.open(token) {
+            Err(AuthError::BadToken(BAD_SIGNATURE)) => {
+                refused = AuthError::BadToken(BAD_SIGNATURE);
+            }
+            answer => return answer,
+        }
+    }
+    Err(refused)
 }
 
-/// The key that the header names; if it names none, the only unnamed (or, for a token without a key
-/// id, the only) key of its algorithm.
-fn pick<'a>(keys: &'a [Key], algorithm: Algorithm, id: Option<&str>) -> Result<&'a Key, AuthError> {
-    let named = keys.iter().find(|key| id.is_some() && key.id.as_deref() == id);
-    if let Some(key) = named {
-        return Ok(key);
-    }
-    let fits = |key: &&Key| key.algorithm == algorithm && (id.is_none() || key.id.is_none());
-    let mut fitting = keys.iter().filter(fits);
-    match (fitting.next(), fitting.next()) {
-        (Some(key), None) => Ok(key),
-        (None, _) if keys.iter().all(|key| key.algorithm != algorithm) => {
-            Err(AuthError::BadToken(BAD_ALGORITHM))
-        }
-        _ => Err(AuthError::BadToken(UNKNOWN_KEY)),
-    }
+/// The keys of the algorithm with that id; if none has it, those without an id; for a token without
+/// a key id all of its algorithm.
+fn fitting<'k>(
+    keys: &'k [Key],
+    algorithm: Algorithm,
+    id: Option<&str>,
+) -> impl Iterator<Item = &'k Key> {
+    let of_algorithm = move |key: &&Key| key.algorithm == algorithm;
+    let is_named = id.is_some() && keys.iter().any(|key| key.id.as_deref() == id);
+    let id = id.map(str::to_owned);
+    keys.iter().filter(of_algorithm).filter(move |key| match &id {
+        None => true,
+        Some(_) if is_named => key.id == id,
+        Some(_) => key.id.is_none(),
+    })
+}
+
+fn why_none_fits(keys: &[Key], algorithm: Algorithm) -> AuthError {
+    let has_algorithm = keys.iter().any(|key| key.algorithm == algorithm);
+    AuthError::BadToken(if has_algorithm { UNKNOWN_KEY } else { BAD_ALGORITHM })
 }

@@ -12,10 +12,10 @@
 mod accounts;
 mod admission;
 mod claims;
-mod foreign;
 pub mod credentials;
 mod ended;
 pub mod follow;
+mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod hash_memory;
@@ -121,7 +121,9 @@ pub enum AuthError {
     #[error("Given token not valid: {0}")]
     BadToken(&'static str),
     /// The account is the hub's own, and the token another issuer's.
-    #[error("Given token not valid: this account is the hub's own, another issuer's do not open it")]
+    #[error(
+        "Given token not valid: this account is the hub's own, another issuer's do not open it"
+    )]
     HubsAccount,
     /// No such account, a wrong password, or an inactive account: not distinguished.
     #[error("No active account found with the given credentials")]
@@ -230,8 +232,7 @@ impl Auth {
             Access::Service => return self.service(now, expires_at),
         };
         self.check_login(login)?;
-        let is_foreign =
-            inner.config.has_issuer() && !(inner.keys.is_own() && claims.is_hubs());
+        let is_foreign = inner.config.has_issuer() && !(inner.keys.is_own() && claims.is_hubs());
         let user = match inner.accounts.find(id, now).await? {
             Some(user) if is_foreign => inner.open_foreign(user, &claims).await?,
             Some(user) => user,
@@ -242,6 +243,13 @@ impl Auth {
         };
         if !user.is_active {
             return Err(INACTIVE);
+        }
+        // Logins have ended with the deactivation; other tokens are known by their age alone.
+        if login.is_none()
+            && user.tokens_from > Timestamp::UNIX_EPOCH
+            && claims.issued_at() <= user.tokens_from
+        {
+            return Err(AuthError::BadToken("it is older than the account's last deactivation"));
         }
         Ok(Principal { user, login, expires_at, is_service: false })
     }

@@ -10,6 +10,7 @@ use argon2::password_hash::{Error, Output, ParamsString, PasswordHash, SaltStrin
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use bellpull_actors::port::SharedLimits;
 use bellpull_actors::slow::{Wait, waiting};
+use unicode_normalization::UnicodeNormalization;
 
 use super::AuthError;
 use super::admission::{Admission, Turn};
@@ -91,7 +92,7 @@ pub fn hash(password: &str) -> Result<String, String> {
 fn hash_in(memory: &HashMemory, password: &str) -> Result<String, String> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| error.to_string())?;
-    hash_with(memory, password, &salt).map_err(|error| error.to_string())
+    hash_with(memory, &normal(password), &salt).map_err(|error| error.to_string())
 }
 
 fn hash_with(memory: &HashMemory, password: &str, salt: &[u8]) -> Result<String, Error> {
@@ -112,8 +113,17 @@ fn hash_with(memory: &HashMemory, password: &str, salt: &[u8]) -> Result<String,
     Ok(hash.to_string())
 }
 
+/// The same characters are typed as different code points on different machines. NIST SP 800-63B
+/// (3.1.1.2) asks for NFKC or NFKD before hashing.
+fn normal(password: &str) -> String {
+    password.nfkc().collect()
+}
+
 fn is_match(memory: &HashMemory, password: &str, stored: &str) -> bool {
-    verify_with(memory, password, stored).unwrap_or(false)
+    let is_match = |password: &str| verify_with(memory, password, stored).unwrap_or(false);
+    let normal = normal(password);
+    // Earlier versions hashed what was typed.
+    is_match(&normal) || (normal != password && is_match(password))
 }
 
 /// Like `PasswordVerifier::verify_password`, which would allocate memory for each hash.
@@ -181,6 +191,28 @@ mod tests {
         assert!(!check("an unknown", None).await);
         assert!(!check("x", Some(&"not a hash".to_owned())).await);
         assert!(!check(&"x".repeat(1025), Some(&stored)).await);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_its_characters_are_typed() {
+        let passwords = Passwords::new(None);
+        let turn = async || passwords.admission.work().await.unwrap();
+        let check = async |password: &str, stored: &str| {
+            let (password, stored) = (password.to_owned(), Some(stored.to_owned()));
+            passwords.verify(turn().await, password, stored).await.unwrap().0
+        };
+        let forms = ["p\u{e4}ssword-\u{fb01}x", "pa\u{308}ssword-fix", "\u{ff50}\u{e4}ssword-fix"];
+        for set in forms {
+            let stored = passwords.hash(turn().await, set.to_owned()).await.unwrap();
+            for typed in forms {
+                assert!(check(typed, &stored).await, "{set:?} {typed:?}");
+            }
+            assert!(!check("password-fix", &stored).await);
+            assert!(!check("P\u{e4}ssword-fix", &stored).await);
+            // As earlier versions hashed it: what was typed then is typed again.
+            let earlier = hash_with(&HashMemory::default(), set, &[7; 16]).unwrap();
+            assert!(check(set, &earlier).await, "{set:?}");
+        }
     }
 
     #[test]

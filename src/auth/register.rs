@@ -1,6 +1,7 @@
 //! Registration: valid names, and who is notified of a new account.
 
 use bellpull_actors::domain::channel;
+use bellpull_actors::domain::confusable::normal_name;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::routing::{Audience, Group};
@@ -25,6 +26,7 @@ pub(super) fn check(mut new: Registration) -> Result<Registration, AuthError> {
     for field in [&mut new.username, &mut new.email, &mut new.full_name] {
         *field = field.trim().to_owned();
     }
+    new.username = normal_name(&new.username);
     let invalid = |field| move |problem| AuthError::Invalid(field, problem);
     check_username(&new.username).map_err(invalid("username"))?;
     check_email(&new.email).map_err(invalid("email"))?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{Origin, User};
+use bellpull_actors::domain::user::User;
 
 /// How long an account is served from the cache: a change made on another node shows after this.
 const FRESH: Duration = Duration::from_secs(2);
@@ -95,7 +95,7 @@ fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::address::Addresses;
-    use bellpull_actors::domain::user::Role;
+    use bellpull_actors::domain::user::{Origin, Role};
     use jiff::Timestamp;
 
     use super::*;
@@ -111,6 +111,7 @@ mod tests {
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
             origin: Origin::Hub,
+            tokens_from: Timestamp::UNIX_EPOCH,
         })
     }
 

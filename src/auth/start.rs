@@ -79,6 +79,7 @@ fn service_account() -> User {
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
         origin: Origin::Hub,
+        tokens_from: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -107,6 +108,13 @@ impl Signing {
             warn_of_own(accounts).await?;
         }
         if let Some(file) = KeyFile::open(&config.auth)? {
+            let is_any = config.auth.issuer.is_none() && config.auth.audience.is_none();
+            if is_any && config.auth.jwks_file.is_some() {
+                tracing::warn!(
+                    "auth.jwks_file is set without auth.issuer and auth.audience: every token is \
+                     accepted that a key of the set has signed, for whatever application"
+                );
+            }
             let keys = Keys::Foreign(Box::new(file));
             if config.jwt_secret.is_some() {
                 tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");

@@ -124,7 +124,8 @@ impl AccountStore for FakeStore {
             is_active: true,
             is_email_verified: new.is_email_verified,
             created_at: new.now,
-            origin: Origin::Hub,
+            origin: new.origin,
+            tokens_from: Timestamp::UNIX_EPOCH,
         };
         rows.announced.extend(announce.map(|announce| announce(&user)));
         rows.users.push((user.clone(), new.password_hash));

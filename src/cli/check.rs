@@ -186,10 +186,13 @@ async fn own_accounts(config: &Config) -> Line {
     match storage::own_below_apart(config.database_url.reveal(), OWN_SHOWN_MAX + 1).await {
         Ok(own) => match shown_own(&own) {
             None => ok(CHECK, "none of the hub's own has a number of the issuer's".to_owned()),
-            Some(own) => off(CHECK, &format!(
-                "the hub's own, which no token of the issuer's opens: {own}; `bellpull user adopt \
+            Some(own) => off(
+                CHECK,
+                &format!(
+                    "the hub's own, which no token of the issuer's opens: {own}; `bellpull user adopt \
                  --id N` hands one over"
-            )),
+                ),
+            ),
         },
         Err(_) => off(CHECK, "not known before `serve` or `migrate` has made the tables"),
     }

@@ -3,9 +3,11 @@
 
 use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::channel::Channel;
+use bellpull_actors::domain::confusable::normal_name;
 use bellpull_actors::domain::user::Role;
 
 use super::fields::{Fields, TextRule};
+use crate::auth::register::check_username;
 
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3).
 pub(super) const EMAIL_MAX: usize = 254;
@@ -14,6 +16,18 @@ pub(super) const EMAIL_MAX: usize = 254;
 pub(super) const USERNAME_MAX: usize = 150;
 pub(super) const FULL_NAME_MAX: usize = 150;
 pub(super) const PASSWORD_MAX: usize = 1_024;
+
+/// The field `username` of an account that is made or renamed, in the form that accounts have.
+pub(super) fn username(body: &mut Fields) -> String {
+    let name = normal_name(&body.text("username", TextRule::line(USERNAME_MAX)));
+    // A missing one has been refused already.
+    if !name.is_empty()
+        && let Err(problem) = check_username(&name)
+    {
+        body.refuse("username", problem);
+    }
+    name
+}
 
 /// The field `full_name`, if present.
 pub(super) fn full_name(body: &mut Fields) -> Option<String> {

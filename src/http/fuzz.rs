@@ -77,6 +77,7 @@ fn principal() -> Principal {
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
         origin: Origin::Hub,
+        tokens_from: Timestamp::UNIX_EPOCH,
     };
     let expires_at = Timestamp::MAX;
     Principal { user: Arc::new(user), login: None, expires_at, is_service: false }

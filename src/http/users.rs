@@ -17,7 +17,7 @@ use bellpull_actors::port::{AccountStore, Clock};
 use utoipa_axum::routes;
 
 use super::Edge;
-use super::account_fields::{PASSWORD_MAX, USERNAME_MAX, addresses, full_name, role};
+use super::account_fields::{PASSWORD_MAX, addresses, full_name, role, username};
 use super::body::{NoFields, Strict};
 use super::error::ApiError;
 use super::fields::TextRule;
@@ -110,13 +110,7 @@ async fn create(
     Admin(principal): Admin,
     Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<res::User>), ApiError> {
-    let username = body.text("username", TextRule::line(USERNAME_MAX));
-    let is_good = |c: char| c.is_alphanumeric() || "@.+-_".contains(c);
-    if !username.chars().all(is_good) {
-        let text = "Enter a valid username. This value may contain only letters, numbers, \
-                    and @/./+/-/_ characters.";
-        body.refuse("username", text);
-    }
+    let username = username(&mut body);
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
     if !password.is_empty()
         && let Err(problem) = check_password(&password)
@@ -211,8 +205,9 @@ impl Handles {
     async fn change(&self, before: &User, changes: UserChanges) -> Result<User, ApiError> {
         let after = self.accounts.update_user(before.id, changes).await?;
         self.auth.forget(after.id);
-        let was_switched_off = before.is_active && !after.is_active;
-        if was_switched_off || before.role != after.role {
+        if before.is_active && !after.is_active {
+            self.auth.deactivated(after.id).await?;
+        } else if before.role != after.role {
             self.auth.withdraw_rights(after.id);
         }
         Ok(after)
@@ -269,6 +264,7 @@ mod tests {
             is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
             origin: Origin::Hub,
+            tokens_from: jiff::Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -68,7 +68,8 @@ async fn ask(connection: &mut PgConnection) -> sqlx::Result<String> {
 pub async fn own_below_apart(url: &str, limit: u32) -> Result<Vec<(UserId, String)>, String> {
     if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
         let url = url.to_owned();
-        let reading = tokio::task::spawn_blocking(move || sqlite::backup::own_accounts(&url, limit));
+        let reading =
+            tokio::task::spawn_blocking(move || sqlite::backup::own_accounts(&url, limit));
         return reading.await.map_err(|error| error.to_string())?.map_err(|e| e.to_string());
     }
     let mut connection = postgres::connect_once(url).await.map_err(|error| error.to_string())?;

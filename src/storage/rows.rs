@@ -109,6 +109,7 @@ pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
         is_email_verified: row.flag("email_verified")?,
         created_at: timestamp(int(row, "created_at")?)?,
         origin: origin(row.int("claims_at")?)?,
+        tokens_from: timestamp(int(row, "tokens_from")?)?,
     })
 }
 

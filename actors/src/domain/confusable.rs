@@ -49,6 +49,20 @@ pub(crate) fn looks_like_slug(slug: &str, other: &str) -> bool {
     key(slug) == key(other)
 }
 
+/// A username as an account has it: in compatibility form (NFKC), so that what looks the same is
+/// the same name whatever machine it was typed on.
+#[must_use]
+pub fn normal_name(username: &str) -> String {
+    username.nfkc().collect()
+}
+
+/// Whether two usernames, or two e-mail addresses, are one: but for case and form. Such names have
+/// one key; the reverse does not hold.
+#[must_use]
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    one == other || folded(one) == folded(other)
+}
+
 /// The text in compatibility form (NFKC) and lower case, which may undo each other once.
 fn folded(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
@@ -79,6 +93,23 @@ mod tests {
         let numbered: std::collections::HashSet<_> =
             (0..20_000).map(|n| username_key(&format!("load{n}"))).collect();
         assert_eq!(numbered.len(), 20_000);
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_every_case_and_form_and_not_by_its_looks() {
+        for (one, other) in [
+            ("jos\u{e9}", "jose\u{301}"),
+            ("\u{ff43}arl", "Carl"),
+            ("\u{fc}nal@example.com", "\u{dc}NAL@Example.com"),
+        ] {
+            assert!(is_same_name(one, other), "{one} {other}");
+            assert_eq!(username_key(one), username_key(other), "{one} {other}");
+            assert_eq!(email_key(one), email_key(other), "{one} {other}");
+        }
+        for (one, other) in [("carl", "car1"), ("carl", "c\u{430}rl"), ("jose", "jos\u{e9}")] {
+            assert!(!is_same_name(one, other), "{one} {other}");
+        }
+        assert_eq!(normal_name("jose\u{301}"), "jos\u{e9}");
     }
 
     #[test]

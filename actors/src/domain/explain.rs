@@ -262,6 +262,7 @@ mod tests {
             is_email_verified: true,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             origin: Origin::Hub,
+            tokens_from: jiff::Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -183,7 +183,8 @@ impl Origin {
 pub struct User {
     /// Never used for another account.
     pub id: UserId,
-    /// Unique, also among confusable names (see [`super::confusable`]); a login names it exactly.
+    /// Unique, also among confusable names (see [`super::confusable`]); a login names it in any
+    /// case and form.
     pub username: CompactString,
     /// May be empty; then the username is shown.
     pub full_name: CompactString,
@@ -199,6 +200,9 @@ pub struct User {
     pub created_at: Timestamp,
     /// Who gave it its number.
     pub origin: Origin,
+    /// When it was last deactivated: tokens of before are refused for good. The epoch if it never
+    /// was.
+    pub tokens_from: Timestamp,
 }
 
 impl User {

@@ -9,6 +9,7 @@ use super::{Page, PageRequest, SharedTickets, StoreError};
 use crate::domain::account_link::AccountLink;
 use crate::domain::address::Addresses;
 use crate::domain::channel::Channel;
+use crate::domain::confusable::{email_key, is_same_name, username_key};
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::notification::Announcement;
 use crate::domain::plan::account::AccountRefusal;
@@ -255,13 +256,33 @@ pub struct WithdrawnRights {
     pub members: Vec<(ProjectId, UserId)>,
 }
 
-/// The name in a login.
+/// The name in a login, without regard to case and form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginName {
-    /// The account.
+    /// The username.
     Username(String),
-    /// Without regard to case.
+    /// The e-mail address.
     Email(String),
+}
+
+impl LoginName {
+    /// The name, and the key by which a store finds the account that may have it.
+    #[must_use]
+    pub fn parts(&self) -> (&str, String) {
+        match self {
+            Self::Username(name) => (name, username_key(name)),
+            Self::Email(email) => (email, email_key(email)),
+        }
+    }
+
+    /// Whether it is that account's: one with the same key may only look like it.
+    #[must_use]
+    pub fn is_of(&self, user: &User) -> bool {
+        match self {
+            Self::Username(name) => is_same_name(name, &user.username),
+            Self::Email(email) => !email.is_empty() && is_same_name(email, user.email()),
+        }
+    }
 }
 
 /// Which accounts a list shows.

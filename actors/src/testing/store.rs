@@ -207,6 +207,7 @@ impl FakeStore {
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
             origin: Origin::Hub,
+            tokens_from: Timestamp::UNIX_EPOCH,
         };
         let caller = Caller::from(&user);
         self.data().users.insert(user.id, user);

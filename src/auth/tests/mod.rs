@@ -39,7 +39,7 @@ async fn bench(config: Config) -> Bench {
     let auth = Auth::assemble(&config, store.clone(), clock.clone()).await.unwrap();
     let ada = bellpull_actors::port::accounts::NewUser {
         id: None,
-        origin: Origin::Hub,
+        origin: if config.auth.has_issuer() { Origin::ISSUER } else { Origin::Hub },
         username: "ada".to_owned(),
         addresses: Addresses::email("ada@example.com"),
         full_name: String::new(),

@@ -61,6 +61,10 @@ async fn every_way_of_writing_a_good_token_is_taken() {
         json!({"exp": 9_223_372_036_854_775_807_i64}),
         json!({"exp": f64::from(i32::MAX) + 0.25}),
         json!({"nbf": now, "iat": now, "jti": "x", "aud": "anybody"}),
+        json!({"nbf": now + 60, "iat": now + 60}),
+        json!({"typ": "Bearer", "token_use": "access"}),
+        json!({"typ": null, "token_use": null}),
+        json!({"typ": 7}),
         json!({"login": "a name", "generation": {}, "role": 7, "email": []}),
     ] {
         let principal = bench.auth.authenticate(&bench.token(good.clone())).await;
@@ -84,13 +88,19 @@ async fn every_wrong_kind_of_claims_is_refused() {
         (json!({"exp": now}), "it has expired"),
         (json!({"exp": -1}), "it has expired"),
         (json!({"exp": 0.5}), "it has expired"),
-        (json!({"nbf": now + 1}), "it is not yet valid"),
+        (json!({"nbf": now + 62}), "it is not yet valid"),
         (json!({"nbf": "later"}), "it is not a well-formed token"),
         (json!({"iat": now + 62}), "it was issued in the future"),
         (json!({"iat": "now"}), "it is not a well-formed token"),
         (json!({"token_type": "refresh"}), "it is not an access token"),
         (json!({"token_type": "Access"}), "it is not an access token"),
         (json!({"token_type": 1}), "it is not an access token"),
+        (json!({"typ": "ID"}), "it is not an access token"),
+        (json!({"typ": "Refresh"}), "it is not an access token"),
+        (json!({"typ": "Offline"}), "it is not an access token"),
+        (json!({"typ": "id"}), "it is not an access token"),
+        (json!({"token_use": "id"}), "it is not an access token"),
+        (json!({"token_use": ["access"]}), "it is not an access token"),
         (json!({"user_id": null}), "it names no user"),
         (json!({"user_id": "ada"}), "its user_id is not a number"),
         (json!({"user_id": "ada", "sub": "1"}), "its user_id is not a number"),
@@ -239,6 +249,7 @@ async fn a_key_set_finds_the_key_by_name_or_the_only_one_of_its_algorithm() {
         (Algorithm::ES256, None, true),
         (Algorithm::RS256, Some("e"), false),
         (Algorithm::RS384, Some("r"), false),
+        (Algorithm::EdDSA, None, true),
         (Algorithm::RS256, Some("gone"), false),
         (Algorithm::RS256, Some("for encryption"), false),
         (Algorithm::HS256, Some("shared"), false),
@@ -247,6 +258,103 @@ async fn a_key_set_finds_the_key_by_name_or_the_only_one_of_its_algorithm() {
         let answer = bench.auth.authenticate(&signed(&bench, algorithm, kid)).await;
         assert_eq!(answer.is_ok(), is_good, "{algorithm:?} {kid:?} {answer:?}");
     }
+}
+
+/// A bench whose tokens are those of a set with these keys.
+async fn with_set(keys: &[Value]) -> Result<Bench, AuthStartError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), json!({"keys": keys}).to_string()).unwrap();
+    let mut config = config();
+    config.auth.jwks_file = Some(file.path().to_owned());
+    let store = Arc::new(FakeStore::default());
+    Auth::assemble(&config, store, Arc::new(StillClock::new())).await?;
+    Ok(bench(config).await)
+}
+
+fn jwk(algorithm: Algorithm, kid: Option<&str>) -> Value {
+    let key = signing_key(algorithm);
+    let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, algorithm).unwrap();
+    jwk.common.key_id = kid.map(str::to_owned);
+    serde_json::to_value(jwk).unwrap()
+}
+
+#[tokio::test]
+async fn a_key_of_a_set_that_cannot_be_used_leaves_the_others() {
+    let rsa = |n: &str| json!({"kty": "RSA", "kid": "bad", "e": "AQAB", "n": n});
+    let ec = |x: &str| json!({"kty": "EC", "crv": "P-256", "kid": "bad", "x": x, "y": x});
+    let ed = |x: &str| json!({"kty": "OKP", "crv": "Ed25519", "kid": "bad", "x": x});
+    let off_the_curve = URL_SAFE_NO_PAD.encode([7; 32]);
+    let bad = [
+        rsa(&URL_SAFE_NO_PAD.encode([0xc3; 128])),
+        rsa("not base64url!"),
+        rsa(""),
+        json!({"kty": "RSA", "kid": "bad", "e": "", "n": URL_SAFE_NO_PAD.encode([0xc3; 256])}),
+        json!({"kty": "RSA", "kid": "bad"}),
+        json!({"kty": "RSA", "kid": 7, "e": 3, "n": {}}),
+        ec(&off_the_curve),
+        ec("AAAA"),
+        ec(""),
+        ed("AAAA"),
+        ed(""),
+        ed(&URL_SAFE_NO_PAD.encode([7; 33])),
+        ed("\u{fc}"),
+        json!({"kty": "OKP", "crv": "Ed25519", "alg": "RS256", "x": off_the_curve}),
+        json!({"kty": "AKP"}),
+        json!({"kty": 7}),
+        json!({}),
+        json!(null),
+        json!("text"),
+        json!([]),
+    ];
+    for bad in bad {
+        for keys in [
+            [bad.clone(), jwk(Algorithm::RS256, Some("good"))],
+            [jwk(Algorithm::RS256, Some("good")), bad.clone()],
+        ] {
+            let bench = with_set(&keys).await.unwrap_or_else(|error| panic!("{bad}: {error}"));
+            let token = signed(&bench, Algorithm::RS256, Some("good"));
+            assert!(bench.auth.authenticate(&token).await.is_ok(), "{bad}");
+        }
+        let refused = with_set(std::slice::from_ref(&bad)).await.map(drop).err();
+        let refused = refused.unwrap_or_else(|| panic!("{bad} is taken for a key"));
+        assert!(refused.to_string().ends_with("has no public key that signs"), "{bad}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_keys_of_one_id_or_none_each_that_fits_is_tried() {
+    let other_rsa = || {
+        // A key of the right size that signed nothing here.
+        let mut other = jwk(Algorithm::RS256, Some("k"));
+        let mut n = vec![0xc3; 256];
+        n[255] = 0xc5;
+        other["n"] = URL_SAFE_NO_PAD.encode(n).into();
+        other
+    };
+    let is_good = async |keys: &[Value], algorithm, kid| {
+        let bench = with_set(keys).await.unwrap();
+        bench.auth.authenticate(&signed(&bench, algorithm, kid)).await.is_ok()
+    };
+    let mixed = [jwk(Algorithm::ES256, Some("k")), jwk(Algorithm::RS256, Some("k"))];
+    assert!(is_good(&mixed, Algorithm::RS256, Some("k")).await);
+    assert!(is_good(&mixed, Algorithm::ES256, Some("k")).await);
+    let two = [other_rsa(), jwk(Algorithm::RS256, Some("k"))];
+    assert!(is_good(&two, Algorithm::RS256, Some("k")).await);
+    assert!(is_good(&two, Algorithm::RS256, None).await, "simplejwt names no key");
+    let unnamed = [other_rsa(), jwk(Algorithm::RS256, None)];
+    assert!(is_good(&unnamed, Algorithm::RS256, Some("gone")).await);
+    assert!(!is_good(&unnamed, Algorithm::RS256, Some("k")).await, "it is another key's");
+    let mut ed25519 = jwk(Algorithm::EdDSA, Some("d"));
+    ed25519["alg"] = "Ed25519".into();
+    assert!(is_good(&[ed25519], Algorithm::EdDSA, Some("d")).await);
+    // There is a bound: a client can make up any token.
+    let many = |others: usize| {
+        let mut keys = vec![other_rsa(); others];
+        keys.push(jwk(Algorithm::RS256, Some("k")));
+        keys
+    };
+    assert!(is_good(&many(7), Algorithm::RS256, Some("k")).await);
+    assert!(!is_good(&many(8), Algorithm::RS256, Some("k")).await);
 }
 
 #[tokio::test]

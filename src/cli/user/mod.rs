@@ -7,6 +7,7 @@ mod set;
 use std::io::BufRead;
 
 use bellpull_actors::domain::channel::Channel;
+use bellpull_actors::domain::confusable::normal_name;
 use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::account_links::PasswordChange;
 use bellpull_actors::port::accounts::{LoginName, NewUser};
@@ -18,8 +19,8 @@ use serde_json::json;
 use super::address_flags::AddressFlags;
 use super::{CliError, SettingFlags, open_existing_store, open_store, print_line};
 use crate::auth::password;
-use crate::config::Config;
 use crate::auth::register::{check_full_name, check_password, check_username};
+use crate::config::Config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -187,7 +188,8 @@ fn first_line() -> Result<String, CliError> {
 /// The validated account, with its password hashed.
 pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
     let wrong = |flag: &'static str| move |why| CliError::wrong(format!("--{flag}: {why}"));
-    check_username(&create.username).map_err(wrong("username"))?;
+    let username = normal_name(&create.username);
+    check_username(&username).map_err(wrong("username"))?;
     check_password(&create.password).map_err(wrong("password"))?;
     let role = Role::to_give(&create.role);
     let role = role.map_err(|why| CliError::wrong(format!("--role: {why}")))?;
@@ -196,7 +198,7 @@ pub(super) fn checked(create: &Create) -> Result<NewUser, CliError> {
     Ok(NewUser {
         id: None,
         origin: Origin::Hub,
-        username: create.username.clone(),
+        username,
         full_name: create.full_name.clone(),
         role,
         addresses,

@@ -31,7 +31,6 @@ pub(in crate::http) struct User {
     /// Whether mails are sent to the address; false until its owner has confirmed it.
     email_verified: bool,
     created_at: Timestamp,
-    origin: Origin::Hub,
 }
 
 impl From<&user::User> for User {
@@ -124,6 +123,7 @@ mod tests {
             is_email_verified: true,
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
             origin: Origin::Hub,
+            tokens_from: Timestamp::UNIX_EPOCH,
         };
         let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
             "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",

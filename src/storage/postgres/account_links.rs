@@ -5,6 +5,7 @@
 //! itself; its `target_id` is the link, whose row names the account.
 
 use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::confusable::{email_key, is_same_name};
 use bellpull_actors::domain::ids::{DeliveryId, LinkId, MessageId, UserId};
 use bellpull_actors::domain::notification::Message;
 use bellpull_actors::domain::plan::login::EndedLogin;
@@ -58,10 +59,12 @@ async fn account_for(
     let id = match &new.to {
         LinkTo::User(id) => *id,
         LinkTo::Email(email) => {
-            let sql = "SELECT user_id FROM addresses \
-                       WHERE channel = 'EMAIL' AND lower(address) = lower($1)";
-            let query = sqlx::query_scalar(sql).bind(email);
-            match query.fetch_optional(&mut *connection).await.map_err(failed)? {
+            let sql = "SELECT coalesce((SELECT user_id FROM addresses \
+                       WHERE channel = 'EMAIL' AND lower(address) = lower($1 COLLATE \"C\")), \
+                       (SELECT user_id FROM name_keys \
+                       WHERE kind = 'email' AND key = $2 AND key <> ''))";
+            let query = sqlx::query_scalar(sql).bind(email).bind(email_key(email));
+            match query.fetch_one(&mut *connection).await.map_err(failed)? {
                 Some(id) => UserId(id),
                 None => return Ok(None),
             }
@@ -71,7 +74,7 @@ async fn account_for(
     // It may have had another address a moment ago.
     let has_moved = match &new.to {
         LinkTo::User(_) => false,
-        LinkTo::Email(email) => !user.email().eq_ignore_ascii_case(email),
+        LinkTo::Email(email) => !is_same_name(user.email(), email),
     };
     Ok((!has_moved && link::is_of_use(new.purpose, &user, has_password)).then_some(user))
 }

@@ -50,25 +50,36 @@ impl AccountStore for PostgresStore {
         login: &LoginName,
     ) -> Result<Option<(User, Option<String>)>, StoreError> {
         macro_rules! select {
-            ($condition:literal) => {
+            ($kind:literal, $exact:literal) => {
                 concat!(
                     "SELECT u.password_hash, ",
                     user_columns!(),
-                    " FROM users u WHERE ",
-                    $condition
+                    " FROM users u WHERE u.id = coalesce(",
+                    $exact,
+                    ", (SELECT user_id FROM name_keys WHERE kind = '",
+                    $kind,
+                    "' AND key = $2 AND key <> ''))"
                 )
             };
         }
-        let query = match login {
-            LoginName::Username(name) => sqlx::query(select!("u.username = $1")).bind(name),
-            LoginName::Email(email) => sqlx::query(select!(
-                "u.id = (SELECT user_id FROM addresses \
-                 WHERE channel = 'EMAIL' AND lower(address) = lower($1))"
-            ))
-            .bind(email),
+        // The name itself first: an account of an older version may have no key.
+        let sql = match login {
+            LoginName::Username(_) => {
+                select!("username", "(SELECT id FROM users WHERE username = $1)")
+            }
+            LoginName::Email(_) => select!(
+                "email",
+                "(SELECT user_id FROM addresses \
+                 WHERE channel = 'EMAIL' AND lower(address) = lower($1 COLLATE \"C\"))"
+            ),
         };
-        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
-        row.map(|row| Ok((user(&row)?, get(&row, "password_hash")?))).transpose()
+        let (name, key) = login.parts();
+        let query = sqlx::query(sql).bind(name).bind(key);
+        let Some(row) = query.fetch_optional(&self.pool).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        let user = user(&row)?;
+        Ok(login.is_of(&user).then_some((user, get(&row, "password_hash")?)))
     }
 
     async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError> {

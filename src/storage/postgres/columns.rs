@@ -9,7 +9,7 @@ use crate::storage::rows::{Columns, get, int};
 macro_rules! user_columns {
     () => {
         "u.id, u.username, u.full_name, u.role, u.is_active, u.email_verified, u.created_at, \
-         u.claims_at, \
+         u.claims_at, u.tokens_from, \
          (SELECT coalesce(json_object_agg(a.channel, a.address), '{}')::text FROM addresses a \
          WHERE a.user_id = u.id) AS addresses"
     };

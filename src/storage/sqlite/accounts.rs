@@ -23,11 +23,11 @@ use super::columns::user_columns;
 use super::crowd_reader::CrowdReader;
 use super::error::unavailable;
 use super::multi_row::id_list;
-use super::checks::OWN_BELOW_APART;
 use super::rows::{containing, get, json, origin, timestamp, user};
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
 use super::{SqliteStore, account_links, withdrawn_rights};
+use crate::storage::checks::OWN_BELOW_APART;
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -53,19 +53,35 @@ impl AccountStore for SqliteStore {
         login: &LoginName,
     ) -> Result<Option<(User, Option<String>)>, StoreError> {
         macro_rules! select {
-            ($condition:literal) => {
-                concat!("SELECT password_hash, ", user_columns!(), " FROM users WHERE ", $condition)
+            ($kind:literal, $exact:literal) => {
+                concat!(
+                    "SELECT password_hash, ",
+                    user_columns!(),
+                    " FROM users WHERE id = coalesce(",
+                    $exact,
+                    ", (SELECT user_id FROM name_keys WHERE kind = '",
+                    $kind,
+                    "' AND key = ?2 AND key <> ''))"
+                )
             };
         }
-        let query = match login {
-            LoginName::Username(name) => sqlx::query(select!("username = ?")).bind(name),
-            LoginName::Email(email) => sqlx::query(select!(
-                "id = (SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?)"
-            ))
-            .bind(email),
+        // The name itself first: an account of an older version may have no key.
+        let sql = match login {
+            LoginName::Username(_) => {
+                select!("username", "(SELECT id FROM users WHERE username = ?1)")
+            }
+            LoginName::Email(_) => select!(
+                "email",
+                "(SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?1)"
+            ),
         };
-        let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
-        row.map(|row| Ok((user(&row)?, get(&row, "password_hash")?))).transpose()
+        let (name, key) = login.parts();
+        let query = sqlx::query(sql).bind(name).bind(key);
+        let Some(row) = query.fetch_optional(&self.readers).await.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        let user = user(&row)?;
+        Ok(login.is_of(&user).then_some((user, get(&row, "password_hash")?)))
     }
 
     async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError> {
@@ -246,7 +262,7 @@ impl AccountStore for SqliteStore {
 }
 
 /// A row of [`read`]'s columns.
-type AccountRow = (UserId, Text, Text, Role, i64, i64, i64, Option<i64>);
+type AccountRow = (UserId, Text, Text, Role, i64, i64, i64, Option<i64>, i64);
 
 /// The accounts with these ids; ids that do not exist are left out.
 pub(super) async fn read(
@@ -256,7 +272,7 @@ pub(super) async fn read(
     // As one JSON text: `sqlx` makes twelve allocations for a row with this many columns.
     // So are the addresses, on a line of their own: a subquery for each account costs more.
     let sql = "SELECT (SELECT json_group_array(json_array(id, username, full_name, role, \
-               is_active, email_verified, created_at, claims_at)) FROM users \
+               is_active, email_verified, created_at, claims_at, tokens_from)) FROM users \
                WHERE id IN (SELECT value FROM json_each(?1))) || char(10) || \
                (SELECT json_group_array(json_array(user_id, channel, address)) FROM addresses \
                WHERE user_id IN (SELECT value FROM json_each(?1)))";
@@ -273,7 +289,7 @@ pub(super) async fn read(
         }
     }
     let account = |row| {
-        let (id, username, full_name, role, active, known, ms, claims_ms) = row;
+        let (id, username, full_name, role, active, known, ms, claims_ms, tokens_ms) = row;
         let addresses = by_user.remove(&id).map_or_else(Addresses::default, Addresses::of);
         let created_at = timestamp(ms)?;
         let (is_active, is_email_verified) = (active != 0, known != 0);
@@ -287,6 +303,7 @@ pub(super) async fn read(
             is_email_verified,
             created_at,
             origin: origin(claims_ms)?,
+            tokens_from: timestamp(tokens_ms)?,
         };
         Ok((id, user))
     };

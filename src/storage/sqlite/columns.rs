@@ -9,7 +9,7 @@ use super::rows::{Columns, get};
 
 macro_rules! user_columns {
     () => {
-        "id, username, full_name, role, is_active, email_verified, created_at, claims_at, \
+        "id, username, full_name, role, is_active, email_verified, created_at, claims_at, tokens_from, \
          (SELECT json_group_object(channel, address) FROM addresses WHERE user_id = users.id) \
          AS addresses"
     };

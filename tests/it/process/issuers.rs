@@ -262,7 +262,10 @@ async fn names_of_others_are_not_taken_by_claims() {
     let claims = json!({"username": "bob", "email": "BOB@example.com", "role": "developer"});
     let account = me(&beside.user(2, 5, &claims)).await;
     assert_eq!(account["username"], "bob-2");
-    assert_eq!((&account["email"], &account["role"]), (&json!("eve@example.com"), &json!("developer")));
+    assert_eq!(
+        (&account["email"], &account["role"]),
+        (&json!("eve@example.com"), &json!("developer"))
+    );
     let again = me(&beside.user(2, 1, &claims)).await;
     assert_eq!(again["username"], "bob-2", "the derived name stays");
     assert_eq!(me(&beside.user(1, 1, &json!({}))).await["username"], "bob");
@@ -275,4 +278,128 @@ async fn claims_count_once_where_that_is_set() {
     assert_eq!(me(&beside.user(3, 9, &json!({"role": "developer"}))).await["role"], "developer");
     let later = beside.user(3, 1, &json!({"role": "admin", "username": "x"}));
     assert_eq!(me(&later).await["role"], "developer");
+}
+
+#[tokio::test]
+async fn deactivation_ends_logins_and_tokens_for_good() {
+    let (folder, database) = folder();
+    let (_, chief) = person(&database, "chief", "super_admin");
+    let (ada, _) = person(&database, "ada", "client");
+    let hub = Process::serve(&database, &[]);
+    let address = hub.address;
+    let chief = Caller { id: 1, token: chief, at: address };
+    let body = json!({"username": "ada", "password": "correct horse"});
+    let (_, before) = chief.post("/api/auth/login/", body.clone()).await;
+    let of = |tokens: &Value| {
+        let token = tokens["access"].as_str().unwrap().to_owned();
+        Caller { id: ada, token, at: address }
+    };
+    let signed =
+        Caller { id: ada, token: run_ok(&database, &["token", "--user", "ada"]), ..of(&before) };
+    let mut socket = of(&before).socket("").await;
+    for caller in [&of(&before), &signed] {
+        assert_eq!(caller.get("/api/auth/me/").await.0, 200);
+    }
+    for is_active in [false, true] {
+        let path = format!("/api/users/{ada}/");
+        let change = json!({ "is_active": is_active });
+        assert_eq!(chief.ask(reqwest::Method::PATCH, &path, &change).await.0, 200);
+    }
+    let (_, code, reason) = socket.drained().await;
+    assert_eq!(code, 4403, "{reason}");
+    let refresh = json!({"refresh": before["refresh"]});
+    for _ in 0..3 {
+        assert_eq!(of(&before).get("/api/auth/me/").await.0, 401, "an access token of before");
+        assert_eq!(
+            chief.post("/api/auth/refresh/", refresh.clone()).await.0,
+            401,
+            "a refresh token"
+        );
+        assert_eq!(signed.get("/api/auth/me/").await.0, 401, "a token without a login");
+    }
+    // A new login is good at once.
+    let (status, after) = chief.post("/api/auth/login/", body.clone()).await;
+    assert_eq!(status, 200);
+    assert_eq!(of(&after).get("/api/auth/me/").await.0, 200);
+    // By the command line the same, and after a restart.
+    for active in ["false", "true"] {
+        run_ok(&database, &["user", "set", "--username", "ada", "--active", active]);
+    }
+    until("the login has ended", async || of(&after).get("/api/auth/me/").await.0 == 401).await;
+    assert!(hub.terminate().success());
+    let hub = Process::serve(&database, &[]);
+    let moved = of(&after).moved(hub.address);
+    assert_eq!(moved.get("/api/auth/me/").await.0, 401);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn the_sites_tokens_of_before_a_deactivation_stay_refused() {
+    let beside = Beside::new();
+    let create = ["user", "create", "--password", "correct horse", "--role", "super_admin"];
+    own_with_secret(&beside.database, &[&create[..], &["--username", "chief"]].concat());
+    let (_, told) = beside.login("chief").await;
+    let token = told["access"].as_str().unwrap().to_owned();
+    let chief = Caller { id: APART_FROM, token, at: beside.hub.address };
+    let (old, undated) = (beside.user(7, 5, &json!({})), beside.user(7, 0, &json!({"iat": null})));
+    me(&old).await;
+    me(&undated).await;
+    for is_active in [false, true] {
+        let change = json!({ "is_active": is_active });
+        assert_eq!(chief.ask(reqwest::Method::PATCH, "/api/users/7/", &change).await.0, 200);
+    }
+    assert_eq!(old.get("/api/auth/me/").await.0, 401);
+    assert_eq!(undated.get("/api/auth/me/").await.0, 401, "its age is not known");
+    // Younger by more than the second that `iat` counts in.
+    me(&beside.user(7, -2, &json!({}))).await;
+}
+
+#[tokio::test]
+async fn names_and_passwords_are_the_same_however_they_are_typed() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let anyone = Caller { id: 0, token: String::new(), at: hub.address };
+    let account = |username: &str, email: &str| json!({"username": username, "email": email, "password": "p\u{e4}ssword-1"});
+    let jose = account("jose\u{301}", "\u{fc}nal@example.com");
+    let (status, made) = anyone.post("/api/auth/register/", jose).await;
+    assert_eq!((status, &made["username"]), (201, &json!("jos\u{e9}")), "{made}");
+    for (name, value) in [
+        ("username", "jos\u{e9}"),
+        ("username", "JOSE\u{301}"),
+        ("username", "\u{ff4a}ose\u{301}"),
+        ("email", "\u{dc}nal@Example.com"),
+    ] {
+        for password in ["p\u{e4}ssword-1", "pa\u{308}ssword-1"] {
+            let mut body = json!({ "password": password });
+            body[name] = json!(value);
+            let (status, told) = anyone.post("/api/auth/login/", body).await;
+            assert_eq!(status, 200, "{value:?} {password:?}: {told}");
+        }
+    }
+    let body = json!({"username": "jose", "password": "p\u{e4}ssword-1"});
+    assert_eq!(anyone.post("/api/auth/login/", body).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_set_without_issuer_and_audience_is_warned_of() {
+    let (_folder, database) = folder();
+    let set = database.with_file_name("jwks.json");
+    let key =
+        EncodingKey::from_ec_pem(include_bytes!("../../../src/auth/testkeys/p256.pem")).unwrap();
+    let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, jsonwebtoken::Algorithm::ES256);
+    let bad = json!({"kty": "OKP", "crv": "Ed25519", "kid": "short", "x": "AAAA"});
+    std::fs::write(&set, json!({"keys": [jwk.unwrap(), bad]}).to_string()).unwrap();
+    let file = ("BELLPULL_AUTH_JWKS_FILE", set.to_str().unwrap());
+    let issuer = ("BELLPULL_AUTH_ISSUER", "https://login.example.com");
+    let audience = ("BELLPULL_AUTH_AUDIENCE", "bellpull");
+    for (settings, is_warned) in
+        [(vec![file], true), (vec![file, issuer], false), (vec![file, audience], false)]
+    {
+        let log = database.with_file_name("log");
+        let hub = Process::serve_logged(&database, &settings, &log);
+        assert!(hub.terminate().success());
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.contains("without auth.issuer and auth.audience"), is_warned, "{log}");
+        assert!(log.contains("skipped") && log.contains("short"), "{log}");
+    }
 }

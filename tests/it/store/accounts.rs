@@ -144,7 +144,22 @@ pub(crate) async fn credentials_are_found_by_name_or_address<F: Fixture>() {
     let anns = Some((ann, Some("$phc$".to_owned())));
     assert_eq!(found(name("ann")).await, anns);
     assert_eq!(found(email("Ann@EXAMPLE.com")).await, anns);
-    assert_eq!(found(name("ANN")).await, None);
+    // A name is the same in every case and form, but not where it only looks the same.
+    for same in ["ANN", "\u{ff41}nn"] {
+        assert_eq!(found(name(same)).await, anns, "{same}");
+    }
+    for other in ["\u{430}nn", "anm", "an", "n", ""] {
+        assert_eq!(found(name(other)).await, None, "{other}");
+    }
+    let jose = NewUser {
+        addresses: Addresses::email("\u{fc}nal@example.com"),
+        ..new_user("jos\u{e9}", "client")
+    };
+    let jose = Some((store.create_user(jose, None).await.unwrap().0, None));
+    assert_eq!(found(name("JOSE\u{301}")).await, jose);
+    assert_eq!(found(email("\u{dc}NAL@example.com")).await, jose);
+    assert_eq!(found(email("u\u{308}nal@EXAMPLE.com")).await, jose);
+    assert_eq!(found(email("unal@example.com")).await, None);
     assert_eq!(found(name("bob")).await, Some((bob, None)));
     assert_eq!(found(email("")).await, None, "bob's missing address is no login");
 }

@@ -176,7 +176,8 @@ pub fn origin_after(account: &User, changes: &UserChanges) -> Result<Origin, Acc
     // Tokens of the same second, and one that does not say when it was issued: the one with fewer
     // rights counts, so that two in turns do not undo each other.
     let is_of_unknown_order = claims_at == known || claims_at == Timestamp::UNIX_EPOCH;
-    let takes_rights = || changes.role.as_ref().is_some_and(|role| role.rank() < account.role.rank());
+    let takes_rights =
+        || changes.role.as_ref().is_some_and(|role| role.rank() < account.role.rank());
     if claims_at > known || (is_of_unknown_order && takes_rights()) {
         Ok(Origin::Issuer { claims_at: known.max(claims_at) })
     } else {
@@ -210,6 +211,7 @@ mod tests {
             is_email_verified: true,
             created_at: Timestamp::UNIX_EPOCH,
             origin: Origin::Hub,
+            tokens_from: Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::account_link::{AccountLink, LinkPurpose};
 use crate::domain::ids::{LinkId, UserId};
-use crate::domain::user::{Origin, User};
+use crate::domain::user::User;
 
 /// How many links of one account and purpose may be open at once; the oldest are revoked. More than
 /// the e-mails that the edge allows to one address within a link's lifetime.
@@ -100,7 +100,8 @@ mod tests {
             is_active: true,
             is_email_verified: false,
             created_at: Timestamp::UNIX_EPOCH,
-            origin: Origin::Hub,
+            origin: crate::domain::user::Origin::Hub,
+            tokens_from: Timestamp::UNIX_EPOCH,
         }
     }
 

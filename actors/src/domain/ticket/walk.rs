@@ -35,6 +35,7 @@ fn user(n: usize) -> User {
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
         origin: crate::domain::user::Origin::Hub,
+        tokens_from: Timestamp::UNIX_EPOCH,
     }
 }
 

@@ -10,8 +10,8 @@ use super::super::lock::Traces;
 use super::super::log_damage;
 use super::super::options::{OpenError, Place, place};
 use super::super::own_schema;
-use crate::storage::checks::OWN_BELOW_APART;
 use super::{BackupError, Contents, database, io_error, open};
+use crate::storage::checks::OWN_BELOW_APART;
 
 /// What is in the database at `url`; it is looked through for damage up to that size.
 ///

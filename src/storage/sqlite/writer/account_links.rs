@@ -4,6 +4,7 @@
 //! itself; its `target_id` is the link, whose row names the account.
 
 use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_actors::domain::confusable::{email_key, is_same_name};
 use bellpull_actors::domain::ids::{LinkId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::login::EndedLogin;
@@ -135,9 +136,12 @@ pub(super) fn account(
 /// The account with an address; the empty address has none.
 fn account_of(connection: &Connection, email: &str) -> Result<Option<(User, bool)>, Failure> {
     let sql = select_account!(
-        "id = (SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?)"
+        "id = coalesce((SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address = ?1), \
+         (SELECT user_id FROM name_keys WHERE kind = 'email' AND key = ?2 AND key <> ''))"
     );
-    Ok(optional(connection, sql, (email,), with_password)?.transpose()?)
+    let found = optional(connection, sql, (email, email_key(email)), with_password)?.transpose()?;
+    // An address with the same key may only look like it.
+    Ok(found.filter(|(user, _)| is_same_name(user.email(), email)))
 }
 
 fn with_password(row: &Row<'_>) -> rusqlite::Result<Result<(User, bool), StoreError>> {

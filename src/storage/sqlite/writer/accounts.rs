@@ -6,9 +6,9 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::plan::account::{self, AccountFacts, NewAccountFacts};
 use bellpull_actors::domain::user::{APART_FROM, User};
+use bellpull_actors::port::accounts::{APART_SETTING, NewUser, UserChanges};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{Clock, StoreError};
-use bellpull_actors::port::accounts::{APART_SETTING, NewUser, UserChanges};
 use rusqlite::Connection;
 
 use super::super::columns::user_columns;
