@@ -59,7 +59,10 @@ pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> 
 /// See [`BackupError`].
 pub fn own_accounts(url: &str, limit: u32) -> Result<Vec<(UserId, String)>, BackupError> {
     let Place::File(path) = place(url)? else { return Ok(Vec::new()) };
-    check_file(&path, false)?;
+    let path = resolve(&path, true)?;
+    if !path.exists() {
+        return Err(OpenError::Missing(path).into());
+    }
     let failed = database(&path);
     let connection = open(&path).map_err(&failed)?;
     let read = || {
