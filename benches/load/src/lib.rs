@@ -35,6 +35,7 @@ pub mod plot;
 pub mod readings;
 pub mod report;
 pub mod rest;
+pub mod roles;
 pub mod run;
 pub mod spawn;
 pub mod started;

@@ -11,7 +11,7 @@ use super::readings::allow_files;
 use super::rest::Rest;
 use super::spawn::bare;
 use super::started::{Started, cluster, hub};
-use super::tokens::{LISTENER, Participants, Roster};
+use super::tokens::{LISTENER, Login, Participants, Roster};
 
 /// The path of our hubs' sockets; in this dialect, marks are cheap to find.
 const HUB_PATH: &str = "/ws/notifications/?dialect=incident";
@@ -86,7 +86,13 @@ impl Server {
                 target.publish = Some(publish);
                 target
             }
-            Self::Running(running) => running.target(plan.login.participants(roster)?),
+            Self::Running(running) => {
+                let participants = plan.login.participants(roster)?;
+                if running.plain.is_none() && !matches!(plan.login, Login::Anonymous) {
+                    super::roles::check(&running.places[0], &participants, roster, plan.patience)?;
+                }
+                running.target(participants)
+            }
         };
         target.name = self.name();
         target.run = run;
