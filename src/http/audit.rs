@@ -5,8 +5,8 @@
 //! It is recorded what needs an admin's right. Steps of tickets are in their history, and what back
 //! ends send (by service tokens, thousands a second) in the list of sends: the log has them only.
 //!
-//! The answer waits for the entry. If it cannot be written, the change stands, and an error is
-//! logged.
+//! The answer waits for the entry. If it cannot be written, the change stands, but it is not
+//! acknowledged: an error is logged, and the caller is answered 503.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::audit::AuditEntry;
-use bellpull_actors::port::{AuditStore, Clock};
+use bellpull_actors::port::{AuditStore, Clock, StoreError};
 
 use crate::auth::Principal;
 
@@ -72,7 +72,10 @@ impl Act {
     }
 
     /// Records it with its outcome: `None` if its client left before the answer.
-    pub(super) async fn record(&self, status: Option<StatusCode>) {
+    ///
+    /// # Errors
+    /// The store's, which is logged.
+    pub(super) async fn record(&self, status: Option<StatusCode>) -> Result<(), StoreError> {
         let Self { log, by, method, action, path, address, is_service } = self;
         let status = status.map(|status| status.as_u16());
         tracing::info!(
@@ -87,7 +90,7 @@ impl Act {
             "an admin's request"
         );
         if *is_service && action == "POST /api/notifications/" {
-            return;
+            return Ok(());
         }
         let entry = AuditEntry {
             at: log.clock.now(),
@@ -100,8 +103,8 @@ impl Act {
             status,
             node: log.node.clone(),
         };
-        if let Err(error) = log.store.add_audit(entry).await {
+        log.store.add_audit(entry).await.inspect_err(|error| {
             tracing::error!(action, path, %error, "an entry of the audit log could not be written");
-        }
+        })
     }
 }

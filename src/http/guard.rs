@@ -12,6 +12,7 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use bellpull_actors::port::StoreError;
 use bellpull_actors::slow::{Slow, SlowKind, SlowLog, Waits};
 use bellpull_actors::trace::Trace;
 use futures_util::FutureExt;
@@ -74,7 +75,12 @@ async fn guard(in_flight: InFlight, slow: SlowLog, mut request: Request, next: N
     request.extensions_mut().insert(slot.clone());
     let recorder = Recorder { slot: slot.clone(), is_finished: false };
     let response = within(REQUEST_MAX, &slow, request, next).await;
-    recorder.finish(response.status()).await;
+    let is_recorded = recorder.finish(response.status()).await;
+    // As after a lost answer, the caller does not know the outcome.
+    let response = match is_recorded || !response.status().is_success() {
+        true => response,
+        false => ApiError::Unavailable.into_response(),
+    };
     slot.count(&method, response).await
 }
 
@@ -86,16 +92,18 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// Waits for the entry: a change that is acknowledged is in the audit log.
-    async fn finish(mut self, status: StatusCode) {
+    /// Waits for the entry, and returns whether there is one, or none is needed: a change that is
+    /// acknowledged is in the audit log.
+    async fn finish(mut self, status: StatusCode) -> bool {
         self.is_finished = true;
-        if let Some(recording) = self.record(Some(status)) {
-            let _ = recording.await;
+        match self.record(Some(status)) {
+            Some(recording) => matches!(recording.await, Ok(Ok(()))),
+            None => true,
         }
     }
 
     /// In a task of its own: it is not ended with the request.
-    fn record(&self, status: Option<StatusCode>) -> Option<JoinHandle<()>> {
+    fn record(&self, status: Option<StatusCode>) -> Option<JoinHandle<Result<(), StoreError>>> {
         let act = Arc::clone(self.slot.noted()?);
         Some(tokio::spawn(async move { act.record(status).await }))
     }

@@ -40,3 +40,29 @@ async fn commands_work_beside_a_running_hub() {
     let output = run(&database, &["token", "--user", "late"]);
     assert!(output.status.success());
 }
+
+/// What an admin changes is acknowledged only with its entry in the audit log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_without_its_entry_in_the_audit_log_is_not_acknowledged() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let root = Caller::join(&database, hub.address, "root", "super_admin");
+    let project = |key: &str| json!({"key": key, "name": key});
+    assert_eq!(root.post("/api/projects/", project("ONE")).await.0, 201);
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    let sql =
+        "CREATE TRIGGER no_audit BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'x'); END";
+    connection.execute_batch(sql).unwrap();
+    let (status, told) = root.post("/api/projects/", project("TWO")).await;
+    assert_eq!(status, 503, "{told}");
+    // A refusal and a read are what they are.
+    assert_eq!(root.post("/api/projects/", project("ONE")).await.0, 400);
+    assert_eq!(root.get("/api/projects/").await.0, 200);
+    connection.execute_batch("DROP TRIGGER no_audit").unwrap();
+    assert_eq!(root.post("/api/projects/", project("THREE")).await.0, 201);
+    let entries: i64 = connection
+        .query_row("SELECT count(*) FROM audit_log WHERE status = 201", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(entries, 2);
+    hub.kill();
+}
