@@ -8,7 +8,7 @@
 //! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
 //! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes),
 //! [`turns`] (one at a time per key), [`budget`] (bytes that clients have not read), [`observe`]
-//! (reports for operators), [`slow`] (the slow log),
+//! (reports for operators), [`slow`] (the slow log), [`epoch`] (which history of a store this is),
 //! [`vitals::message_log`] (the last messages of watched actors).
 
 pub mod agent;
@@ -18,6 +18,7 @@ pub mod call;
 pub mod channel;
 pub mod directory;
 pub mod domain;
+pub mod epoch;
 pub mod failures;
 mod fan_out;
 pub mod hub;

@@ -67,8 +67,8 @@ async fn head(
 
 /// The caller's session as Server-Sent Events, for clients behind proxies that break WebSocket.
 ///
-/// `id:` is the notification's number; a reconnecting browser sends the last one and gets what it
-/// missed.
+/// `id:` is the store's epoch and the notification's number (`EPOCH:SEQ`); a reconnecting browser
+/// sends the last one and gets what it missed.
 #[utoipa::path(
     get, path = "/api/notifications/stream/", tag = "Notifications", params(doc::StreamStart),
     responses(
@@ -96,7 +96,7 @@ async fn stream(
     if principal.is_service {
         return Err(ApiError::Forbidden("A service token has no inbox.".to_owned()));
     }
-    let (outlet, events, line) = sse::stream(dialect);
+    let (outlet, events, line) = sse::stream(dialect, epoch);
     let start = SessionStart {
         outlet: Box::new(outlet),
         feed,
@@ -144,9 +144,12 @@ async fn principal(
     })
 }
 
-/// Where the stream begins: after the number in the header that a reconnecting browser sends, else
-/// as the URL says. The browser reconnects with the same URL, whose starting point was for the
-/// first time.
+/// Parameters that stand for the header, of clients that cannot send it.
+const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "Last-Event-ID"];
+
+/// Where the stream begins: after the position in the header that a reconnecting browser sends, or
+/// in the parameters that stand for it; else as the URL says. The browser reconnects with the same
+/// URL, whose starting point was for the first time. The position is EPOCH:SEQ, or a number alone.
 fn feed(
     dialect: Dialect,
     epoch: &str,
@@ -156,9 +159,11 @@ fn feed(
     let last = headers.get("last-event-id").filter(|value| !value.is_empty());
     // What is not text is not a number.
     let last = last.map(|value| value.to_str().unwrap_or_default());
+    let last = last.or_else(|| LAST_EVENT_ID.into_iter().find_map(|name| params.text(name)));
     let held = params.text("epoch");
-    let wish = match last {
-        Some(_) => Wish { since: last, epoch: held, replay: None },
+    let wish = match last.map(|last| last.split_once(':').ok_or(last)) {
+        Some(Ok((held, since))) => Wish { since: Some(since), epoch: Some(held), replay: None },
+        Some(Err(since)) => Wish { since: Some(since), epoch: held, replay: None },
         None => Wish { since: params.text("since"), epoch: held, replay: params.text("replay") },
     };
     wish.feed(dialect, epoch).map_err(|BadWish { parameter, problem }| {

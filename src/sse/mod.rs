@@ -12,7 +12,11 @@ pub(crate) use outlet::SseOutlet;
 pub(crate) use pipe::{Events, Line};
 
 /// The two ends of a session: the actor's write side, and the body that the client reads.
-pub(crate) fn stream(dialect: crate::wire::Dialect) -> (SseOutlet, Events, Line) {
+/// `epoch` is the store's: positions are told with it.
+pub(crate) fn stream(
+    dialect: crate::wire::Dialect,
+    epoch: std::sync::Arc<str>,
+) -> (SseOutlet, Events, Line) {
     let (writer, events, line) = pipe::pipe();
-    (SseOutlet::new(writer, dialect), events, line)
+    (SseOutlet::new(writer, dialect, epoch), events, line)
 }

@@ -1,7 +1,10 @@
 //! An event stream's write side, owned by its user's actor.
 //!
-//! A frame is `data:` with the same JSON as on a socket, and `id:` if it has a position to resume
-//! from. The heartbeat is a comment. The last event has the reason, with the sockets' close codes.
+//! A frame is `data:` with the same JSON as on a socket, and `id:`, the epoch and the number, if it
+//! has a position to resume from. The heartbeat is a comment. The last event has the reason, with
+//! the sockets' close codes.
+
+use std::sync::Arc;
 
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::Seq;
@@ -40,8 +43,10 @@ pub(crate) struct SseOutlet {
     is_closed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pushed {
+    /// Whose positions these are.
+    epoch: Arc<str>,
     bytes: Vec<u8>,
     ends: Vec<usize>,
     /// The position of the current frame.
@@ -52,7 +57,7 @@ impl Texts for Pushed {
     fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let begin = self.bytes.len();
         if let Some(Seq(id)) = self.id {
-            self.bytes.extend_from_slice(format!("id: {id}\n").as_bytes());
+            self.bytes.extend_from_slice(format!("id: {}:{id}\n", self.epoch).as_bytes());
         }
         self.bytes.extend_from_slice(b"data: ");
         let body = self.bytes.len();
@@ -66,6 +71,16 @@ impl Texts for Pushed {
 }
 
 impl Pushed {
+    fn new(epoch: Arc<str>) -> Self {
+        Self { epoch, bytes: Vec::new(), ends: Vec::new(), id: None }
+    }
+
+    /// What was pushed; nothing is from then on.
+    fn take(&mut self) -> Self {
+        let empty = Self::new(Arc::clone(&self.epoch));
+        std::mem::replace(self, empty)
+    }
+
     fn end(&mut self) {
         self.bytes.extend_from_slice(b"\n\n");
         self.ends.push(self.bytes.len());
@@ -78,8 +93,8 @@ impl Pushed {
 }
 
 impl SseOutlet {
-    pub(super) fn new(writer: Writer, dialect: Dialect) -> Self {
-        let mut pushed = Pushed::default();
+    pub(super) fn new(writer: Writer, dialect: Dialect, epoch: Arc<str>) -> Self {
+        let mut pushed = Pushed::new(epoch);
         pushed.line(&format!("retry: {RETRY_MS}"));
         let burst = Backlog { events: 0, bytes: 0 };
         Self { writer, dialect, pushed, burst, room: None, is_closed: false }
@@ -152,7 +167,7 @@ impl Outlet for SseOutlet {
     }
 
     fn flush(&mut self) -> Result<(), Broken> {
-        let pushed = std::mem::take(&mut self.pushed);
+        let pushed = self.pushed.take();
         let was_idle = self.writer.waiting_bytes() == 0;
         let written = self.writer.write(&pushed.bytes, &pushed.ends);
         let backlog = written.map_err(|super::pipe::Gone| Broken::Gone)?;
@@ -223,7 +238,7 @@ mod tests {
 
     #[test]
     fn it_begins_with_a_pause_and_ends_with_a_reason() {
-        let (mut outlet, events, _line) = stream(Dialect::BellpullV1);
+        let (mut outlet, events, _line) = stream(Dialect::BellpullV1, "e1".into());
         outlet.push(Outgoing::Reset);
         outlet.push(Outgoing::Ping);
         outlet.push(Outgoing::ProtocolPong(b"none"));
@@ -238,14 +253,14 @@ mod tests {
 
     #[test]
     fn one_that_is_dropped_says_come_back() {
-        let (outlet, events, _line) = stream(Dialect::Incident);
+        let (outlet, events, _line) = stream(Dialect::Incident, "e1".into());
         drop(outlet);
         assert!(text(events).contains("event: close\ndata: {\"code\":1012,"));
     }
 
     #[test]
     fn a_slow_reader_is_one_behind_whose_first_burst_too_much_waits() {
-        let (mut outlet, events, _line) = stream(Dialect::BellpullV1);
+        let (mut outlet, events, _line) = stream(Dialect::BellpullV1, "e1".into());
         for _ in 0..1_000 {
             outlet.push(Outgoing::Ping);
         }

@@ -24,7 +24,7 @@ impl OpenError {
     #[must_use]
     pub fn is_migration(&self) -> bool {
         match self {
-            Self::Sqlite(error) => matches!(error, sqlite::OpenError::Migrate { .. }),
+            Self::Sqlite(error) => error.is_migration(),
             Self::Postgres(error) => error.is_migration(),
         }
     }

@@ -34,15 +34,15 @@ impl Wish<'_> {
             Some("none") => true,
             Some(_) => return Err(bad("replay", "The only value is \"none\".")),
         };
+        // A position of another epoch says nothing about what is here.
+        let is_other = self.epoch.is_some_and(|held| held != epoch);
         if !dialect.follows_changes() {
             return Ok(Feed::Entries(match since {
                 _ if wants_none => Begin::Live,
-                Some(seq) => Begin::Since(seq),
-                None => Begin::Undelivered,
+                Some(seq) if !is_other => Begin::Since(seq),
+                Some(_) | None => Begin::Undelivered,
             }));
         }
-        // Clients of entries have no epoch: their positions are always this store's.
-        let is_other = self.epoch.is_some_and(|held| held != epoch);
         Ok(Feed::Changes(match since {
             _ if wants_none => Resume::Live,
             _ if is_other => Resume::Reset,
@@ -77,16 +77,21 @@ mod tests {
 
     #[test]
     fn of_entries() {
-        for (since, replay, begin) in [
-            (None, None, Begin::Undelivered),
-            (Some("0"), None, Begin::Since(Seq(0))),
-            (Some("17"), None, Begin::Since(Seq(17))),
-            (None, Some("none"), Begin::Live),
-            (Some("17"), Some("none"), Begin::Live),
+        for (since, replay, begin, of_another) in [
+            (None, None, Begin::Undelivered, Begin::Undelivered),
+            (Some("0"), None, Begin::Since(Seq(0)), Begin::Undelivered),
+            (Some("17"), None, Begin::Since(Seq(17)), Begin::Undelivered),
+            (None, Some("none"), Begin::Live, Begin::Live),
+            (Some("17"), Some("none"), Begin::Live, Begin::Live),
         ] {
-            for epoch in [None, Some("e1"), Some("e2")] {
+            for (epoch, begin) in [
+                (None, begin),
+                (Some("e1"), begin),
+                (Some("e2"), of_another),
+                (Some(""), of_another),
+            ] {
                 let feed = wish(since, epoch, replay).feed(Dialect::Incident, "e1");
-                assert_eq!(feed, Ok(Feed::Entries(begin)), "{since:?} {replay:?}");
+                assert_eq!(feed, Ok(Feed::Entries(begin)), "{since:?} {epoch:?} {replay:?}");
             }
         }
     }

@@ -80,6 +80,10 @@ pub(in crate::http) struct StreamStart {
     /// `none` for future notifications only.
     #[param(schema_with = replay)]
     replay: Option<String>,
+    /// The last `id:` (`EPOCH:SEQ`), for clients that cannot send the header `Last-Event-ID`; the
+    /// parameter may also have the header's name.
+    #[param(rename = "lastEventId")]
+    last_event_id: Option<String>,
     /// The access token, for clients that cannot send headers.
     token: Option<String>,
     /// A ticket of `/api/auth/ws-ticket/` instead.

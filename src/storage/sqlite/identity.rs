@@ -17,7 +17,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::file::{beside, folder_of};
+use super::given::Recorder;
 use super::options::OpenError;
+use crate::thread_priority::lower_priority;
 
 /// Symbolic links that are followed to a file that does not exist yet: as many as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -198,7 +200,8 @@ impl OpenFiles {
     }
 }
 
-/// Looks while nothing is written. The thread ends when this is dropped.
+/// Looks while nothing is written, and records what was given out. The thread ends when this is
+/// dropped, which waits for it.
 #[derive(Debug)]
 pub(super) struct FileWatch {
     /// `None` once it is to end.
@@ -208,12 +211,19 @@ pub(super) struct FileWatch {
 
 impl FileWatch {
     /// Starts it. It is a thread, since a file system that hangs would hold up a worker.
-    pub(super) fn start(files: Arc<OpenFiles>) -> io::Result<Self> {
+    pub(super) fn start(files: Arc<OpenFiles>, mut recorder: Recorder) -> io::Result<Self> {
         let (stop, stopped) = sync_channel(0);
         let run = move || {
+            lower_priority();
+            recorder.tick();
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                // What it found is logged, and read from there.
-                let _ = files.look();
+                // What it found is logged, and the writer refuses.
+                if files.look().is_ok() {
+                    recorder.tick();
+                }
+            }
+            if files.look().is_ok() {
+                recorder.record();
             }
         };
         let thread = std::thread::Builder::new().name("file-watch".to_owned()).spawn(run)?;

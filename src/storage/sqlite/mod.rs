@@ -1,17 +1,17 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
 //! In reading order: [`options`] (where the file is), [`found`] (what is there already), [`file`]
-//! (its owner and permissions), [`identity`] (one path, and the same file all the time),
-//! [`integrity`] and [`log_damage`] (damage), [`lock`] (one hub on one file), [`writer`] (every
-//! write, in groups) with [`health`] (whether the last one succeeded); the ports' reads:
-//! [`tickets`] with [`ticket_lists`], [`comments`], [`projects`], [`sends`] with [`send_log`],
-//! [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with [`account_links`],
-//! [`name_keys`] and [`withdrawn_rights`], [`preferences`], [`escalations`], [`push`],
-//! [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`], [`report`] with
-//! [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share: [`joined`] reads
-//! on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`] entries, [`rows`],
-//! [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`], [`multi_row`], [`ids`],
-//! [`supervised`] tasks, [`error`].
+//! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
+//! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
+//! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
+//! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`], [`projects`],
+//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
+//! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`], [`escalations`],
+//! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
+//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`]
+//! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
@@ -27,11 +27,13 @@ mod crowd_reader;
 mod deferred;
 mod deliveries;
 mod delivery_log;
+mod epoch;
 mod error;
 mod escalations;
 mod explain;
 mod file;
 mod found;
+mod given;
 mod heads;
 mod identity;
 mod ids;
@@ -93,12 +95,13 @@ use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};
 use error::unavailable;
+use given::Recorder;
 use health::Health;
 use identity::{FileWatch, OpenFiles};
 use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
-use options::{Place, for_migration, for_readers, for_slow_reads, place};
+use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
 use slow_reads::SlowReads;
 use writer::{Audiences, Write, Writer, WriterHandle};
 
@@ -136,7 +139,7 @@ pub struct SqliteStore {
     lock: Mutex<Option<HubLock>>,
     /// The hub's open files; a temporary database has no name that matters.
     files: Option<Arc<OpenFiles>>,
-    _watch: Option<FileWatch>,
+    watch: Mutex<Option<FileWatch>>,
     /// One report at a time, and one count of the outbox.
     reports: tokio::sync::Mutex<()>,
     counts: tokio::sync::Mutex<()>,
@@ -155,14 +158,18 @@ impl SqliteStore {
             Place::File(path) => {
                 let path = identity::resolve(&path, options.create)?;
                 let traces = found::look(&path, !options.exclusive)?;
-                if traces == Traces::Left && !path.exists() {
+                let had_hub = traces == Traces::Left || given::path_of(&path).exists();
+                if had_hub && !path.exists() {
                     tracing::warn!(
                         path = %path.display(),
-                        "a hub was killed here, and its database is not there any more: a new, \
-                         empty one is made"
+                        "a hub has run here, and its database is not there any more: a new, empty \
+                         one is made"
                     );
                 }
                 // A hub has its own log before its eyes.
+                if traces != Traces::Running {
+                    given::check_log(&path)?;
+                }
                 if !options.exclusive && traces != Traces::Running {
                     log_damage::check(&path)?;
                 }
@@ -177,6 +184,7 @@ impl SqliteStore {
         };
         file::prepare(&path)?;
         let watched = options.exclusive && temporary.is_none();
+        let watched = watched.then(|| given::epoch_in_file(&path));
         let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
         match Self::open_at(&path, watched, options).await {
             Ok(store) => Ok(Self { lock: Mutex::new(lock), _temporary: temporary, ..store }),
@@ -188,7 +196,12 @@ impl SqliteStore {
     }
 
     #[expect(clippy::too_many_lines, reason = "one order of steps; each depends on those before")]
-    async fn open_at(path: &Path, watched: bool, options: StoreOptions) -> Result<Self, OpenError> {
+    /// `watched` has the epoch in the file, if its files are watched.
+    async fn open_at(
+        path: &Path,
+        watched: Option<Option<String>>,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
         let path = path.to_owned();
         let failed = |error: sqlx::Error| OpenError::database(&path, error);
         if options.exclusive {
@@ -224,7 +237,7 @@ impl SqliteStore {
         migrating.close().await.map_err(failed)?;
         let (ids, contents) = (Arc::new(Ids::default()), Arc::new(ContentCache::new()));
         let health = Health::default();
-        let files = watched.then(|| OpenFiles::of(&path)).transpose();
+        let files = watched.is_some().then(|| OpenFiles::of(&path)).transpose();
         let files = files.map_err(|source| OpenError::io(&path, source))?.map(Arc::new);
         let defer_from = options.exclusive.then_some(options.defer_from);
         let deferred = Arc::new(Deferred::new(defer_from, options.deferred_max));
@@ -249,8 +262,14 @@ impl SqliteStore {
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
-        let watch = files.clone().map(FileWatch::start).transpose();
-        let watch = watch.map_err(|source| OpenError::io(&path, source))?;
+        let mut watch = None;
+        if let Some(files) = &files {
+            let recorder = Recorder::open(&path, watched.flatten(), &deferred);
+            let recorder = recorder.map_err(|error| OpenError::database(&path, error))?;
+            renew_if_lost(&path, &writer).await.map_err(|e| OpenError::database(&path, e))?;
+            let started = FileWatch::start(Arc::clone(files), recorder);
+            watch = Some(started.map_err(|source| OpenError::io(&path, source))?);
+        }
         let flusher =
             options.exclusive.then(|| Flusher::start(Arc::clone(&deferred), writer.clone()));
         let barrier = Barrier::new(&deferred, &writer);
@@ -276,7 +295,7 @@ impl SqliteStore {
             _flusher: flusher,
             is_hubs: options.exclusive,
             lock: Mutex::default(),
-            _watch: watch,
+            watch: Mutex::new(watch),
             files,
             reports: tokio::sync::Mutex::default(),
             counts: tokio::sync::Mutex::default(),
@@ -294,6 +313,9 @@ impl SqliteStore {
     /// rejected; closing twice has no further effect.
     pub async fn close(&self) {
         // The readers first: the log cannot be emptied while a reader uses it.
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It waits for its thread. One that panicked has logged it.
+        let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
         self.slow.close().await;
         self.readers.close().await;
         self.crowds.close().await;
@@ -358,6 +380,14 @@ impl Store for SqliteStore {
     }
 }
 
+/// Begins a new epoch if the file has less than was given out by this name.
+async fn renew_if_lost(path: &Path, writer: &WriterHandle) -> Result<(), BoxError> {
+    if let Some(known) = given::lost(path)? {
+        writer.write(Write::RenewEpoch(epoch::new_name()?, known)).await?;
+    }
+    Ok(())
+}
+
 /// Writes the application id into a file of an earlier version.
 async fn name_owner(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
@@ -396,6 +426,11 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> 
     match migrator.run_direct(None, connection, false).await {
         Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
             migrator.run_direct(None, connection, false).await
+        }
+        Err(MigrateError::VersionMissing(_)) => {
+            let sql = "SELECT max(version) FROM _sqlx_migrations";
+            let newest = sqlx::query_scalar(sql).fetch_one(connection).await;
+            Err(newest.map_or_else(MigrateError::Execute, MigrateError::VersionMissing))
         }
         done => done,
     }

@@ -55,6 +55,14 @@ pub enum OpenError {
         path = .0.display()
     )]
     LogAlone(PathBuf),
+    /// The log beside it is of another database.
+    #[error(
+        "cannot open database {path}: the log {path}-wal beside it was written by a hub on another \
+         database, and would be read into this one. Put that database back. To go on with this \
+         one, move the log away; if they do belong together, remove {path}.positions",
+        path = .0.display()
+    )]
+    ForeignLog(PathBuf),
     /// Another hub has it open.
     #[error("database {} is in use by another hub: stop that one first, or use another file", .0.display())]
     InUse(PathBuf),
@@ -112,6 +120,17 @@ pub enum OpenError {
         /// The error.
         source: BoxError,
     },
+    /// The schema is of a later version of the hub.
+    #[error(
+        "database {} was migrated by a newer version of bellpull (migration {version} is unknown \
+         here): run that version or a later one", .path.display()
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// The last migration, which this version does not know.
+        version: i64,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot migrate database {}: {source}", .path.display())]
     Migrate {
@@ -123,6 +142,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the database was found but its schema could not be brought up to date.
+    pub(in crate::storage) fn is_migration(&self) -> bool {
+        matches!(self, Self::Newer { .. } | Self::Migrate { .. })
+    }
+
     pub(super) fn io(path: &Path, source: std::io::Error) -> Self {
         if is_full(&source) {
             return Self::Full(path.to_owned());
@@ -141,6 +165,9 @@ impl OpenError {
     pub(super) fn migrate(path: &Path, source: sqlx::migrate::MigrateError) -> Self {
         if is_full(&source) {
             return Self::Full(path.to_owned());
+        }
+        if let sqlx::migrate::MigrateError::VersionMissing(version) = source {
+            return Self::Newer { path: path.to_owned(), version };
         }
         Self::Migrate { path: path.to_owned(), source }
     }

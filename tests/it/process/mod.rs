@@ -10,6 +10,7 @@ mod cli;
 mod cluster;
 #[cfg(feature = "load")]
 mod demo;
+mod epochs;
 mod faults;
 mod files;
 mod foreign_keys;

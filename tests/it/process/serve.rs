@@ -88,7 +88,8 @@ async fn a_signal_stops_it_gracefully_and_nothing_is_lost() {
         let half = half.finish().await;
         assert_eq!(hub.exited().code(), Some(0), "{signal}");
         assert!(began.elapsed().as_secs() < 4, "it took {:?}", began.elapsed());
-        assert_eq!(files_beside(&database), ["hub.db"], "the log is in the file again");
+        let files = ["hub.db", "hub.db.positions"];
+        assert_eq!(files_beside(&database), files, "the log is in the file again");
 
         let mut written = BTreeSet::from([first, half]);
         for writer in writers {
@@ -192,7 +193,7 @@ fn a_signal_right_after_the_first_line_is_a_graceful_stop_too() {
     for _ in 0..5 {
         assert_eq!(Process::serve(&database, &[]).terminate().code(), Some(0));
     }
-    assert_eq!(files_beside(&database), ["hub.db"]);
+    assert_eq!(files_beside(&database), ["hub.db", "hub.db.positions"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,11 +15,14 @@ const PATH: &str = "/api/notifications/stream/";
 struct Events {
     response: Response,
     rest: String,
+    /// As the greeting of `bellpull.v1` or the first position says.
+    epoch: Option<String>,
 }
 
 /// One event.
 #[derive(Debug, PartialEq)]
 struct StreamEvent {
+    /// Its number; the epoch of all is the greeting's.
     id: Option<i64>,
     event: Option<String>,
     data: Value,
@@ -27,13 +30,18 @@ struct StreamEvent {
 
 impl Events {
     async fn open(hub: &Hub, who: &Person, last: Option<i64>) -> Self {
-        let mut request = hub.request(Method::GET, PATH).bearer_auth(&who.token);
+        let last = last.map(|last| last.to_string());
+        Self::ask(hub, who, PATH, last.as_deref()).await
+    }
+
+    async fn ask(hub: &Hub, who: &Person, path: &str, last: Option<&str>) -> Self {
+        let mut request = hub.request(Method::GET, path).bearer_auth(&who.token);
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), 200);
-        Self { response, rest: String::new() }
+        Self { response, rest: String::new(), epoch: None }
     }
 
     /// The next event with data; `None` at the end.
@@ -47,8 +55,16 @@ impl Events {
                     line.and_then(|line| line.strip_prefix(": ")).map(str::to_owned)
                 };
                 if let Some(data) = field("data") {
-                    let id = field("id").map(|id| id.parse().unwrap());
-                    let data = serde_json::from_str(&data).unwrap();
+                    let data: Value = serde_json::from_str(&data).unwrap();
+                    let id = field("id").map(|id| {
+                        let (epoch, seq) = id.split_once(':').expect("an epoch");
+                        let own = self.epoch.get_or_insert_with(|| epoch.to_owned());
+                        assert_eq!(epoch, own);
+                        seq.parse().unwrap()
+                    });
+                    if let Some(epoch) = data["epoch"].as_str() {
+                        self.epoch = Some(epoch.to_owned());
+                    }
                     return Some(StreamEvent { id, event: field("event"), data });
                 }
             }
@@ -151,12 +167,56 @@ async fn who_comes_back_resumes_even_if_it_first_wanted_only_what_is_to_come() {
     // A browser asks for the same URL again, with the last position in a header.
     for dialect in ["bellpull.v1", "incident"] {
         let path = format!("{PATH}?replay=none&dialect={dialect}");
-        let request = hub.request(Method::GET, &path).bearer_auth(&admin.token);
-        let response = request.header("last-event-id", 1).send().await.unwrap();
-        let mut events = Events { response, rest: String::new() };
+        let mut events = Events::ask(&hub, &admin, &path, Some("1")).await;
         events.next().await.unwrap();
         assert_eq!(events.next().await.unwrap().id, Some(2), "{dialect}");
     }
+}
+
+/// The last `id:` says of which epoch it is, also where it is a parameter.
+#[tokio::test]
+async fn a_position_of_another_epoch_is_not_taken_for_one_of_this() {
+    let hub = Hub::start().await;
+    let (admin, client) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
+    for title in ["one", "two", "three"] {
+        hub.ticket(&client, title).await;
+    }
+    let mut first = Events::open(&hub, &admin, None).await;
+    first.next().await.unwrap();
+    for seq in 1..=3 {
+        assert_eq!(first.next_seq().await, seq);
+    }
+    let epoch = first.epoch.clone().unwrap();
+    drop(first);
+    let own = format!("{epoch}:2");
+    let ways = |last: &str, dialect: &str| {
+        let header = (format!("{PATH}?dialect={dialect}"), Some(last.to_owned()));
+        let by = |name| (format!("{PATH}?dialect={dialect}&{name}={last}"), None);
+        [header, by("lastEventId"), by("Last-Event-ID")]
+    };
+    for (path, last) in ways(&own, "bellpull.v1") {
+        let mut events = Events::ask(&hub, &admin, &path, last.as_deref()).await;
+        assert_eq!(events.next().await.unwrap().data["resumed"], true, "{path}");
+        assert_eq!(events.next_seq().await, 3, "{path}");
+    }
+    for (path, last) in ways("0123456789abcdef:2", "bellpull.v1") {
+        let mut events = Events::ask(&hub, &admin, &path, last.as_deref()).await;
+        assert_eq!(events.next().await.unwrap().data["resumed"], false, "{path}");
+        assert_eq!(events.next().await.unwrap().data["type"], "reset", "{path}");
+    }
+    for (path, last) in ways(&own, "incident") {
+        let mut events = Events::ask(&hub, &admin, &path, last.as_deref()).await;
+        events.next().await.unwrap();
+        assert_eq!(events.next().await.unwrap().id, Some(3), "{path}");
+    }
+    // All of it was shown here, so nothing comes again; nor is what is new taken for known.
+    for (path, last) in ways("0123456789abcdef:9", "incident") {
+        let mut events = Events::ask(&hub, &admin, &path, last.as_deref()).await;
+        events.next().await.unwrap();
+        hub.ticket(&client, "new").await;
+        assert!(events.next().await.unwrap().id.is_some_and(|id| id > 3), "{path}");
+    }
+    hub.stop().await;
 }
 
 #[tokio::test]
@@ -246,7 +306,11 @@ async fn who_may_not_and_what_will_not_do() {
     assert_eq!(status(Method::POST, "", None, true).await, 405);
     assert_eq!(status(Method::GET, "?since=-1", None, true).await, 400);
     assert_eq!(status(Method::GET, "?dialect=none", None, true).await, 400);
-    assert_eq!(status(Method::GET, "", Some("x"), true).await, 400);
+    for bad in ["x", ":", "e1:", "e1:x", "e1:-1", "e1:1:1", ":x"] {
+        assert_eq!(status(Method::GET, "", Some(bad), true).await, 400, "{bad}");
+        let query = format!("?lastEventId={bad}");
+        assert_eq!(status(Method::GET, &query, None, true).await, 400, "{bad}");
+    }
     assert_eq!(status(Method::HEAD, "", None, true).await, 200);
     assert_eq!(status(Method::HEAD, "", None, false).await, 401);
     assert_eq!(hub.sessions(), 0, "a HEAD opens no session");

@@ -5,6 +5,7 @@ use bellpull_actors::domain::user::APART_FROM;
 
 use super::super::file::{check_head, look_for_damage};
 use super::super::found;
+use super::super::given;
 use super::super::identity::resolve;
 use super::super::lock::Traces;
 use super::super::log_damage;
@@ -28,6 +29,7 @@ pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> 
     }
     check_head(&path)?;
     if traces != Traces::Running {
+        given::check_log(&path)?;
         log_damage::check(&path)?;
     }
     look_for_damage(&path, damage_max_bytes)?;
@@ -43,7 +45,7 @@ pub fn look_at(url: &str, damage_max_bytes: u64) -> Result<String, BackupError> 
     let found: i64 = connection.query_row(sql, (), |row| row.get(0)).map_err(&failed)?;
     let own = own_schema();
     if found > own {
-        return Err(BackupError::Later { path: path.clone(), found, own });
+        return Err(OpenError::Newer { path: path.clone(), version: found }.into());
     }
     if found < own {
         return Ok(format!("SQLite, schema {found}: `serve` or `migrate` brings it to {own}"));

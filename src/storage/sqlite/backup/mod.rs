@@ -55,16 +55,6 @@ pub enum BackupError {
         /// What is in it.
         held: Contents,
     },
-    /// The schema is of a later version.
-    #[error("{} is of a later version of Bellpull: its schema is {found}, this one's {own}", .path.display())]
-    Later {
-        /// Which file.
-        path: PathBuf,
-        /// Its last migration.
-        found: i64,
-        /// The last one that this version knows.
-        own: i64,
-    },
     /// Its schema, or a number in it, is not what a hub has written.
     #[error("{} is not as Bellpull has written it: {what}", .path.display())]
     Altered {

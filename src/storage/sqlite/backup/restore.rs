@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::super::epoch::DUE;
 use super::super::file::{beside, check_head};
 use super::super::identity::resolve;
 use super::super::lock::HubLock;
@@ -58,8 +59,10 @@ fn restore_locked(
     let failed = database(from);
     let connection = open(&copy).map_err(&failed)?;
     schema::check(&connection, from)?;
-    let sql = "UPDATE settings SET value = ?1 WHERE name = 'epoch'";
-    connection.execute(sql, [epoch]).map_err(&failed)?;
+    // Numbers go on above the known ones once a hub has written what is deferred.
+    let sql = "INSERT INTO settings (name, value) VALUES ('epoch', ?1), (?2, '0') \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    connection.execute(sql, [epoch, DUE]).map_err(&failed)?;
     drop(connection);
     let contents = settle(&copy, from)?;
     // A log of the empty database would be read into the new one.

@@ -11,7 +11,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::super::MIGRATIONS;
+use super::super::options::OpenError;
+use super::super::{MIGRATIONS, own_schema};
 use super::{BackupError, database};
 
 /// The largest integer that is exact in JSON (RFC 8259, section 6): ids and times are up to it.
@@ -62,9 +63,8 @@ fn migrations(connection: &Connection, path: &Path) -> Result<i64, BackupError> 
     };
     let run = read().map_err(database(path))?;
     let found = run.last().map_or(0, |(version, ..)| *version);
-    let own = super::super::own_schema();
-    if found > own {
-        return Err(BackupError::Later { path: path.to_owned(), found, own });
+    if found > own_schema() {
+        return Err(OpenError::Newer { path: path.to_owned(), version: found }.into());
     }
     let altered = |what: String| BackupError::Altered { path: path.to_owned(), what };
     for wanted in MIGRATIONS.iter().filter(|wanted| wanted.version <= found) {

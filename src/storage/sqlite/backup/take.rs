@@ -12,6 +12,7 @@ use std::path::Path;
 
 use super::super::file::{beside, check_head};
 use super::super::found;
+use super::super::given;
 use super::super::identity::resolve;
 use super::super::lock::Traces;
 use super::super::log_damage;
@@ -38,6 +39,7 @@ pub fn backup(url: &str, into: &Path, told: Progress<'_>) -> Result<Contents, Ba
     let traces = found::look(&path, true)?;
     check_head(&path)?;
     if traces != Traces::Running {
+        given::check_log(&path)?;
         log_damage::check(&path)?;
     }
     must_be_new(into)?;

@@ -129,7 +129,7 @@ fn what_is_no_backup_is_refused() {
         ("short", "short"),
         ("empty", "empty"),
         ("text", "not a SQLite database"),
-        ("good", "later version"),
+        ("good", "newer version of bellpull (migration 1000000 is unknown here)"),
     ] {
         let error = restore(&to, &at(name), "e", &mut |_, _| {}).unwrap_err().to_string();
         assert!(error.contains(says), "{name}: {error}");

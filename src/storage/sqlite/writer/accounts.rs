@@ -93,6 +93,7 @@ pub(super) fn apply(
         | Write::Retry { .. }
         | Write::Flush(_)
         | Write::FlushSome(_)
+        | Write::RenewEpoch(..)
         | Write::LimitPages(_) => return Ok(None),
         #[cfg(test)]
         Write::Ping => return Ok(None),

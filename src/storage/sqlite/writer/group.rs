@@ -12,6 +12,7 @@ use bellpull_actors::domain::ids::{MessageId, Seq, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use rusqlite::Connection;
 
+use super::super::epoch;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::options::limit_pages;
 use super::context::Place;
@@ -83,6 +84,10 @@ fn flush(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqli
         }
         if let Write::FlushSome(entries) = write {
             staged.flush_some(connection, place.deferred, *entries)?;
+        }
+        if let Write::RenewEpoch(name, known) = write {
+            staged.flush_some(connection, place.deferred, usize::MAX)?;
+            epoch::renew(connection, name, *known)?;
         }
         if write.changes_people() {
             staged.forget_known();

@@ -172,6 +172,8 @@ pub(super) enum Write {
     Node(Box<NodeWrite>, Timestamp),
     Flush(Vec<UserId>),
     FlushSome(usize),
+    /// Begins an epoch of this name above this number, once nothing is deferred.
+    RenewEpoch(String, Seq),
     LimitPages(u32),
     /// Writes pages and removes them again: checks that there is room.
     Probe,
@@ -205,7 +207,7 @@ impl Write {
         is_step || self.is_outbox()
     }
 
-    /// Whether it changes a user's addresses or preferences.
+    /// Whether it changes a user's addresses or preferences, or the positions of inboxes.
     fn changes_people(&self) -> bool {
         if let Self::Link(write) = self {
             return write.verifies();
@@ -217,6 +219,7 @@ impl Write {
                 | Self::Subscribe { .. }
                 | Self::Unsubscribe { .. }
                 | Self::Webhook(..)
+                | Self::RenewEpoch(..)
         )
     }
 

@@ -1,0 +1,15 @@
+//! Epochs: which history of a store this is.
+//!
+//! A position in an inbox is a number that a client keeps. It means something in the history that
+//! gave it out. Another history begins where a store goes on from an older state: a backup was
+//! restored, or a standby was promoted that had not received everything. Then numbers that clients
+//! hold would be given out again, to other entries, and these would be taken for old ones.
+//!
+//! So each history has an epoch of its own, by which a client of before is told to begin anew. And
+//! all numbers go on [`LEAP`] above the highest that is known, so that clients who know of no
+//! epochs take every new entry for a new one, too. A delivered position is lowered to the inbox'
+//! last number: what lies above was delivered in the other history.
+
+/// How far above the highest known number a new epoch begins. More than any inbox receives while a
+/// standby lags or since a backup was made; nine million million such steps fit into a number.
+pub const LEAP: i64 = 1_000_000;
