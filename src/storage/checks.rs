@@ -4,6 +4,7 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::APART_FROM;
 use sqlx::{Connection, PgConnection};
 
+use super::postgres::Schema;
 use super::sqlite::backup::BackupError;
 use super::{postgres, sqlite};
 
@@ -43,21 +44,45 @@ async fn look_at_server(url: &str) -> Result<String, String> {
     let found = ask(&mut connection).await.map_err(|error| error.to_string());
     // The server ends it in any case.
     let _ = connection.close().await;
-    found
+    found?
 }
 
-async fn ask(connection: &mut PgConnection) -> sqlx::Result<String> {
+async fn ask(connection: &mut PgConnection) -> sqlx::Result<Result<String, String>> {
     let version: String =
         sqlx::query_scalar("SHOW server_version").fetch_one(&mut *connection).await?;
+    let sql = "SELECT pg_is_in_recovery()";
+    if sqlx::query_scalar(sql).fetch_one(&mut *connection).await? {
+        return Ok(Err("the server is a standby, which takes no writes: name the primary".into()));
+    }
     let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
     if !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *connection).await? {
-        return Ok(format!("PostgreSQL {version}, no tables yet: `serve` makes them"));
+        // Without a schema there is no right either.
+        let sql = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE), \
+                   current_user::text";
+        let (may, user): (bool, String) = sqlx::query_as(sql).fetch_one(&mut *connection).await?;
+        if !may {
+            return Ok(Err(format!(
+                "there are no tables yet, and the user {user} may not create any (PostgreSQL 15 \
+                 gives that right to the database's owner alone): ALTER DATABASE … OWNER TO {user}"
+            )));
+        }
+        return Ok(Ok(format!("PostgreSQL {version}, no tables yet: `serve` makes them")));
     }
-    let sql = "SELECT max(version) FROM _sqlx_migrations";
-    let schema: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    let schema = match postgres::schema(connection).await? {
+        Schema::Known(schema) => schema.to_string(),
+        Schema::Newer { newest, is_readable: true } => {
+            format!("{newest} (of a newer version of bellpull, and fit for this one)")
+        }
+        Schema::Newer { newest, is_readable: false } => {
+            return Ok(Err(format!(
+                "it was migrated by a newer version of bellpull (migration {newest} is unknown \
+                 here): run that version or a later one"
+            )));
+        }
+    };
     let users: i64 =
         sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&mut *connection).await?;
-    Ok(format!("PostgreSQL {version}, schema {schema}, {users} users"))
+    Ok(Ok(format!("PostgreSQL {version}, schema {schema}, {users} users")))
 }
 
 /// The hub's own accounts with numbers that issuers give, by number; at most `limit`. It changes

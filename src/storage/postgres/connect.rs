@@ -1,15 +1,14 @@
 //! The pool of connections, and the schema.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::time::timeout;
 
-use super::name_keys;
 use super::open_error::{OpenError, Server};
+use super::{address, name_keys};
 use crate::storage::StoreOptions;
 
 /// How long a caller waits for a connection.
@@ -37,9 +36,7 @@ const READABLE_FROM: &str = "readable_from";
 /// Connects, and brings the schema up to date. Several nodes that start at once wait for each
 /// other.
 pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<PgPool, OpenError> {
-    let address = PgConnectOptions::from_str(url)
-        .map_err(|error| OpenError::Address(error.to_string()))?
-        .statement_cache_capacity(256);
+    let address = address::parse(url)?.statement_cache_capacity(256);
     let server = Server::of(&address);
     // A connection of its own: the pool would try again and again, and then say only that it has
     // waited. It also has no time-outs, for another node's migration may take long.
@@ -76,8 +73,7 @@ async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnecti
 
 /// A connection of its own, with no time-outs but that of connecting.
 pub(crate) async fn connect_once(url: &str) -> Result<PgConnection, OpenError> {
-    let address =
-        PgConnectOptions::from_str(url).map_err(|error| OpenError::Address(error.to_string()))?;
+    let address = address::parse(url)?;
     first(&address, &Server::of(&address)).await
 }
 
@@ -96,6 +92,11 @@ async fn warn_of_lost_writes(connection: &mut PgConnection) {
     }
 }
 
+/// The migrations that this version knows.
+pub(super) fn migrations() -> Migrator {
+    sqlx::migrate!("migrations/postgres")
+}
+
 /// Brings the schema up to date, and what is computed from its rows.
 ///
 /// During a rolling deploy nodes of the previous version still run, and may restart, after the
@@ -103,24 +104,48 @@ async fn warn_of_lost_writes(connection: &mut PgConnection) {
 /// ignore. One that removes or renames comes a version later, and writes into [`READABLE_FROM`] the
 /// first migration whose version can use the schema.
 async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let mut migrator = sqlx::migrate!("migrations/postgres");
+    let mut migrator = migrations();
     migrator.set_ignore_missing(true);
     // Not `run`: its future is not `Send` behind a reference.
     migrator.run_direct(None, connection, false).await?;
-    let own = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let newest: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-        .fetch_one(&mut *connection)
-        .await?;
-    if newest > own {
-        let sql = "SELECT value FROM settings WHERE name = $1";
-        let from: Option<String> =
-            sqlx::query_scalar(sql).bind(READABLE_FROM).fetch_optional(&mut *connection).await?;
-        // What cannot be read was written by a version that this one knows nothing of.
-        let from = from.map_or(0, |from| from.parse().unwrap_or(newest));
-        if from > own {
+    match schema(connection).await? {
+        Schema::Known(_) => {}
+        Schema::Newer { newest, is_readable: false } => {
             return Err(MigrateError::VersionMissing(newest));
         }
-        tracing::warn!(newest, own, "a newer version has migrated the database; it fits this one");
+        Schema::Newer { newest, .. } => {
+            tracing::warn!(newest, "a newer version has migrated the database; it fits this one");
+        }
     }
     Ok(name_keys::fill(connection).await?)
+}
+
+/// The last migration of a database that has any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// One that this version knows.
+    Known(i64),
+    /// One of a newer version.
+    Newer {
+        /// Which.
+        newest: i64,
+        /// Whether this version can use it.
+        is_readable: bool,
+    },
+}
+
+/// Looks at the schema.
+pub(crate) async fn schema(connection: &mut PgConnection) -> sqlx::Result<Schema> {
+    let own = migrations().iter().map(|migration| migration.version).max().unwrap_or_default();
+    let sql = "SELECT max(version) FROM _sqlx_migrations";
+    let newest: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+    if newest <= own {
+        return Ok(Schema::Known(newest));
+    }
+    let sql = "SELECT value FROM settings WHERE name = $1";
+    let from: Option<String> =
+        sqlx::query_scalar(sql).bind(READABLE_FROM).fetch_optional(&mut *connection).await?;
+    // What cannot be read was written by a version that this one knows nothing of.
+    let from = from.map_or(0, |from| from.parse().unwrap_or(newest));
+    Ok(Schema::Newer { newest, is_readable: from <= own })
 }

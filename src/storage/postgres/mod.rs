@@ -1,21 +1,22 @@
 //! The store of one node or several: PostgreSQL.
 //!
-//! In reading order: [`connect`] (the pool, TLS, time-outs and the schema) with [`open_error`],
-//! [`transaction`] (a unit of work whose fate is known even if the answer to its commit is lost),
-//! [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the ports: [`tickets`]
-//! with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`] with
-//! [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
+//! In reading order: [`connect`] (the pool, TLS, time-outs and the schema) with [`address`] and
+//! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
+//! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
+//! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`]
+//! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
 //! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with
 //! [`send_log`], [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
-//! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s; and [`columns`], [`slow_reads`]
-//! and [`texts`], which they share.
+//! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s of [`own_objects`]; and
+//! [`columns`], [`slow_reads`] and [`texts`], which they share.
 
 mod account_changes;
 mod account_links;
 mod account_rows;
 mod accounts;
+mod address;
 mod attempts;
 mod audit;
 mod columns;
@@ -40,6 +41,7 @@ mod new_accounts;
 mod nodes;
 mod notifications;
 mod open_error;
+mod own_objects;
 mod preferences;
 mod projects;
 mod provider_reports;
@@ -72,7 +74,7 @@ use bellpull_actors::port::{Store, StoreError, StoreSize};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, Semaphore};
 
-pub(crate) use connect::connect_once;
+pub(crate) use connect::{Schema, connect_once, schema};
 pub use open_error::OpenError;
 
 use super::StoreOptions;

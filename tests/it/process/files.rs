@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use super::Caller;
 use super::cli::{files_beside, refused};
-use crate::support::process::{Process, folder, run, run_ok};
+use crate::support::postgres::{Database, server};
+use crate::support::process::{Process, command, folder, run, run_ok};
 use crate::support::skip::skipped;
 
 fn mode(path: &Path) -> u32 {
@@ -28,7 +29,8 @@ async fn the_databases_files_are_for_their_owner_alone() {
         assert_eq!(mode(&beside(&database, end)), 0o600, "hub.db{end}");
     }
     assert!(hub.terminate().success());
-    assert_eq!(files_beside(&database), ["hub.db"]);
+    assert_eq!(files_beside(&database), ["hub.db", "hub.db.positions"]);
+    assert_eq!(mode(&beside(&database, ".positions")), 0o600);
 
     // What was made by an earlier version is tightened, and the log says so.
     fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).unwrap();
@@ -96,7 +98,7 @@ async fn a_damaged_database_is_named_at_the_start_unless_it_is_not_looked_at() {
 
     let told = refused(&database, 2, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(told.starts_with("database_url: ") && told.contains("damaged"), "{told}");
-    assert_eq!(files_beside(&database), ["hub.db"]);
+    assert_eq!(files_beside(&database), ["hub.db", "hub.db.positions"]);
     let hub = Process::serve(&database, &[("BELLPULL_DATABASE_CHECK_MAX_MIB", "0")]);
     hub.kill();
 }
@@ -138,6 +140,47 @@ async fn a_damaged_log_is_named_by_each_command_until_it_is_accepted() {
     // And the next start is as any.
     hub.kill();
     Process::serve(&database, &[]).kill();
+}
+
+/// The same words on both stores, whichever command opens the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_a_newer_version_is_said_to_be_one() {
+    let (folder, file) = folder();
+    run_ok(&file, &["migrate"]);
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, \
+                 execution_time) VALUES (9998, 'x', TRUE, '', 0), (9999, 'x', TRUE, '', 0)";
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.execute_batch(&later.replace("''", "x''")).unwrap();
+    drop(connection);
+    let mut urls = vec![format!("sqlite://{}", file.display())];
+    let database = if server().is_some() { Some(Database::create().await) } else { None };
+    if let Some(database) = &database {
+        database.execute(later).await;
+        database.execute("INSERT INTO settings VALUES ('readable_from', '9998')").await;
+        urls.push(database.url());
+    }
+    let restored = folder.path().join("restored.db");
+    for url in &urls {
+        for arguments in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["migrate"],
+            &["user", "list"],
+            &["token", "--user", "x"],
+            &["nodes"],
+            &["check"],
+        ] {
+            let mut command = command(&file);
+            let output = command.env("BELLPULL_DATABASE_URL", url).args(arguments).output();
+            let output = output.unwrap();
+            let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(!output.status.success(), "{url} {arguments:?}: {told}");
+            let says = "was migrated by a newer version of bellpull (migration 9999 is unknown \
+                        here): run that version or a later one";
+            assert!(told.contains(says), "{url} {arguments:?}: {told}");
+        }
+    }
+    let output = run(&restored, &["restore", file.to_str().unwrap()]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("migration 9999 is unknown here"));
 }
 
 #[test]
