@@ -58,10 +58,8 @@ pub(super) fn parse(url: &str) -> Result<PgConnectOptions, OpenError> {
         None => parsed,
     };
     // As libpq does: a file of roots that was given is meant to be used.
-    Ok(match parsed.get_ssl_mode() {
-        PgSslMode::Require if has_root => parsed.ssl_mode(PgSslMode::VerifyCa),
-        _ => parsed,
-    })
+    let is_unchecked = matches!(parsed.get_ssl_mode(), PgSslMode::Require);
+    Ok(if is_unchecked && has_root { parsed.ssl_mode(PgSslMode::VerifyCa) } else { parsed })
 }
 
 /// The URL in a form that URL parsers read.
