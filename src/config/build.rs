@@ -32,10 +32,9 @@ impl Config {
             return Err(error(values.place("auth.jwks_file"), problem));
         }
         // Another issuer admits users: the hub makes none beside it unless it is told to.
-        config.auth.registration = match values.get("auth.registration") {
-            Value::Switch(on) => *on,
-            _ => !config.auth.has_issuer(),
-        };
+        let registration = values.get("auth.registration");
+        config.auth.registration =
+            if let Value::Switch(on) = registration { *on } else { !config.auth.has_issuer() };
         Ok(config)
     }
 

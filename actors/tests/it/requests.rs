@@ -456,32 +456,35 @@ fn changes(frames: &[Frame], after: i64) -> (Vec<usize>, i64) {
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_of_many_rows_is_several_changes_and_one_exact_answer() {
+    const COUNT: usize = 7_300;
     const ROWS: i64 = 7_300;
     let node = TestNode::new().await;
-    node.born(1, ROWS as usize);
+    node.born(1, COUNT);
     let asker = node.follow(1, CHANGES).await;
     let device = node.follow(1, CHANGES).await;
     device.probe.until(|seen| seen.frames.len() > 300).await;
     let marks = node.store.asked(Op::Mark);
     asker.ask("all", read_all());
-    assert_eq!(asker.answer("all").await, marked(ROWS as usize, true, 0, 2 * ROWS));
+    assert_eq!(asker.answer("all").await, marked(COUNT, true, 0, 2 * ROWS));
     assert_eq!(node.store.asked(Op::Mark) - marks, 3, "1,000, 5,000 and the rest");
     let end = Seq(2 * ROWS);
     let is_last = |frame: &Frame| matches!(frame, Frame::Marked(marked) if marked.last == end);
     device.probe.until(|seen| seen.frames.iter().any(is_last)).await;
     let (sizes, at) = changes(&device.tail(0), ROWS);
     assert!(sizes.iter().all(|size| *size <= 500), "{sizes:?}");
-    assert_eq!((sizes.iter().sum::<usize>() as i64, at), (ROWS, 2 * ROWS));
+    assert_eq!((sizes.iter().sum::<usize>(), at), (COUNT, 2 * ROWS));
     // The session that asked is told of all changes but the last, whose place the answer takes.
     let (own, at) = changes(&asker.tail(0), ROWS);
-    assert_eq!((own.len(), at), (sizes.len() - 1, 2 * ROWS - *sizes.last().unwrap() as i64));
+    let last = i64::try_from(*sizes.last().unwrap()).unwrap();
+    assert_eq!((own.len(), at), (sizes.len() - 1, 2 * ROWS - last));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_of_many_rows_that_fails_on_its_way_says_so_and_the_next_one_does_the_rest() {
+    const COUNT: usize = 2_300;
     const ROWS: i64 = 2_300;
     let node = TestNode::new().await;
-    node.born(1, ROWS as usize);
+    node.born(1, COUNT);
     let asker = node.follow(1, CHANGES).await;
     asker.probe.until(|seen| !seen.frames.is_empty()).await;
     let marks = node.store.asked(Op::Mark);
@@ -494,7 +497,7 @@ async fn a_mark_of_many_rows_that_fails_on_its_way_says_so_and_the_next_one_does
     assert_eq!(refusal(&asker.answer("all").await), "unavailable");
     node.store.set(Op::Mark, Mode::Good);
     let left = usize::try_from(node.store.head_now(USER).unread_count).unwrap();
-    assert!(left > 0 && left < ROWS as usize, "{left}");
+    assert!(left > 0 && left < COUNT, "{left}");
     asker.ask("again", read_all());
     assert_eq!(asker.answer("again").await, marked(left, true, 0, 2 * ROWS));
 }

@@ -30,9 +30,11 @@ pub(super) async fn run(adopt: Adopt) -> Result<(), CliError> {
     let changes = UserChanges { hands_over: true, ..UserChanges::default() };
     let adopted = store.update_user(UserId(adopt.id), changes).await;
     store.close().await;
-    let user = adopted.map_err(|error| match error {
-        StoreError::NotFound => CliError::failed(format!("--id: there is no user {}", adopt.id)),
-        other => other.into(),
+    let user = adopted.map_err(|error| {
+        if error == StoreError::NotFound {
+            return CliError::failed(format!("--id: there is no user {}", adopt.id));
+        }
+        error.into()
     })?;
     print_line(&describe(&user))
 }
