@@ -43,9 +43,9 @@ impl ActorSubscriber {
 impl Subscriber for ActorSubscriber {
     fn receive(&self, message: BrokerMessage<'_>) {
         match message {
-            BrokerMessage::Changed { user, change } => self.users.tell_own(user, change.clone()),
+            BrokerMessage::Changed { user, change } => self.users.tell_peers(user, change.clone()),
             BrokerMessage::Moved(heads) => self.users.tell_heads_own(heads),
-            BrokerMessage::Announced(announced) => self.users.tell_all_own(announced),
+            BrokerMessage::Announced(announced) => self.users.tell_all_peers(announced),
             BrokerMessage::ProjectNews { project, news } => {
                 self.projects.tell_own(project, || news.clone());
             }

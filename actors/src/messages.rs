@@ -49,6 +49,8 @@ pub enum UserMessage {
         /// Dropped once they were shown.
         fan_out: FanOutGuard,
     },
+    /// The inbox changed, as another node has announced.
+    Told(Change),
     /// The inbox has reached that number; the changes are in the store.
     Reached(Seq),
     /// The inbox may have changed: compare it with the store.

@@ -26,6 +26,8 @@ pub(super) struct Health {
     floor: u64,
     heard_at: Instant,
     compared_at: Instant,
+    /// Whether a message came that could not be read, after the last comparison.
+    is_unread: bool,
 }
 
 /// What follows from an event.
@@ -45,7 +47,8 @@ impl Health {
     /// Not connected yet.
     pub(super) fn new(now: Instant) -> Self {
         let state = BrokerState::Degraded;
-        Self { state, next: 0, floor: 0, heard_at: now, compared_at: now }
+        let is_unread = false;
+        Self { state, next: 0, floor: 0, heard_at: now, compared_at: now, is_unread }
     }
 
     /// The number of the beat to send now.
@@ -71,23 +74,36 @@ impl Health {
         self.turn(BrokerState::Degraded, now)
     }
 
+    /// A message came that may be of a node and cannot be believed: what it would have told is
+    /// looked for in the store, at once or with a later tick. However many come, the store is asked
+    /// no more often than while this node is cut off.
+    pub(super) fn unread(&mut self, now: Instant) -> Turn {
+        self.is_unread = true;
+        self.compare(now)
+    }
+
     /// Looks at the time.
     pub(super) fn tick(&mut self, now: Instant) -> Turn {
         match self.state {
-            BrokerState::Degraded if now - self.compared_at >= COMPARE_EVERY => {
-                self.compared_at = now;
-                Turn::Compare
-            }
             BrokerState::Ok if now - self.heard_at > SILENT_MAX => self.interrupted(now),
-            BrokerState::Off | BrokerState::Ok | BrokerState::Degraded => Turn::None,
+            BrokerState::Off | BrokerState::Ok | BrokerState::Degraded => self.compare(now),
         }
+    }
+
+    fn compare(&mut self, now: Instant) -> Turn {
+        let is_wanted = self.is_unread || self.state == BrokerState::Degraded;
+        if !is_wanted || now - self.compared_at < COMPARE_EVERY {
+            return Turn::None;
+        }
+        (self.compared_at, self.is_unread) = (now, false);
+        Turn::Compare
     }
 
     fn turn(&mut self, state: BrokerState, now: Instant) -> Turn {
         if std::mem::replace(&mut self.state, state) == state {
             return Turn::None;
         }
-        self.compared_at = now;
+        (self.compared_at, self.is_unread) = (now, false);
         match state {
             BrokerState::Ok => Turn::Connected,
             BrokerState::Off | BrokerState::Degraded => Turn::CutOff,
@@ -112,6 +128,31 @@ mod tests {
         let after = health.beat();
         assert_eq!(health.heard(after, start), Turn::Connected);
         assert_eq!(health.heard(after, start), Turn::None);
+    }
+
+    #[test]
+    fn messages_that_cannot_be_believed_compare_at_once_and_then_seldom() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut health = Health::new(start);
+        let beat = health.beat();
+        assert_eq!(health.heard(beat, at(0)), Turn::Connected);
+        let mut compared = Vec::new();
+        for ms in (0..10_000_u64).step_by(10) {
+            let turn = match ms {
+                2_000..7_000 if ms % 500 != 0 => health.unread(at(ms)),
+                _ if ms % 500 == 0 => {
+                    let beat = health.beat();
+                    assert_eq!(health.heard(beat, at(ms)), Turn::None);
+                    health.tick(at(ms))
+                }
+                _ => Turn::None,
+            };
+            if turn == Turn::Compare {
+                compared.push(ms);
+            }
+        }
+        assert_eq!(compared, [2_010, 3_760, 5_510, 7_500], "the last by a tick");
     }
 
     #[test]

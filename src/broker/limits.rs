@@ -11,7 +11,7 @@
 //! networks that fail again and again). Other limits have keys for accounts alone.
 //!
 //! The keys of a group have one hash tag, and so one slot of a Redis Cluster. Names and addresses
-//! are in them as a MAC only, with a secret of the store.
+//! are in them as a MAC only, with a key of the cluster: a copy of the database has other buckets.
 //!
 //! Redis has [`ANSWER_MAX`] for an answer. Past that, or after an error, it is not asked for
 //! [`PAUSE`], so that a slow Redis does not make each request slow; while the broker is degraded it
@@ -35,6 +35,8 @@ use sha2::Sha256;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
+
+use super::seal::Cluster;
 
 /// Asks the rules.
 const SCRIPT: &str = include_str!("limits.lua");
@@ -66,22 +68,17 @@ pub(super) struct RedisLimits {
 }
 
 impl RedisLimits {
-    /// On a connection of the broker, whose state is told. The secret and the epoch are those of
-    /// the store.
+    /// On a connection of the broker, whose state is told.
     pub(super) fn new(
         client: Client,
         state: watch::Receiver<BrokerState>,
-        epoch: &str,
-        secret: &str,
+        cluster: &Cluster,
     ) -> Self {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-            .expect("HMAC takes keys of every length");
         Self {
             client,
             state,
-            epoch: epoch.into(),
-            mac,
+            epoch: cluster.epoch().into(),
+            mac: cluster.limits(),
             began_at: Instant::now(),
             paused_until_ms: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),

@@ -32,6 +32,9 @@ const CONTENT_MAX: usize = 4 * 1024;
 /// The most recipients in a message, 100 KiB of it; an announcement to more of them is several.
 const ENTRIES_MAX: usize = 4_096;
 
+/// Longer than a beat with its seal.
+const BEAT_BYTES_MAX: usize = 192;
+
 /// A message's JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -147,6 +150,17 @@ pub(super) fn encode(node: &str, message: BrokerMessage<'_>) -> Vec<Vec<u8>> {
     body(message).map(|body| write(node, &body)).into_iter().collect()
 }
 
+/// The sender, on the second line.
+pub(super) fn sender(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.splitn(3, |byte| *byte == b'\n').nth(1)
+}
+
+/// Whether it is a beat, as far as its first bytes tell: it has nothing that could be missed.
+pub(super) fn is_beat(bytes: &[u8]) -> bool {
+    let json = bytes.splitn(3, |byte| *byte == b'\n').nth(2);
+    json.is_some_and(|json| json.starts_with(b"{\"kind\":\"beat\""))
+}
+
 /// A beat of this node.
 pub(super) fn beat(node: &str, number: u64) -> Vec<u8> {
     write(node, &Body::Beat { number })
@@ -259,7 +273,7 @@ pub(super) fn decode(node: &str, bytes: &[u8]) -> Received {
     };
     let is_own = sender == node.as_bytes();
     // Of its own, only beats are of interest: they are short.
-    if is_own && json.len() > 64 {
+    if is_own && json.len() > BEAT_BYTES_MAX {
         return Received::Own { beat: None };
     }
     let body = match version == VERSION {
@@ -283,6 +297,11 @@ fn read(body: Body) -> Option<Received> {
                 MarkName::Unread => Mark::Unread,
                 MarkName::Delete => Mark::Delete,
             };
+            // Each row takes one number.
+            let count = i64::try_from(ids.len()).ok()?;
+            if count == 0 || first.0 < 1 || first.0.checked_add(count - 1) != Some(last.0) {
+                return None;
+            }
             let ids: Arc<[NotificationId]> = ids.into();
             Received::Changed(user, Change::Marked(Marked { mark, ids, first, last, unread_count }))
         }

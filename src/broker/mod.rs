@@ -2,7 +2,8 @@
 //!
 //! Every node subscribes to one topic, `bellpull:EPOCH`, and publishes each of its messages there
 //! once, with all recipients. The epoch identifies the store, so clusters on different databases
-//! can share one Redis and do not receive each other's messages.
+//! can share one Redis and do not receive each other's messages. A copy of a database has its epoch
+//! too; its nodes' messages, and all that are no node's, are refused by their [`seal`].
 //!
 //! Why not a topic for each user: 100,000 online users would be 100,000 subscriptions a node, all
 //! of them again after a reconnect, and an announcement to 10,000 users 10,000 commands. With one
@@ -24,8 +25,11 @@ mod health;
 mod limits;
 mod message;
 mod redis;
+mod seal;
+mod strangers;
 mod streams;
 #[cfg(test)]
 mod tests;
 
 pub use redis::{NoBroker, RedisBroker};
+pub use seal::Cluster;

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use bellpull_actors::port::{Broker, BrokerMessage, BrokerState, SharedLimits, Subscriber};
+use bellpull_actors::port::{
+    Broker, BrokerMessage, BrokerState, RefusedMessages, SharedLimits, Subscriber,
+};
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
@@ -19,6 +21,8 @@ use tracing::{info, warn};
 use super::health::{BEAT_EVERY, Health, Turn};
 use super::limits::RedisLimits;
 use super::message::{self, Received};
+use super::seal::{Cluster, Stranger};
+use super::strangers::{Refused, Senders};
 
 /// How many messages wait to be sent; more are dropped.
 const QUEUE_MAX: usize = 8_192;
@@ -65,6 +69,8 @@ struct Shared {
     /// The sender of this node's messages: the node and the start of its process.
     node: Box<str>,
     topic: Box<str>,
+    cluster: Cluster,
+    refused: Refused,
     subscribers: RwLock<Vec<Weak<dyn Subscriber>>>,
     state: watch::Sender<BrokerState>,
     queued_bytes: AtomicUsize,
@@ -76,17 +82,21 @@ impl RedisBroker {
     /// Connects. A Redis that does not answer is no error: the broker begins degraded, and connects
     /// as soon as it can.
     ///
-    /// `node` identifies this process among all; `epoch` identifies the store.
+    /// `node` identifies this process among all of the cluster.
     ///
     /// # Errors
     /// The URL cannot be used, or Redis refuses the credentials or the topic.
-    pub async fn open(url: &str, epoch: &str, node: &str) -> Result<Self, NoBroker> {
+    pub async fn open(url: &str, cluster: &Cluster, node: &str) -> Result<Self, NoBroker> {
         let config = config(url)?;
-        let topic = format!("bellpull:{epoch}").into_boxed_str();
-        let is_there = check(&config, &topic, node).await?;
+        let topic = cluster.topic();
+        let mut beat = message::beat(node, 0);
+        cluster.seal(&mut beat, 0);
+        let is_there = check(&config, &topic, &beat).await?;
         let shared = Arc::new(Shared {
             node: node.into(),
             topic,
+            cluster: cluster.clone(),
+            refused: Refused::default(),
             subscribers: RwLock::default(),
             state: watch::Sender::new(BrokerState::Degraded),
             queued_bytes: AtomicUsize::new(0),
@@ -117,17 +127,17 @@ impl RedisBroker {
     /// # Errors
     /// What Redis refuses, or that it does not answer.
     pub async fn reach(url: &str) -> Result<(), NoBroker> {
-        match check(&config(url)?, "bellpull:check", "check").await? {
+        match check(&config(url)?, "bellpull:check", b"check").await? {
             true => Ok(()),
             false => Err(NoBroker("Redis does not answer".to_owned())),
         }
     }
 
-    /// The same, and it counts limits for all nodes of the store with this epoch, which has the
-    /// secret.
+    /// The same, and it counts limits for all nodes of the cluster.
     #[must_use]
-    pub fn sharing_limits(mut self, epoch: &str, secret: &str) -> Self {
-        let limits = RedisLimits::new(self.client.clone(), self.states(), epoch, secret);
+    pub fn sharing_limits(mut self) -> Self {
+        let cluster = &self.shared.cluster;
+        let limits = RedisLimits::new(self.client.clone(), self.states(), cluster);
         self.limits = Some(Arc::new(limits));
         self
     }
@@ -158,6 +168,10 @@ impl Broker for RedisBroker {
         for bytes in message::encode(&self.shared.node, message) {
             self.shared.enqueue(&self.queue, bytes);
         }
+    }
+
+    fn refused(&self) -> RefusedMessages {
+        self.shared.refused.read()
     }
 
     fn shared_limits(&self) -> Option<Arc<dyn SharedLimits>> {
@@ -193,6 +207,8 @@ impl Shared {
     /// Sends what is queued; ends with the broker.
     async fn send(self: Arc<Self>, client: Client, mut queue: mpsc::Receiver<Vec<u8>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
+        // The first has been sent to find out whether Redis takes it.
+        let mut number = 0;
         while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let size: usize = batch.iter().map(Vec::len).sum();
             self.queued_bytes.fetch_sub(size, Relaxed);
@@ -202,6 +218,11 @@ impl Shared {
                 batch.push(message::lost(&self.node));
             }
             let count = batch.len();
+            // Here, where their order is known.
+            for bytes in &mut batch {
+                number += 1;
+                self.cluster.seal(bytes, number);
+            }
             // A client without a connection would keep them, and send them when they are old.
             let is_sent = client.is_connected() && self.send_batch(&client, &mut batch).await;
             batch.clear();
@@ -231,13 +252,14 @@ impl Shared {
     async fn receive(self: Arc<Self>, client: Client, queue: mpsc::Sender<Vec<u8>>) {
         let (mut messages, mut connects) = (client.message_rx(), client.reconnect_rx());
         let mut errors = client.error_rx();
+        let mut senders = Senders::default();
         let mut health = Health::new(Instant::now());
         let mut beats = tokio::time::interval(BEAT_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let turn = tokio::select! {
                 received = messages.recv() => match received {
-                    Ok(message) => self.received(&message, &mut health),
+                    Ok(message) => self.received(&message, &mut senders, &mut health),
                     Err(RecvError::Lagged(count)) => {
                         warn!(count, "messages of other nodes were lost: they came too fast");
                         self.deliver(BrokerMessage::Missed);
@@ -279,8 +301,20 @@ impl Shared {
         }
     }
 
-    fn received(&self, message: &Message, health: &mut Health) -> Turn {
+    fn received(&self, message: &Message, senders: &mut Senders, health: &mut Health) -> Turn {
         let Some(bytes) = message.value.as_bytes() else { return Turn::None };
+        if let Err(why) = senders.admit(&self.cluster, bytes) {
+            self.refused.count(why);
+            return match why {
+                Stranger::Unsealed | Stranger::Forged if !message::is_beat(bytes) => {
+                    health.unread(Instant::now())
+                }
+                Stranger::Unsealed
+                | Stranger::Forged
+                | Stranger::OtherDatabase
+                | Stranger::Repeated => Turn::None,
+            };
+        }
         let received = message::decode(&self.node, bytes);
         match received {
             Received::Own { beat: Some(number) } => return health.heard(number, Instant::now()),
@@ -365,14 +399,13 @@ fn client(config: &Config) -> Result<Client, NoBroker> {
 
 /// Finds out what no waiting would repair: wrong credentials, a wrong database, no right to
 /// publish. Returns whether Redis answers.
-async fn check(config: &Config, topic: &str, node: &str) -> Result<bool, NoBroker> {
+async fn check(config: &Config, topic: &str, message: &[u8]) -> Result<bool, NoBroker> {
     let mut config = config.clone();
     config.fail_fast = true;
     let client = builder(&config).build().map_err(|error| NoBroker(error.details().to_owned()))?;
     let attempt = async {
         client.init().await?;
-        let beat = message::beat(node, 0);
-        client.publish::<(), _, _>(topic, beat.as_slice()).await
+        client.publish::<(), _, _>(topic, message).await
     };
     let outcome = tokio::time::timeout(FIRST_MAX, attempt).await;
     let _ = tokio::time::timeout(ANSWER_MAX, client.quit()).await;

@@ -21,7 +21,8 @@ use bellpull_actors::port::outlet::{Revoked, TokenEnd};
 use bellpull_actors::port::tickets::{AnnouncedMessage, InboxEntry};
 use jiff::Timestamp;
 
-use super::message::{Received, beat, decode, encode, lost};
+use super::message::{Received, beat, decode, encode, is_beat, lost};
+use super::seal::Cluster;
 
 const SENDER: &str = "a/1";
 const RECEIVER: &str = "b/2";
@@ -71,6 +72,10 @@ fn sent(message: BrokerMessage<'_>) -> (String, Received) {
     let [bytes] = <[Vec<u8>; 1]>::try_from(encode(SENDER, message)).unwrap();
     let text = String::from_utf8(bytes).unwrap();
     let received = decode(RECEIVER, text.as_bytes());
+    // A release without seals reads it all the same.
+    let mut sealed = text.clone().into_bytes();
+    Cluster::new("epoch", "database", "secret").seal(&mut sealed, 7);
+    assert_eq!(format!("{:?}", decode(RECEIVER, &sealed)), format!("{received:?}"));
     assert!(matches!(decode(SENDER, text.as_bytes()), Received::Own { beat: None }), "{text}");
     (text.strip_prefix("1\na/1\n").unwrap().to_owned(), received)
 }
@@ -271,6 +276,10 @@ fn a_beat_is_for_its_sender_and_a_loss_for_the_others() {
     assert_eq!(beat, b"1\na/1\n{\"kind\":\"beat\",\"number\":18446744073709551615}");
     assert!(matches!(decode(SENDER, &beat), Received::Own { beat: Some(u64::MAX) }));
     assert!(matches!(decode(RECEIVER, &beat), Received::Beat));
+    let mut sealed = beat.clone();
+    Cluster::new("epoch", "database", "secret").seal(&mut sealed, u64::MAX);
+    assert!(matches!(decode(SENDER, &sealed), Received::Own { beat: Some(u64::MAX) }));
+    assert!(is_beat(&sealed) && matches!(decode(RECEIVER, &sealed), Received::Beat));
     let lost = lost(SENDER);
     assert_eq!(lost, b"1\na/1\n{\"kind\":\"lost\"}");
     assert!(matches!(decode(RECEIVER, &lost), Received::Plain(BrokerMessage::Missed)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::{Broker, Store};
+use bellpull_actors::port::{Broker, RefusedMessages, Store};
 use tokio::sync::watch;
 
 /// How long the store may take to answer before it counts as unavailable. Probes time out after a
@@ -60,6 +60,20 @@ impl Readiness {
     /// The state of the way to the other nodes: `ok`, `degraded`, or `off` without one.
     pub(super) fn broker(&self) -> &'static str {
         self.broker.state().as_str()
+    }
+
+    /// Why the broker has refused messages, and how many; `None`: it has refused none.
+    pub(super) fn broker_refused(&self) -> Option<String> {
+        let RefusedMessages { unsealed, other_database, forged, repeated } = self.broker.refused();
+        let all = [
+            ("unsealed", unsealed),
+            ("of another database", other_database),
+            ("forged", forged),
+            ("repeated", repeated),
+        ];
+        let some = all.iter().filter(|(_, count)| *count > 0);
+        let some: Vec<String> = some.map(|(why, count)| format!("{count} {why}")).collect();
+        (!some.is_empty()).then(|| some.join(", "))
     }
 
     /// Runs all checks.

@@ -160,6 +160,7 @@ impl Own<'_> {
         let standing = res::NodeStanding {
             version: env!("CARGO_PKG_VERSION"),
             broker: self.readiness.broker(),
+            broker_refused: self.readiness.broker_refused(),
             store: if checks.does_store_write { "ok" } else { "failing" },
             draining: if checks.is_staying { "no" } else { "yes" },
             lease_owner: self.nodes.lease_owner().as_str().to_owned(),

@@ -24,6 +24,10 @@ const LABELLED: &[(&str, Labels)] = &[
         "bellpull_attempts_total",
         &[("channel", CHANNELS), ("outcome", &["sent", "later", "failed"])],
     ),
+    (
+        "bellpull_broker_refused_total",
+        &[("why", &["unsealed", "other_database", "forged", "repeated"])],
+    ),
     ("bellpull_build_info", &[("version", &[env!("CARGO_PKG_VERSION")])]),
     ("bellpull_circuit_open", &[("channel", CHANNELS)]),
     ("bellpull_deliveries_in_flight", &[("channel", CHANNELS)]),

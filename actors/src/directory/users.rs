@@ -145,6 +145,23 @@ impl Users {
         }
     }
 
+    /// The same for a change that another node has announced.
+    pub(crate) fn tell_peers(&self, user: UserId, change: Change) {
+        if let Some(actor) = self.directory.live.get(&user) {
+            actor.cast(UserMessage::Told(change));
+        }
+    }
+
+    /// The recipients on this node of what another node has announced.
+    pub(crate) fn tell_all_peers(&self, announced: &AnnouncedMessage) {
+        self.channels.nudge(announced.channels);
+        for placed in &announced.entries {
+            if let Some(actor) = self.directory.live.get(&placed.recipient) {
+                actor.cast(UserMessage::Told(announced.change(*placed)));
+            }
+        }
+    }
+
     /// This node's actors of these users are told how far their inboxes have come; each reads what
     /// it misses from the store.
     pub(crate) fn tell_heads_own(&self, heads: &[(UserId, Seq)]) {

@@ -67,6 +67,17 @@ impl Head {
         since <= self.last_seq && (since >= self.forgotten_seq || since == Seq::ZERO)
     }
 
+    /// The head as it is read: a delivered position that the inbox has not reached says nothing
+    /// about what was sent, so nothing counts as sent. A client may then be sent something again,
+    /// never nothing.
+    #[must_use]
+    pub fn mended(mut self) -> Self {
+        if self.delivered_seq > self.last_seq {
+            self.delivered_seq = Seq::ZERO;
+        }
+        self
+    }
+
     /// Appends an entry; returns its number.
     pub fn append(&mut self) -> Seq {
         self.unread_count += 1;

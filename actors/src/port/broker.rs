@@ -113,6 +113,19 @@ impl BrokerState {
     }
 }
 
+/// How many messages on the nodes' topic were refused, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefusedMessages {
+    /// Without a seal: of an older release, or of no node.
+    pub unsealed: u64,
+    /// Of nodes on a copy of the database.
+    pub other_database: u64,
+    /// With a wrong seal.
+    pub forged: u64,
+    /// Received before.
+    pub repeated: u64,
+}
+
 /// Receives the messages of other nodes.
 pub trait Subscriber: std::fmt::Debug + Send + Sync + 'static {
     /// Handles a message of another node. It must not wait, and ignores messages that do not
@@ -138,6 +151,11 @@ pub trait Broker: std::fmt::Debug + Send + Sync + 'static {
     /// Passes each message of the other nodes to `subscriber`, until its owner drops it. The broker
     /// owns no subscriber: a subscriber holds handles that hold the broker.
     fn subscribe(&self, subscriber: Weak<dyn Subscriber>);
+
+    /// How many messages were refused since this node has started.
+    fn refused(&self) -> RefusedMessages {
+        RefusedMessages::default()
+    }
 
     /// The limits that this node shares with the others; `None`: it counts alone.
     fn shared_limits(&self) -> Option<Arc<dyn SharedLimits>> {

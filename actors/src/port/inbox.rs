@@ -27,6 +27,11 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// The head of an inbox. Concurrent calls are answered by one query.
     async fn head(&self, user: UserId) -> Result<Head, StoreError>;
 
+    /// Which rows took these numbers, at their entry or at their last change. A number of a change
+    /// that another has followed is left out, as is one that was not taken. Concurrent calls are
+    /// answered by one query.
+    async fn holders(&self, user: UserId, numbers: &[Seq]) -> Result<Vec<Taken>, StoreError>;
+
     /// The newest `limit` of the births with `seq > after` that are not deleted, oldest of them
     /// first, how many older ones were left out, and the inbox' state, all in one snapshot.
     async fn newest_entries(
@@ -69,7 +74,9 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// and however few of its rows match: other writes wait for it.
     async fn mark_portion(&self, portion: MarkPortion) -> Result<MarkedPortion, StoreError>;
 
-    /// Raises the delivered positions; one that is lower than the stored one is ignored.
+    /// Raises the delivered positions, at most to the inbox' last number; one that is lower than
+    /// the stored one is ignored. A stored one beyond the last number counts as none
+    /// ([`Head::mended`]).
     async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError>;
 
     /// A part of the user's notifications that match: newest first, or oldest first where the
@@ -91,6 +98,17 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// How many unread notifications there are, and how many of them have a delivery on each
     /// outgoing channel (channels without one are left out), in one snapshot.
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError>;
+}
+
+/// That a row took a number of its inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Taken {
+    /// The number.
+    pub number: Seq,
+    /// The row.
+    pub id: NotificationId,
+    /// Whether at its entry; else at a change.
+    pub is_entry: bool,
 }
 
 /// The backlog of a new session.

@@ -37,7 +37,7 @@ pub mod webhooks;
 pub use accounts::AccountStore;
 pub use analytics::ReportStore;
 pub use audit::AuditStore;
-pub use broker::{Broker, BrokerMessage, BrokerState, Subscriber};
+pub use broker::{Broker, BrokerMessage, BrokerState, RefusedMessages, Subscriber};
 pub use clock::Clock;
 pub use comments::CommentStore;
 pub use deliveries::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack};

@@ -53,6 +53,10 @@ pub trait NodeStore: std::fmt::Debug + Send + Sync + 'static {
     /// is not registered: another has taken its name, or its row was removed. Idempotent.
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<bool, StoreError>;
 
+    /// What tells this database from every copy of it, on this server or another: all nodes of the
+    /// database read the same, and it does not change while they run.
+    async fn database_id(&self) -> Result<String, StoreError>;
+
     /// All live nodes and those that left within the hour, by name, each in its present state.
     async fn nodes(&self) -> Result<Vec<Node>, StoreError>;
 }

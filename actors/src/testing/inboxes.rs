@@ -13,7 +13,9 @@ use crate::domain::inbox::{
 use crate::domain::notification::Notification;
 use crate::domain::plan::marks::{Candidate, MarkPlan, MarkedInbox, MarkedPortion};
 use crate::domain::routing::Channel;
-use crate::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, TEXTS_BYTES_MAX};
+use crate::port::inbox::{
+    Backlog, ChangedRows, MarkPortion, NotificationFilter, TEXTS_BYTES_MAX, Taken,
+};
 use crate::port::{InboxStore, Page, Slice, StoreError};
 
 fn no_lists<T>() -> Result<T, StoreError> {
@@ -138,6 +140,18 @@ impl InboxStore for FakeStore {
         Ok(self.carry(Op::Head, self.head_now(user)).await)
     }
 
+    async fn holders(&self, user: UserId, numbers: &[Seq]) -> Result<Vec<Taken>, StoreError> {
+        self.pass(Op::Head).await?;
+        let mut data = self.data();
+        let rows = &data.inboxes.entry(user).or_default().rows;
+        let took = |row: &Row, number: Seq| {
+            let (id, is_entry) = (row.entry.id, row.entry.seq == number);
+            (is_entry || row.changed_seq == number).then_some(Taken { number, id, is_entry })
+        };
+        let holder = |number: &Seq| rows.iter().find_map(|row| took(row, *number));
+        Ok(numbers.iter().filter_map(holder).collect())
+    }
+
     async fn newest_entries(
         &self,
         user: UserId,
@@ -196,7 +210,7 @@ impl InboxStore for FakeStore {
         let mut data = self.data();
         for (user, seq) in positions {
             let head = &mut data.inboxes.entry(*user).or_default().head;
-            head.delivered_seq = head.delivered_seq.max(*seq);
+            head.delivered_seq = head.delivered_seq.max(*seq).min(head.last_seq);
         }
         Ok(())
     }

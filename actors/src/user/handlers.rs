@@ -1,7 +1,6 @@
 //! The handlers of a user actor's messages.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::SpanKind;
@@ -9,11 +8,12 @@ use ractor::ActorRef;
 use serde_json::{Value, json};
 
 use super::backlog::{Loaded, Reading};
-use super::follow::Follow;
+use super::confirm;
+use super::follow::Source;
 use super::own::Own;
 use super::queue::Next;
 use super::session::SessionState;
-use super::stretch::{Shows, Stretch};
+use super::stretch::Shows;
 use super::{Gap, UserEntity, UserState};
 use crate::call::Call;
 use crate::domain::ids::{LoginId, Seq};
@@ -33,10 +33,13 @@ const UNFLUSHED_MAX: u32 = 64;
 const USER_UNSENT_MAX: usize = 4 << 20;
 
 /// How long to wait before a gap is read again when the store did not answer.
-const STORE_RETRY: Duration = Duration::from_secs(1);
+pub(super) const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// How often the store is asked to confirm what other nodes said, where something contradicts it.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The close reason of a session whose backlog cannot be read.
-const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
+pub(super) const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 
 /// The close reason of a session that an operator ends.
 const BY_OPERATOR: Ending = Ending::Restarting { retry_after_ms: 1_000 };
@@ -90,7 +93,7 @@ impl UserEntity {
             self.watch_own(myself, state.sessions.len() - 1, stream, state);
         }
         if feed != Feed::Nothing {
-            self.load(state.own(myself), state.id, id, feed, state.delivered);
+            self.load(myself, (id, feed), state.delivered, state);
         }
         reply.send(Ok(Session { actor: state.own(myself), id }));
     }
@@ -99,17 +102,28 @@ impl UserEntity {
         &self,
         myself: &ActorRef<UserMessage>,
         change: Change,
+        source: Source,
         state: &mut UserState,
     ) {
         if state.follow.at().is_none() && !state.follows() {
             return; // no session shows it, and later ones read the store
         }
-        let applied = state.follow.offer(change);
+        let is_contradicted = state.follow.contradicts(&change);
+        let applied = state.follow.offer(change, source);
         self.apply(myself, &applied, state);
+        let is_wanted = is_contradicted || state.follow.is_full();
+        if is_wanted && state.compared_at.elapsed() >= ASK_AGAIN {
+            self.compare_now(myself, state);
+        }
     }
 
     /// Shows changes, which follow each other without a gap, to all sessions.
-    fn apply(&self, myself: &ActorRef<UserMessage>, changes: &[Change], state: &mut UserState) {
+    pub(super) fn apply(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        changes: &[Change],
+        state: &mut UserState,
+    ) {
         for change in changes {
             let _span = frame_span(change, state);
             if let Change::Added { entry, .. } = change
@@ -211,12 +225,10 @@ impl UserEntity {
             note_delivered(&mut state.delivered, session.close(why));
         }
         let (shared, user, delivered) = (self.shared(), state.id, state.delivered);
-        let needs_saving = delivered > state.saved;
+        let (needs_saving, question) = (delivered > state.saved, state.follow.question());
         tokio::spawn(async move {
-            if needs_saving
-                && let Err(error) =
-                    super::in_time(shared.inboxes.save_delivered(&[(user, delivered)])).await
-            {
+            let save = confirm::save(&*shared.inboxes, user, delivered, question);
+            if needs_saving && let Err(error) = super::in_time(save).await {
                 tracing::warn!(%error, user = user.0, "a delivered position was not saved");
             }
             reply.send(());
@@ -247,16 +259,19 @@ impl UserEntity {
             Own::GapDue if state.follow.has_gap() => {
                 state.gap = Gap::Reading;
                 let after = state.follow.at().unwrap_or(Seq::ZERO);
-                self.read_gap(state.own(myself), state.id, after);
+                self.read_gap(state.own(myself), state.id, after, state.follow.target());
             }
             Own::GapDue => state.gap = Gap::None,
-            Own::Filled(Ok(Reading::Whole(stretch))) => self.filled(myself, stretch, state),
-            Own::Filled(Ok(Reading::TooFar)) => self.start_over(myself, state),
-            Own::Filled(Err(_)) => {
+            Own::Filled { heard, read: Ok(Reading::Whole(stretch)) } => {
+                state.follow.forget_false(heard, stretch.head);
+                self.filled(myself, stretch, state);
+            }
+            Own::Filled { read: Ok(Reading::TooFar), .. } => self.start_over(myself, state),
+            Own::Filled { read: Err(_), .. } => {
                 state.gap = Gap::Waiting;
                 Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
             }
-            Own::Compared(last) => self.reached(myself, last, state),
+            Own::Compared(compared) => self.compared(myself, &compared, state),
             Own::Saved(delivered) => {
                 state.is_saving = false;
                 state.saved = state.saved.max(delivered);
@@ -272,47 +287,6 @@ impl UserEntity {
                 // Its frames may have waited for that.
                 self.advance(myself, index, state);
             }
-        }
-    }
-
-    /// The inbox is known to have come so far: what is missing is read.
-    pub(super) fn reached(&self, myself: &ActorRef<UserMessage>, last: Seq, state: &mut UserState) {
-        state.follow.heard_of(last);
-        self.apply(myself, &[], state);
-    }
-
-    /// A gap was read: each session is shown what it was not shown yet.
-    fn filled(&self, myself: &ActorRef<UserMessage>, stretch: Stretch, state: &mut UserState) {
-        let then = state.follow.fill(&stretch);
-        // A store that is behind the hints is not asked again at once.
-        let is_stuck = then.is_none() && state.follow.has_gap();
-        state.gap = if is_stuck { Gap::Waiting } else { Gap::None };
-        if is_stuck {
-            Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
-        }
-        let Some(then) = then else { return };
-        let stretch = Arc::new(stretch);
-        for session in &mut state.sessions {
-            session.read(&stretch);
-        }
-        self.apply(myself, &then, state);
-        let ids: Vec<u32> = state.sessions.iter().map(|session| session.id).collect();
-        for id in ids {
-            if let Some(index) = state.sessions.iter().position(|session| session.id == id) {
-                self.advance(myself, index, state);
-            }
-        }
-    }
-
-    /// The gap is too wide to be read at once: sessions that follow the inbox reconnect and are
-    /// sent a backlog.
-    fn start_over(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
-        state.gap = Gap::None;
-        state.follow = Follow::default();
-        while let Some(index) =
-            state.sessions.iter().position(|session| session.shows() != Shows::Nothing)
-        {
-            self.drop_session(myself, index, STORE_AWAY, state);
         }
     }
 
@@ -376,7 +350,12 @@ impl UserEntity {
     }
 
     /// Shows a session more of its backlog.
-    fn advance(&self, myself: &ActorRef<UserMessage>, index: usize, state: &mut UserState) {
+    pub(super) fn advance(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        index: usize,
+        state: &mut UserState,
+    ) {
         let session = state.sessions[index].id;
         match state.sessions[index].advance(&self.shared.unsent) {
             Ok(Next::Nothing) => {}
@@ -407,7 +386,8 @@ impl UserEntity {
     pub(super) fn settle(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) -> bool {
         if state.delivered > state.saved && !state.is_saving {
             state.is_saving = true;
-            self.save(state.own(myself), state.id, state.delivered);
+            let question = state.follow.question();
+            self.save(state.own(myself), state.id, state.delivered, question);
         }
         !state.is_saving
     }

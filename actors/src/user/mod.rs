@@ -16,9 +16,11 @@
 
 mod asking;
 mod backlog;
+mod confirm;
 mod displaced;
 mod early;
 mod follow;
+mod gap;
 mod handlers;
 pub(crate) mod own;
 mod queue;
@@ -53,7 +55,7 @@ use crate::slow::{Slow, SlowKind, SlowLog};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
-use follow::Follow;
+use follow::{Follow, Source};
 use own::{Own, OwnMessage};
 use session::SessionState;
 use stretch::Shows;
@@ -261,12 +263,15 @@ impl UserEntity {
             UserMessage::Attach(call) => self.attach(myself, call, state),
             UserMessage::Changed { change, fan_out: of } => {
                 fan_out = of;
-                self.changed(myself, change, state);
+                self.changed(myself, change, Source::Own, state);
             }
             UserMessage::ChangedTogether { changes, fan_out: of } => {
                 fan_out = Some(of);
-                changes.into_iter().for_each(|change| self.changed(myself, change, state));
+                for change in changes {
+                    self.changed(myself, change, Source::Own, state);
+                }
             }
+            UserMessage::Told(change) => self.changed(myself, change, Source::Peer, state),
             UserMessage::Heard { session, heard } => self.heard(myself, session, heard, state),
             UserMessage::End { login, why } => self.end(myself, login, why, state),
             UserMessage::Drain(call) => self.drain(call, state),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::asking::Outcome;
 use super::backlog::{Loaded, Reading, Texts};
+use super::confirm::Compared;
 use crate::domain::ids::Seq;
 use crate::port::StoreError;
 
@@ -20,9 +21,13 @@ pub(super) enum Own {
     /// The time for missing numbers to arrive is over.
     GapDue,
     /// The result of reading a gap.
-    Filled(Result<Reading, StoreError>),
-    /// The inbox' last number according to the store.
-    Compared(Seq),
+    Filled {
+        /// The highest number that was known when the store was asked.
+        heard: Seq,
+        read: Result<Reading, StoreError>,
+    },
+    /// The inbox was compared with the store.
+    Compared(Compared),
     /// The delivered position is on the disk.
     Saved(Seq),
     /// It could not be saved.

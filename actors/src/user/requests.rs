@@ -225,7 +225,7 @@ impl UserShared {
         match in_time(self.unchanged(user, named, asked_at)).await {
             Ok((at, answer)) => {
                 done(own, session, Outcome::at(at, answer));
-                own.cast(Own::Compared(at).into());
+                own.cast(UserMessage::Reached(at));
             }
             Err(_) => done(own, session, Outcome::now(unavailable())),
         }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::UserEntity;
+use ractor::ActorRef;
+
 use super::backlog::{self, Loaded, Reading};
+use super::confirm;
+use super::follow::Question;
 use super::own::Own;
+use super::{UserEntity, UserState};
 use crate::domain::ids::{MessageId, Seq, UserId};
 use crate::messages::UserMessage;
 use crate::port::inbox::TEXTS_BYTES_MAX;
@@ -17,20 +21,24 @@ use crate::vitals::Handle;
 const GAP_PATIENCE: Duration = Duration::from_millis(20);
 
 impl UserEntity {
-    /// Reads a session's backlog.
+    /// Reads a session's backlog. What was delivered to others of the user's counts as far as the
+    /// store confirms it.
     pub(super) fn load(
         &self,
-        own: Handle<UserMessage>,
-        user: UserId,
-        session: u32,
-        feed: Feed,
+        myself: &ActorRef<UserMessage>,
+        (session, feed): (u32, Feed),
         delivered: Seq,
+        state: &UserState,
     ) {
-        let shared = self.shared();
+        let (shared, own, user) = (self.shared(), state.own(myself), state.id);
+        let question = state.follow.question();
         tokio::spawn(async move {
             let limit = shared.limits.replay_max;
-            let read =
-                backlog::backlog(&*shared.inboxes, &shared.unsent, user, feed, delivered, limit);
+            let read = async {
+                let inboxes = &*shared.inboxes;
+                let delivered = confirm::believed(inboxes, user, delivered, &question).await?;
+                backlog::backlog(inboxes, &shared.unsent, user, feed, delivered, limit).await
+            };
             let loaded = in_time(read).await;
             own.cast(Own::Loaded { session, loaded }.into());
         });
@@ -81,31 +89,42 @@ impl UserEntity {
     }
 
     /// Reads the changes after a position.
-    pub(super) fn read_gap(&self, own: Handle<UserMessage>, user: UserId, after: Seq) {
+    pub(super) fn read_gap(&self, own: Handle<UserMessage>, user: UserId, after: Seq, heard: Seq) {
         let shared = self.shared();
         tokio::spawn(async move {
             let read = in_time(backlog::changes(&*shared.inboxes, user, after)).await;
             let read = read.map(|(reading, _)| reading);
-            own.cast(Own::Filled(read).into());
+            own.cast(Own::Filled { heard, read }.into());
         });
     }
 
-    /// Asks the store for the inbox' last number.
-    pub(super) fn compare(&self, own: Handle<UserMessage>, user: UserId) {
+    /// Asks the store how far the inbox has come, and for what is not confirmed.
+    pub(super) fn compare(&self, own: Handle<UserMessage>, user: UserId, question: Question) {
         let shared = self.shared();
         tokio::spawn(async move {
-            if let Ok(head) = in_time(shared.inboxes.head(user)).await {
-                own.cast(Own::Compared(head.last_seq).into());
+            if let Ok(compared) = in_time(confirm::ask(&*shared.inboxes, user, question)).await {
+                own.cast(Own::Compared(compared).into());
             }
         });
     }
 
-    /// Saves the delivered position now.
-    pub(super) fn save(&self, own: Handle<UserMessage>, user: UserId, delivered: Seq) {
+    /// Saves the delivered position now, as far as the store confirms it.
+    pub(super) fn save(
+        &self,
+        own: Handle<UserMessage>,
+        user: UserId,
+        delivered: Seq,
+        question: Question,
+    ) {
         let shared = self.shared();
         tokio::spawn(async move {
-            let saved = match in_time(shared.inboxes.save_delivered(&[(user, delivered)])).await {
-                Ok(()) => Own::Saved(delivered),
+            let save = confirm::save(&*shared.inboxes, user, delivered, question);
+            let saved = match in_time(save).await {
+                Ok(None) => Own::Saved(delivered),
+                Ok(Some(refused)) => {
+                    own.cast(Own::Compared(refused).into());
+                    Own::NotSaved
+                }
                 Err(error) => {
                     tracing::warn!(%error, user = user.0, "a delivered position was not saved");
                     Own::NotSaved

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::follow::Follow;
+use super::follow::{Follow, Source};
 use super::stretch::{Item, Shape, Shows, Stretch};
 use crate::domain::ids::{NotificationId, Seq};
 use crate::domain::inbox::{Change, Entry, Head, Mark, Marked, Row, RowState};
@@ -219,7 +219,7 @@ proptest! {
                     let announced = &world.model.announced;
                     let index = announced.len().checked_sub(back + 1);
                     if let Some(change) = index.map(|n| announced[n].clone()) {
-                        let applied = world.follow.offer(change);
+                        let applied = world.follow.offer(change, Source::Peer);
                         world.apply(&applied)?;
                     }
                 }
@@ -254,13 +254,16 @@ fn the_next_is_applied_an_old_one_dropped_and_a_gap_waits() {
     let numbers =
         |changes: &[Change]| changes.iter().map(|change| change.last().0).collect::<Vec<_>>();
     let mut follow = Follow::default();
-    assert!(follow.offer(born(4)).is_empty(), "nothing is applied before the store was read");
+    assert!(
+        follow.offer(born(4), Source::Own).is_empty(),
+        "nothing is applied before the store was read"
+    );
     assert_eq!(numbers(&follow.begin(Seq(3))), [4]);
-    assert!(follow.offer(born(2)).is_empty());
-    assert!(follow.offer(born(7)).is_empty());
+    assert!(follow.offer(born(2), Source::Own).is_empty());
+    assert!(follow.offer(born(7), Source::Own).is_empty());
     assert!(follow.has_gap());
-    assert!(follow.offer(born(6)).is_empty());
-    assert_eq!(numbers(&follow.offer(born(5))), [5, 6, 7]);
+    assert!(follow.offer(born(6), Source::Own).is_empty());
+    assert_eq!(numbers(&follow.offer(born(5), Source::Own)), [5, 6, 7]);
     assert!(!follow.has_gap());
 }
 
@@ -276,4 +279,81 @@ fn a_reading_that_does_not_reach_back_to_the_position_says_nothing() {
     assert!(follow.fill(&model.read(Seq(2))).is_some());
     assert!(follow.fill(&model.read(Seq(2))).is_none(), "it says nothing new");
     assert_eq!(follow.at(), Some(Seq(7)));
+}
+
+fn added(seq: i64, id: i64) -> Change {
+    let entry =
+        Entry { id: NotificationId(id), seq: Seq(seq), is_read: false, message: content("x") };
+    Change::Added { entry, unread_count: 1 }
+}
+
+fn read(ids: &[i64], first: i64) -> Change {
+    let last = first + i64::try_from(ids.len()).unwrap() - 1;
+    let ids = ids.iter().map(|id| NotificationId(*id)).collect();
+    let (first, last) = (Seq(first), Seq(last));
+    Change::Marked(Marked { mark: Mark::Read, ids, first, last, unread_count: 0 })
+}
+
+#[test]
+fn what_another_node_said_is_unsure_until_the_store_confirms_it() {
+    let mut follow = Follow::default();
+    follow.begin(Seq(3));
+    follow.offer(added(4, 40), Source::Own);
+    assert_eq!((follow.sure(), follow.question().claims.len()), (Seq(i64::MAX), 0));
+    follow.offer(added(6, 60), Source::Peer);
+    assert_eq!(follow.sure(), Seq(i64::MAX), "it waits");
+    follow.offer(added(5, 50), Source::Own);
+    assert_eq!((follow.at(), follow.sure()), (Some(Seq(6)), Seq(5)));
+    follow.offer(read(&[50, 60], 7), Source::Peer);
+    let question = follow.question();
+    let claims: Vec<_> = question.claims.iter().map(|c| (c.number.0, c.id.0)).collect();
+    assert_eq!((question.at, claims), (Some(Seq(8)), vec![(6, 60), (7, 50), (8, 60)]));
+    follow.offer(added(9, 90), Source::Peer);
+    assert!(follow.contradicts(&added(7, 70)) && follow.contradicts(&read(&[1], 9)));
+    assert!(!follow.contradicts(&added(6, 60)) && !follow.contradicts(&added(10, 1)));
+    assert!(follow.stands(&question));
+    follow.confirmed(&question);
+    assert_eq!(follow.sure(), Seq(8));
+    assert!(!follow.stands(&question), "an answer that is late");
+    follow.confirmed(&question);
+    assert_eq!(follow.sure(), Seq(8));
+    follow.confirmed(&follow.question());
+    assert_eq!(follow.sure(), Seq(i64::MAX));
+}
+
+#[test]
+fn more_than_can_be_unsure_is_left_to_the_store() {
+    let mut follow = Follow::default();
+    follow.begin(Seq(0));
+    let mut shown = 0;
+    while follow.offer(added(shown + 1, shown + 1), Source::Peer).len() == 1 {
+        shown += 1;
+        assert!(shown < 10_000);
+    }
+    assert_eq!((follow.at(), follow.question().claims.len()), (Some(Seq(shown)), 1_024));
+    assert!(follow.is_full() && follow.has_gap());
+    assert!(follow.offer(read(&[7; 512], shown + 1), Source::Peer).is_empty());
+    assert_eq!(follow.question().claims.len(), 1_024);
+    follow.confirmed(&follow.question());
+    assert!(!follow.is_full());
+    assert_eq!(follow.offer(read(&[7; 512], shown + 1), Source::Peer).len(), 1);
+}
+
+#[test]
+fn a_number_that_the_store_has_not_reached_is_forgotten() {
+    let mut follow = Follow::default();
+    follow.begin(Seq(3));
+    follow.heard_of(Seq(i64::MAX));
+    follow.offer(added(1_000, 1), Source::Peer);
+    assert!(follow.has_gap());
+    let heard = follow.target();
+    follow.forget_false(heard, Seq(3));
+    assert!(!follow.has_gap());
+    assert_eq!(follow.offer(added(4, 4), Source::Peer).len(), 1);
+    // Heard of after the store was asked.
+    let heard = follow.target();
+    follow.offer(added(6, 6), Source::Peer);
+    follow.forget_false(heard, Seq(4));
+    assert!(follow.has_gap());
+    assert_eq!(follow.offer(added(5, 5), Source::Peer).len(), 2);
 }

@@ -45,11 +45,11 @@ impl UserEntity {
         }
         if state.sessions.is_empty() {
             self.settle_or_leave(myself, state);
-        } else if state.delivered > state.noted
+        } else if state.delivered.min(state.follow.sure()) > state.noted
             && let Some(parent) = self.parent(state)
         {
-            state.noted = state.delivered;
-            parent.note((state.id, state.delivered));
+            state.noted = state.delivered.min(state.follow.sure());
+            parent.note((state.id, state.noted));
         }
         if state.compared_at.elapsed() >= COMPARE_EVERY {
             self.compare_now(myself, state);
@@ -60,7 +60,7 @@ impl UserEntity {
     pub(super) fn compare_now(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         if state.follows() {
             state.compared_at = Instant::now();
-            self.compare(state.own(myself), state.id);
+            self.compare(state.own(myself), state.id, state.follow.question());
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! In reading order: `attach`, `resume`, `live`, `slow`, `requests`, `ending` (a user's sessions),
 //! `walk`, `devices` (a user's sessions at random), `ticket`, `comments`, `project`, `presence`,
-//! `sends`, `notes`, `supervisor`, `channel`, `channels`, `hub`, `broker` (two nodes).
+//! `sends`, `notes`, `supervisor`, `channel`, `channels`, `hub`, `broker` (two nodes), `foreign`
+//! (messages that are not what the store has).
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +18,7 @@ mod channels;
 mod comments;
 mod devices;
 mod ending;
+mod foreign;
 mod hub;
 mod live;
 mod notes;

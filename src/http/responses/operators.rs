@@ -102,6 +102,9 @@ pub(in crate::http) struct Drained {
 pub(in crate::http) struct NodeStanding {
     pub(in crate::http) version: &'static str,
     pub(in crate::http) broker: &'static str,
+    /// How many messages on the nodes' topic were of no node of this database, by reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::http) broker_refused: Option<String>,
     pub(in crate::http) store: &'static str,
     pub(in crate::http) draining: &'static str,
     /// The owner of its leases and claims, as it is stored with them.

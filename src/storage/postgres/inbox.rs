@@ -9,8 +9,9 @@ use bellpull_actors::domain::inbox::{Entry, Head, MessageContent, Outline, Row a
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter};
+use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, Taken};
 use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
+use futures_util::future::try_join_all;
 use sqlx::PgPool;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -24,6 +25,11 @@ use super::writer::{Done, Write, mismatch};
 impl InboxStore for PostgresStore {
     async fn head(&self, user: UserId) -> Result<Head, StoreError> {
         Ok(self.heads.of(user).await?.unwrap_or_default())
+    }
+
+    async fn holders(&self, user: UserId, numbers: &[Seq]) -> Result<Vec<Taken>, StoreError> {
+        let all = numbers.iter().map(|number| self.holders.of((user, *number)));
+        Ok(try_join_all(all).await?.into_iter().flatten().collect())
     }
 
     async fn newest_entries(
@@ -200,6 +206,30 @@ pub(super) async fn heads(
     rows.iter().map(|row| Ok((UserId(column(row, 4)?), head_of(row)?))).collect()
 }
 
+/// The rows that took these numbers of inboxes, at their entry or their last change. Two queries
+/// of an index each, since no index is for both.
+pub(super) async fn holders(
+    pool: PgPool,
+    numbers: Vec<(UserId, Seq)>,
+) -> Result<HashMap<(UserId, Seq), Taken>, StoreError> {
+    let sql = "WITH v AS MATERIALIZED (SELECT DISTINCT * FROM \
+               UNNEST($1::bigint[], $2::bigint[]) AS v (user_id, number)) \
+               SELECT v.user_id, v.number, n.id, TRUE FROM v JOIN notifications n \
+               ON n.recipient_id = v.user_id AND n.seq = v.number UNION ALL \
+               SELECT v.user_id, v.number, n.id, FALSE FROM v JOIN notifications n \
+               ON n.recipient_id = v.user_id AND n.changed_seq = v.number \
+               AND n.changed_seq <> n.seq";
+    let (users, seqs): (Vec<i64>, Vec<i64>) =
+        numbers.into_iter().map(|(user, number)| (user.0, number.0)).unzip();
+    let query = sqlx::query_as(sql).bind(users).bind(seqs);
+    let rows: Vec<(i64, i64, i64, bool)> = query.fetch_all(&pool).await.map_err(failed)?;
+    let held = |(user, number, id, is_entry)| {
+        let taken = Taken { number: Seq(number), id: NotificationId(id), is_entry };
+        ((UserId(user), taken.number), taken)
+    };
+    Ok(rows.into_iter().map(held).collect())
+}
+
 fn outlines(row: &PgRow) -> Result<Vec<Outline>, StoreError> {
     let numbers = |index| column::<Vec<i64>>(row, index);
     let flags = |index| column::<Vec<bool>>(row, index);
@@ -223,7 +253,8 @@ fn head_of(row: &PgRow) -> Result<Head, StoreError> {
         unread_count: column(row, 1)?,
         delivered_seq: Seq(column(row, 2)?),
         forgotten_seq: Seq(column(row, 3)?),
-    })
+    }
+    .mended())
 }
 
 fn column<'r, T>(row: &'r PgRow, index: usize) -> Result<T, StoreError>

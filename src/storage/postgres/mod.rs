@@ -66,10 +66,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::ids::{Seq, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
+use bellpull_actors::port::inbox::Taken;
 use bellpull_actors::port::{Store, StoreError, StoreSize};
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, Semaphore};
@@ -100,6 +101,7 @@ pub struct PostgresStore {
     ids: Arc<BlockIds>,
     contents: Arc<ContentCache>,
     heads: Joined<UserId, Head>,
+    holders: Joined<(UserId, Seq), Taken>,
     users: Joined<UserId, User>,
     slow: SlowReads,
     /// One report at a time.
@@ -122,6 +124,8 @@ impl PostgresStore {
         let reads = pool.clone();
         let heads = Joined::start(move |users| inbox::heads(reads.clone(), users));
         let reads = pool.clone();
+        let holders = Joined::start(move |numbers| inbox::holders(reads.clone(), numbers));
+        let reads = pool.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let slow = SlowReads::new(pool.clone(), options.connections);
         let StoreOptions { channels, verify_email, .. } = options;
@@ -133,6 +137,7 @@ impl PostgresStore {
             ids,
             contents,
             heads,
+            holders,
             users,
             slow,
             reports,

@@ -48,6 +48,13 @@ impl NodeStore for PostgresStore {
         Ok(query.execute(&self.pool).await.map_err(failed)?.rows_affected() > 0)
     }
 
+    async fn database_id(&self) -> Result<String, StoreError> {
+        // The server's directory, which its standbys share, and the database in it.
+        let sql = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
+                   FROM pg_database WHERE datname = current_database()";
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.map_err(failed)
+    }
+
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
         let sql = concat!(
             "SELECT ",

@@ -26,7 +26,7 @@ pub(super) async fn read(
     let text = reader.text(sql, users).await.map_err(unavailable)?;
     let rows: Vec<(UserId, Seq, i64, Seq, Seq)> = json(&text)?;
     let head = |(user, last_seq, unread_count, delivered_seq, forgotten_seq)| {
-        (user, Head { last_seq, unread_count, delivered_seq, forgotten_seq })
+        (user, Head { last_seq, unread_count, delivered_seq, forgotten_seq }.mended())
     };
     let mut heads: HashMap<UserId, Head> = rows.into_iter().map(head).collect();
     for (user, end) in ends {

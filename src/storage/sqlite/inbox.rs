@@ -8,13 +8,14 @@ use bellpull_actors::domain::inbox::{Entry, Head, MessageContent, Outline, Row a
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter};
+use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, Taken};
 use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::unavailable;
 use super::messages::first_contents;
+use super::multi_row::id_list;
 use super::rows::json;
 use super::slow_reads::READ_MAX;
 use super::writer::{Done, Write, mismatch};
@@ -27,6 +28,31 @@ const UNREAD_SHORT: i64 = 5_000;
 impl InboxStore for SqliteStore {
     async fn head(&self, user: UserId) -> Result<Head, StoreError> {
         Ok(self.heads.of(user).await?.unwrap_or_default())
+    }
+
+    async fn holders(&self, user: UserId, numbers: &[Seq]) -> Result<Vec<Taken>, StoreError> {
+        let tail = self.deferred.tail(user);
+        let sql = "SELECT w.value, n.id, 1 FROM json_each(?1) w CROSS JOIN notifications n \
+                   ON n.recipient_id = ?2 AND n.seq = w.value UNION ALL \
+                   SELECT w.value, n.id, 0 FROM json_each(?1) w CROSS JOIN notifications n \
+                   ON n.recipient_id = ?2 AND n.changed_seq = w.value AND n.changed_seq <> n.seq";
+        let asked = id_list(numbers.iter().map(|number| number.0));
+        let query = sqlx::query_as(sql).bind(asked).bind(user.0);
+        let rows: Vec<(i64, i64, bool)> =
+            query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        let taken = |(number, id, is_entry)| Taken {
+            number: Seq(number),
+            id: NotificationId(id),
+            is_entry,
+        };
+        let mut held: Vec<Taken> = rows.into_iter().map(taken).collect();
+        for entry in tail.complete(&mut Head::default()) {
+            let entry = taken((entry.seq.0, entry.id, true));
+            if numbers.contains(&entry.number) && !held.contains(&entry) {
+                held.push(entry);
+            }
+        }
+        Ok(held)
     }
 
     async fn newest_entries(
@@ -271,5 +297,6 @@ fn head_of(row: &SqliteRow) -> Result<Head, StoreError> {
         unread_count: number(1)?,
         delivered_seq: Seq(number(2)?),
         forgotten_seq: Seq(number(3)?),
-    })
+    }
+    .mended())
 }

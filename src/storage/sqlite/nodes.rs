@@ -1,5 +1,7 @@
 //! The nodes: here one, which is listed for the commands beside it.
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
 use bellpull_actors::domain::node::Node;
 use bellpull_actors::port::clock::SystemClock;
@@ -38,6 +40,13 @@ impl NodeStore for SqliteStore {
             return Err(mismatch());
         };
         Ok(rows > 0)
+    }
+
+    async fn database_id(&self) -> Result<String, StoreError> {
+        // One process has the file, so the process names it, whatever copies of the file there are.
+        static ID: OnceLock<u64> = OnceLock::new();
+        let random = getrandom::u64().map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        Ok(format!("{:016x}", ID.get_or_init(|| random)))
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {

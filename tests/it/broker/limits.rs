@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull::broker::RedisBroker;
+use bellpull::broker::{Cluster, RedisBroker};
 use bellpull_actors::port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict};
 use bellpull_actors::port::{Broker, BrokerState};
 use bellpull_actors::rate::Quota;
@@ -26,8 +26,12 @@ struct Node {
 
 impl Node {
     async fn join(url: &str, epoch: &str, name: &str) -> Self {
-        let broker = RedisBroker::open(url, epoch, name).await.unwrap();
-        let broker = broker.sharing_limits(epoch, "a secret");
+        Self::join_on(url, &Cluster::new(epoch, "1:2", "a secret"), name).await
+    }
+
+    async fn join_on(url: &str, cluster: &Cluster, name: &str) -> Self {
+        let broker = RedisBroker::open(url, cluster, name).await.unwrap();
+        let broker = broker.sharing_limits();
         let limits = broker.shared_limits().unwrap();
         let node = Self { broker, limits };
         node.is(BrokerState::Ok).await;
@@ -96,8 +100,12 @@ async fn nodes_take_from_one_bucket_and_other_stores_have_others() {
         assert!(wait <= HOUR && wait > HOUR / 2, "{wait:?}");
         assert_eq!(node.take("bob").await, Some(()), "another key");
     }
-    let other = Node::join(&url, &format!("{epoch}x"), "a").await;
-    assert_eq!(other.take("ada").await, Some(()));
+    let copy = Cluster::new(&epoch, "1:3", "a secret");
+    for other in
+        [Node::join(&url, &format!("{epoch}x"), "a").await, Node::join_on(&url, &copy, "a").await]
+    {
+        assert_eq!(other.take("ada").await, Some(()));
+    }
 }
 
 #[tokio::test]

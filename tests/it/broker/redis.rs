@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bellpull::broker::RedisBroker;
+use bellpull::broker::{Cluster, RedisBroker};
 use bellpull_actors::domain::ids::{LoginId, ProjectId, Seq, UserId};
 use bellpull_actors::domain::presence::{PresenceNews, PresenceReport};
 use bellpull_actors::domain::routing::{Channel, Channels};
@@ -59,7 +59,7 @@ struct Node {
 
 impl Node {
     async fn join(url: &str, epoch: &str, name: &str) -> Self {
-        let broker = RedisBroker::open(url, epoch, name).await.unwrap();
+        let broker = RedisBroker::open(url, &cluster(epoch), name).await.unwrap();
         let ear = Arc::new(Ear::default());
         let weak: Weak<Ear> = Arc::downgrade(&ear);
         broker.subscribe(weak);
@@ -71,6 +71,10 @@ impl Node {
         let wait = states.wait_for(|now| *now == state);
         tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
     }
+}
+
+fn cluster(epoch: &str) -> Cluster {
+    Cluster::new(epoch, "1:2", "a secret")
 }
 
 /// An epoch that no other test has.
@@ -153,7 +157,8 @@ async fn a_redis_that_is_away_at_the_start_is_joined_when_it_comes() {
 async fn a_wrong_password_is_an_error() {
     let Some(redis) = Private::start(&["--requirepass", "hunter2"]).await else { return };
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", redis.port());
-    let open = async |url: String| RedisBroker::open(&url, &epoch(), "a/1").await.map(|_| ());
+    let open =
+        async |url: String| RedisBroker::open(&url, &cluster(&epoch()), "a/1").await.map(|_| ());
     for wrong in [url("x"), redis.url(), format!("{}/99", url("hunter2")), "redis".to_owned()] {
         let error = open(wrong).await.unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");

@@ -2,7 +2,9 @@
 //! memory holds for both, with a Redis between them and without.
 
 mod by_hand;
+mod copies;
 mod due;
+mod forged;
 mod hints;
 mod leases;
 mod limits;

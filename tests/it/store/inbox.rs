@@ -8,7 +8,7 @@ use bellpull_actors::domain::inbox::{Change, Head, Mark};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use bellpull_actors::port::inbox::{NotificationFilter, Selection, Taken};
 use bellpull_actors::port::{AccountStore, InboxStore};
 use futures_util::future::join_all;
 
@@ -129,6 +129,77 @@ pub(crate) async fn delivered_is_raised_and_never_lowered<F: Fixture>() {
     assert_eq!(delivered, [3, 4, 0]);
     tell(store, "more", &users[0], &all).await;
     assert_eq!(store.head(all[1]).await.unwrap(), head(5, 5, 4), "a birth leaves it");
+}
+
+pub(crate) async fn delivered_never_passes_the_inbox<F: Fixture>() {
+    // Without channels, a store may write the rows of a crowd later.
+    let fixture = F::with_channels(Channels::NONE).await;
+    let store = &**fixture.store();
+    let few: Vec<UserId> = people(store, 2, "client").await.iter().map(|user| user.id).collect();
+    let from = person(store, "admin", "admin").await;
+    tell(store, "one", &from, &few).await;
+    store.save_delivered(&[(few[0], Seq(1_001)), (few[1], Seq(i64::MAX))]).await.unwrap();
+    for user in &few {
+        assert_eq!(store.head(*user).await.unwrap(), head(1, 1, 1));
+    }
+    let crowd: Vec<UserId> =
+        people(store, 40, "developer").await.iter().map(|user| user.id).collect();
+    tell(store, "two", &from, &crowd).await;
+    store.save_delivered(&[(crowd[0], Seq(1_001)), (crowd[1], Seq(i64::MAX))]).await.unwrap();
+    tell(store, "three", &from, &crowd).await;
+    for user in &crowd[..2] {
+        assert_eq!(store.head(*user).await.unwrap(), head(2, 2, 1));
+    }
+    let fixture = fixture.reopen().await;
+    for user in &crowd[..2] {
+        let delivered = fixture.store().head(*user).await.unwrap().delivered_seq;
+        assert!(delivered <= Seq(1), "{delivered:?}");
+    }
+}
+
+pub(crate) async fn the_rows_that_took_numbers_are_found<F: Fixture>() {
+    let fixture = F::with_channels(Channels::NONE).await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let other = person(store, "other", "client").await;
+    let ids = fill(store, &client, 3).await;
+    fill(store, &other, 5).await;
+    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Read, at(9)).await.unwrap();
+    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Unread, at(9)).await.unwrap();
+    store.mark(client.id, Selection::Ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
+    let crowd: Vec<UserId> =
+        people(store, 40, "developer").await.iter().map(|user| user.id).collect();
+    let to: Vec<UserId> = crowd.into_iter().chain([client.id]).collect();
+    let told = tell(store, "crowd", &other, &to).await;
+    let last = told.entries.iter().find(|entry| entry.recipient == client.id).unwrap();
+    let numbers: Vec<Seq> = (0..=8).map(Seq).chain([Seq(i64::MAX)]).collect();
+    let mut found = store.holders(client.id, &numbers).await.unwrap();
+    found.sort_unstable();
+    let wanted = [
+        (1, ids[0], true),
+        (2, ids[1], true),
+        (3, ids[2], true),
+        (5, ids[0], false),
+        (6, ids[1], false),
+        (7, last.id, true),
+    ];
+    let taken = |(number, id, is_entry)| Taken { number: Seq(number), id, is_entry };
+    assert_eq!(found, wanted.map(taken), "4 was followed by 5");
+    assert_eq!(store.holders(client.id, &[]).await.unwrap(), []);
+}
+
+pub(crate) async fn a_stored_position_that_cannot_be_counts_as_none<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    fill(store, &client, 3).await;
+    fixture.execute("UPDATE inboxes SET delivered_seq = 1001").await;
+    assert_eq!(store.head(client.id).await.unwrap(), head(3, 3, 0));
+    let found = store.newest_entries(client.id, Seq::ZERO, 9).await.unwrap();
+    assert_eq!(found.head, head(3, 3, 0));
+    assert_eq!(store.changes(client.id, Seq::ZERO, 9).await.unwrap().head, head(3, 3, 0));
+    store.save_delivered(&[(client.id, Seq(2))]).await.unwrap();
+    assert_eq!(store.head(client.id).await.unwrap(), head(3, 3, 2), "and it is mended");
 }
 
 pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {

@@ -235,6 +235,9 @@ macro_rules! suite {
                 newest_births_say_how_many_they_leave_out,
                 deleted_rows_are_no_births,
                 delivered_is_raised_and_never_lowered,
+                delivered_never_passes_the_inbox,
+                the_rows_that_took_numbers_are_found,
+                a_stored_position_that_cannot_be_counts_as_none,
                 deliveries_are_made_for_channels_that_are_on,
                 unread_counts_are_per_channel,
             }

@@ -311,8 +311,9 @@ async fn frequent_statements_find_their_rows_by_index() {
             "SEARCH tickets USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (
-            "UPDATE inboxes SET delivered_seq = v.column2 FROM (VALUES (1,2),(2,3)) AS v \
-             WHERE user_id = v.column1 AND delivered_seq < v.column2",
+            "UPDATE inboxes SET delivered_seq = min(v.column2, last_seq) \
+             FROM (VALUES (1,2),(2,3)) AS v WHERE user_id = v.column1 \
+             AND (delivered_seq < min(v.column2, last_seq) OR delivered_seq > last_seq)",
             "SEARCH inboxes USING INTEGER PRIMARY KEY (rowid=?)",
         ),
         (

@@ -39,6 +39,16 @@ impl Database {
         let server = server().expect("TEST_POSTGRES names a PostgreSQL server");
         let mut admin = connect(&server, "postgres").await;
         let template = template(&mut admin, &server).await;
+        Self::of_template(server, admin, &template).await
+    }
+
+    /// A copy of this one, which nothing may use meanwhile.
+    pub async fn copy(&self) -> Self {
+        let admin = connect(&self.server, "postgres").await;
+        Self::of_template(self.server.clone(), admin, &self.name).await
+    }
+
+    async fn of_template(server: String, mut admin: PgConnection, template: &str) -> Self {
         let name = format!("t{:016x}", fastrand::u64(..));
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
         // Two tests at once may not copy a template that one of them has just left.

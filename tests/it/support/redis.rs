@@ -4,6 +4,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::skip::skipped;
 
 /// The variable with the URL of a server that tests share.
@@ -77,6 +80,64 @@ impl Private {
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
+}
+
+/// What a client of Redis that is no node can do: it publishes and subscribes.
+#[derive(Debug)]
+pub struct Client(TcpStream);
+
+impl Client {
+    pub async fn connect(server: &Private) -> Self {
+        Self(TcpStream::connect(("127.0.0.1", server.port())).await.unwrap())
+    }
+
+    pub async fn publish(&mut self, topic: &str, message: &[u8]) {
+        self.command(&[b"PUBLISH", topic.as_bytes(), message]).await;
+        let mut answer = [0; 64];
+        let length = self.0.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b":"), "{:?}", &answer[..length]);
+    }
+
+    pub async fn subscribe(&mut self, topic: &str) {
+        self.command(&[b"SUBSCRIBE", topic.as_bytes()]).await;
+    }
+
+    /// The messages since it subscribed, and of a moment more.
+    pub async fn received(&mut self) -> Vec<Vec<u8>> {
+        let (mut bytes, mut some) = (Vec::new(), [0; 4_096]);
+        let end = tokio::time::Instant::now() + Duration::from_millis(300);
+        while let Ok(length) = tokio::time::timeout_at(end, self.0.read(&mut some)).await {
+            bytes.extend_from_slice(&some[..length.unwrap()]);
+        }
+        let message = b"*3\r\n$7\r\nmessage\r\n";
+        let mut messages = Vec::new();
+        let mut rest = &bytes[..];
+        while let Some(at) = rest.windows(message.len()).position(|some| some == message) {
+            rest = &rest[at + message.len()..];
+            let (_, after) = bulk(rest);
+            let (message, after) = bulk(after);
+            messages.push(message.to_vec());
+            rest = after;
+        }
+        messages
+    }
+
+    async fn command(&mut self, parts: &[&[u8]]) {
+        let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
+        for part in parts {
+            bytes.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            bytes.extend_from_slice(part);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        self.0.write_all(&bytes).await.unwrap();
+    }
+}
+
+/// A bulk string, and what follows it.
+fn bulk(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.windows(2).position(|some| some == b"\r\n").unwrap();
+    let length: usize = std::str::from_utf8(&bytes[1..end]).unwrap().parse().unwrap();
+    (&bytes[end + 2..end + 2 + length], &bytes[end + 4 + length..])
 }
 
 impl Drop for Private {

@@ -209,6 +209,25 @@ impl SessionState {
         }
     }
 
+    /// It is to be shown everything after a position again, as read from the store; `false` if it
+    /// is in the middle of a reading.
+    pub(super) fn begin_anew(&mut self, from: Seq) -> bool {
+        if !matches!(self.phase, Phase::Live) {
+            return false;
+        }
+        let from = match self.shows {
+            Shows::Changes => Seq::ZERO,
+            Shows::Entries | Shows::Nothing => from,
+        };
+        if self.shows == Shows::Changes {
+            self.push(Outgoing::Reset);
+        }
+        self.phase = Phase::Loading(Box::default());
+        (self.at, self.arrived) = (self.at.min(from), self.arrived.min(from));
+        self.displaced = None;
+        true
+    }
+
     /// Changes that arrived while the store was read do not continue its answer: everything after
     /// that is left to another read.
     pub(super) fn forget_told(&mut self) {

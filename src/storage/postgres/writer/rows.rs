@@ -118,7 +118,8 @@ fn add_heads(batch: &mut Batch, heads: BTreeMap<UserId, (Seq, i64)>) {
     batch.part(sql).bind(users).bind(seqs).bind(unread);
 }
 
-/// Raises positions of locked inboxes; none is lowered.
+/// Raises positions of locked inboxes, at most to their last numbers; none is lowered, but one that
+/// cannot be is replaced.
 pub(super) async fn raise_delivered(
     connection: &mut PgConnection,
     positions: &BTreeMap<UserId, Seq>,
@@ -128,9 +129,10 @@ pub(super) async fn raise_delivered(
     }
     let (users, seqs): (Vec<i64>, Vec<i64>) =
         positions.iter().map(|(user, seq)| (user.0, seq.0)).unzip();
-    let sql = "UPDATE inboxes i SET delivered_seq = v.seq \
+    let sql = "UPDATE inboxes i SET delivered_seq = least(v.seq, i.last_seq) \
                FROM UNNEST($1::bigint[], $2::bigint[]) AS v (user_id, seq) \
-               WHERE i.user_id = v.user_id AND i.delivered_seq < v.seq";
+               WHERE i.user_id = v.user_id AND (i.delivered_seq < least(v.seq, i.last_seq) \
+               OR i.delivered_seq > i.last_seq)";
     sqlx::query(sql).bind(users).bind(seqs).execute(connection).await?;
     Ok(())
 }

@@ -171,7 +171,12 @@ impl Deferred {
 
     /// Whether this inbox has deferred entries.
     pub(super) fn holds(&self, user: UserId) -> bool {
-        self.state().held(user).is_some()
+        self.last_seq(user).is_some()
+    }
+
+    /// The last number of this inbox, if it has deferred entries.
+    pub(super) fn last_seq(&self, user: UserId) -> Option<Seq> {
+        self.state().held(user).map(|inbox| inbox.position.last_seq)
     }
 
     /// All users with deferred entries, in portions for one transaction each.

@@ -82,11 +82,12 @@ impl Staged {
         user: UserId,
         seq: Seq,
     ) -> bool {
-        let takes = !self.flushed.contains(&user) && deferred.holds(user);
-        if takes {
-            self.delivered.insert(user, seq);
+        if self.flushed.contains(&user) {
+            return false;
         }
-        takes
+        let Some(last) = deferred.last_seq(user) else { return false };
+        self.delivered.insert(user, seq.min(last));
+        true
     }
 
     /// Writes the missing rows of these inboxes, and their heads.

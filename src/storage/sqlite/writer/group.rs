@@ -22,9 +22,10 @@ use super::set::Work;
 use super::{Answer, Done, Write, account_links, accounts, marks, outbox, sends, set};
 
 static RAISE_DELIVERED: MultiRow = MultiRow::new(
-    "UPDATE inboxes SET delivered_seq = v.column2 FROM ",
+    "UPDATE inboxes SET delivered_seq = min(v.column2, last_seq) FROM ",
     2,
-    " AS v WHERE user_id = v.column1 AND delivered_seq < v.column2",
+    " AS v WHERE user_id = v.column1 AND (delivered_seq < min(v.column2, last_seq) \
+     OR delivered_seq > last_seq)",
 );
 
 /// The result of a group, once its transaction is committed.

@@ -1,0 +1,145 @@
+//! The store is asked whether an inbox is what other nodes said of it.
+//!
+//! It costs one look at an index for each number that was claimed, in a query for up to a thousand
+//! users and numbers at once: with the comparison every 30 s, when the last session ends, and when
+//! another session of the user starts meanwhile. Until then the saved position stays behind, so
+//! after a crash a client without `since` may be sent again what came in the last half minute.
+
+use ractor::ActorRef;
+
+use super::follow::{Follow, Question};
+use super::stretch::Shows;
+use super::{Gap, UserEntity, UserState};
+use crate::domain::ids::{Seq, UserId};
+use crate::messages::UserMessage;
+use crate::port::inbox::Taken;
+use crate::port::outlet::Ending;
+use crate::port::{InboxStore, StoreError};
+use crate::session::{Begin, Feed, Resume};
+
+/// The store's answer.
+#[derive(Debug)]
+pub(super) struct Compared {
+    question: Question,
+    /// The inbox' last number.
+    last: Seq,
+    /// Where the inbox is to be shown from again, if it is not what was shown.
+    from: Option<Seq>,
+}
+
+/// Asks.
+pub(super) async fn ask(
+    inboxes: &dyn InboxStore,
+    user: UserId,
+    question: Question,
+) -> Result<Compared, StoreError> {
+    let numbers: Vec<Seq> = question.claims.iter().map(|claim| claim.number).collect();
+    // Before the head: a number up to that was taken by then.
+    let holders = match numbers.is_empty() {
+        true => Vec::new(),
+        false => inboxes.holders(user, &numbers).await?,
+    };
+    let head = inboxes.head(user).await?;
+    let is_other = |claim: &Taken| {
+        claim.number > head.last_seq
+            || holders.iter().any(|held| held.number == claim.number && held != claim)
+    };
+    let wrong = question.claims.iter().find(|claim| is_other(claim));
+    let from = match wrong {
+        Some(claim) => Some(Seq(claim.number.0 - 1).min(head.last_seq)),
+        // Another history, of which only the store knows what was sent.
+        None if question.at > Some(head.last_seq) => Some(head.delivered_seq),
+        None => None,
+    };
+    Ok(Compared { question, last: head.last_seq, from })
+}
+
+/// The part of a position that the store confirms.
+pub(super) async fn believed(
+    inboxes: &dyn InboxStore,
+    user: UserId,
+    delivered: Seq,
+    question: &Question,
+) -> Result<Seq, StoreError> {
+    if question.claims.is_empty() {
+        return Ok(delivered);
+    }
+    let compared = ask(inboxes, user, question.clone()).await?;
+    Ok(compared.from.map_or(delivered, |from| delivered.min(from)))
+}
+
+/// Saves a position if the store confirms it; returns what it refuses.
+pub(super) async fn save(
+    inboxes: &dyn InboxStore,
+    user: UserId,
+    delivered: Seq,
+    question: Question,
+) -> Result<Option<Compared>, StoreError> {
+    if !question.claims.is_empty() {
+        let compared = ask(inboxes, user, question).await?;
+        if compared.from.is_some() {
+            return Ok(Some(compared));
+        }
+    }
+    inboxes.save_delivered(&[(user, delivered)]).await?;
+    Ok(None)
+}
+
+impl UserEntity {
+    pub(super) fn compared(
+        &self,
+        myself: &ActorRef<UserMessage>,
+        compared: &Compared,
+        state: &mut UserState,
+    ) {
+        match compared.from {
+            None => {
+                state.follow.confirmed(&compared.question);
+                self.reached(myself, compared.last, state);
+            }
+            Some(from) if state.follow.stands(&compared.question) => {
+                self.begin_anew(myself, from, state);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The inbox is not what was shown after `from`: sessions are shown it again from there.
+    fn begin_anew(&self, myself: &ActorRef<UserMessage>, from: Seq, state: &mut UserState) {
+        tracing::warn!(
+            user = state.id.0,
+            from = from.0,
+            "what other nodes said of an inbox is not what the store has: it is shown again"
+        );
+        metrics::counter!("bellpull_inboxes_shown_again_total").increment(1);
+        (state.follow, state.gap) = (Follow::default(), Gap::None);
+        let mut index = 0;
+        while index < state.sessions.len() {
+            let session = &mut state.sessions[index];
+            let feed = match session.shows() {
+                Shows::Nothing => None,
+                Shows::Entries => Some(Feed::Entries(Begin::Since(from))),
+                Shows::Changes => Some(Feed::Changes(Resume::Reset)),
+            };
+            match feed {
+                Some(feed) if session.begin_anew(from) => {
+                    let id = session.id;
+                    self.load(myself, (id, feed), from, state);
+                    index += 1;
+                }
+                None => index += 1,
+                // Its reading of the store may be older than this.
+                Some(_) => {
+                    let why = Ending::Restarting { retry_after_ms: 1_000 };
+                    state.sessions.swap_remove(index).close(why);
+                }
+            }
+        }
+        for at in [&mut state.delivered, &mut state.noted, &mut state.saved] {
+            *at = (*at).min(from);
+        }
+        for session in &state.sessions {
+            state.delivered = state.delivered.max(session.delivered().unwrap_or(Seq::ZERO));
+        }
+    }
+}
