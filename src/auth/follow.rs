@@ -15,14 +15,18 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::ended::ENDED_MAX;
+use super::logins::after;
 use super::{Auth, Inner};
 
 /// How often the store is asked.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 
-/// How far each question looks back: a time is set before the commit, by the clock of another
-/// node, and a busy store lets a caller wait.
+/// How far each question looks back: a time is set before the commit, and a busy store lets a caller
+/// wait.
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(15);
+
+/// No token lives longer.
+const YEAR_S: u32 = 365 * 24 * 3_600;
 
 /// How many accounts that lost rights are read at once.
 const WITHDRAWN_MAX: u32 = 65_536;
@@ -30,9 +34,9 @@ const WITHDRAWN_MAX: u32 = 65_536;
 /// What was read before.
 #[derive(Debug)]
 struct Followed {
-    /// When logins were last read, by this node's clock.
-    logins: Timestamp,
-    /// When accounts were last read, by the store's clock.
+    /// When logins were last read, by the store's clock, as all times here.
+    logins: Option<Timestamp>,
+    /// When accounts were last read.
     rights: Option<Timestamp>,
     /// The accounts of which this node knows that they lost rights at that time, as far as they may
     /// be read again.
@@ -45,8 +49,7 @@ impl Auth {
     /// returns.
     pub async fn follow(self, projects: Projects, every: Duration) {
         let inner = Arc::clone(&self.0);
-        let mut followed =
-            Followed { logins: inner.clock.now(), rights: None, known: HashMap::new() };
+        let mut followed = Followed { logins: None, rights: None, known: HashMap::new() };
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -63,18 +66,27 @@ impl Auth {
 
 impl Inner {
     async fn follow_logins(&self, followed: &mut Followed) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let since = looking_back(followed.logins);
-        let mut ended = self.accounts.store().logins_revoked(since, now, ENDED_MAX).await?;
-        ended.retain(|login| !self.ended.contains(login.id));
-        for login in &ended {
+        let (now, store) = (self.clock.now(), self.accounts.store());
+        let since = match followed.logins {
+            Some(at) => at,
+            None => store.logins_revoked(None, now, 0).await?.read_at,
+        };
+        let read = store.logins_revoked(Some(looking_back(since)), now, ENDED_MAX).await?;
+        let is_all = u32::try_from(read.logins.len()).is_ok_and(|count| count < ENDED_MAX);
+        for login in &read.logins {
+            if self.ended.contains(login.id) {
+                continue;
+            }
             self.ended.insert(login.id, now, login.access_until);
             if let Some(users) = &self.users {
                 let why = Revoked::Token(TokenEnd::Revoked);
                 users.end_own_sessions(login.user, Some(login.id), why);
             }
         }
-        followed.logins = now;
+        if !is_all {
+            self.ended.miss(after(now, YEAR_S));
+        }
+        followed.logins = Some(read.read_at);
         Ok(())
     }
 

@@ -52,10 +52,11 @@ use jiff::Timestamp;
 
 use self::accounts::Accounts;
 use self::claims::{Access, SERVICE_TTL_MAX_S};
-use self::ended::EndedLogins;
+use self::ended::{EndedLogins, Known};
 use self::foreign::Refused;
 use self::issue::Issuer;
 use self::keys::Keys;
+use self::logins::after;
 use self::password::Passwords;
 use self::registration_limit::RegistrationLimit;
 pub use self::start::{AuthStartError, OWN_SHOWN_MAX, Signing, shown_own};
@@ -192,6 +193,9 @@ impl std::fmt::Debug for Registration {
 
 const NO_ACCOUNT: AuthError = AuthError::BadToken("there is no such account");
 
+/// By how much the clock of the node that has issued a token may be ahead of this one's.
+const CLOCKS_DIFFER_S: u32 = 60;
+
 const INACTIVE: AuthError = AuthError::BadToken("the account is not active");
 
 fn count_refusal(answer: &Result<Principal, AuthError>) {
@@ -231,7 +235,7 @@ impl Auth {
             Access::User { id, login } => (id, login.filter(|_| inner.keys.is_own())),
             Access::Service => return self.service(now, expires_at),
         };
-        self.check_login(login)?;
+        self.check_login(login, now).await?;
         let is_foreign = inner.config.has_issuer() && !(inner.keys.is_own() && claims.is_hubs());
         let user = match inner.accounts.find(id, now).await? {
             Some(user) if is_foreign => inner.open_foreign(user, &claims).await?,
@@ -254,12 +258,11 @@ impl Auth {
         Ok(Principal { user, login, expires_at, is_service: false })
     }
 
-    fn check_login(&self, login: Option<LoginId>) -> Result<(), AuthError> {
-        match login {
-            Some(login) if self.0.ended.contains(login) => {
-                Err(AuthError::BadToken("its login has ended"))
-            }
-            Some(_) | None => Ok(()),
+    async fn check_login(&self, login: Option<LoginId>, now: Timestamp) -> Result<(), AuthError> {
+        let Some(login) = login else { return Ok(()) };
+        match self.0.is_ended(login, now).await.map_err(unavailable)? {
+            true => Err(AuthError::BadToken("its login has ended")),
+            false => Ok(()),
         }
     }
 
@@ -267,15 +270,20 @@ impl Auth {
     /// once it *is* open: a logout in between closed only the connections that were open by then.
     ///
     /// # Errors
-    /// Why the connection must be closed. A store that does not answer is no reason.
+    /// Why the connection must be closed. A store that does not answer is no reason, unless only
+    /// the store knows whether the login has ended.
     pub async fn recheck(&self, principal: &Principal) -> Result<(), Ending> {
         let inner = &*self.0;
         let now = inner.clock.now();
         if principal.expires_at <= now {
             return Err(Ending::TokenEnded(TokenEnd::Expired));
         }
-        if principal.login.is_some_and(|login| inner.ended.contains(login)) {
-            return Err(Ending::TokenEnded(TokenEnd::LoggedOut));
+        if let Some(login) = principal.login {
+            match inner.is_ended(login, now).await {
+                Ok(true) => return Err(Ending::TokenEnded(TokenEnd::LoggedOut)),
+                Ok(false) => {}
+                Err(_) => return Err(Ending::Restarting { retry_after_ms: 1_000 }),
+            }
         }
         if principal.is_service {
             return Ok(());
@@ -394,6 +402,25 @@ impl Auth {
 }
 
 impl Inner {
+    async fn is_ended(&self, login: LoginId, now: Timestamp) -> Result<bool, StoreError> {
+        match self.ended.look(login, now) {
+            Known::Ended => Ok(true),
+            Known::Open => Ok(false),
+            Known::Missing => self.accounts.store().is_login_ended(login).await,
+        }
+    }
+
+    /// Another node has ended a login. No token of ours lives longer than its setting says, so a
+    /// later time is not believed: it would only fill the memory. Should it be of a token that was
+    /// issued under a longer setting, it is read from the store within seconds.
+    fn login_ended(&self, login: LoginId, until: Timestamp) {
+        let now = self.clock.now();
+        let last = after(now, self.config.access_ttl_s.saturating_add(CLOCKS_DIFFER_S));
+        if until <= last {
+            self.ended.insert(login, now, until);
+        }
+    }
+
     /// Drops an account from the cache, on every node.
     fn forget(&self, user: UserId) {
         self.accounts.forget(user);
@@ -414,7 +441,7 @@ impl Subscriber for Inner {
     fn receive(&self, message: BrokerMessage<'_>) {
         match message {
             BrokerMessage::LoginEnded { login, until } => {
-                self.ended.insert(login, self.clock.now(), until);
+                self.login_ended(login, until);
             }
             BrokerMessage::AccountChanged(user) => self.accounts.forget(user),
             // The actors close them.

@@ -11,7 +11,8 @@ use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
-    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
+    AnnounceUser, LoginName, NewUser, RefreshUse, RevokedLogins, UserChanges, UserFilter,
+    WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
@@ -243,11 +244,18 @@ impl AccountStore for FakeStore {
 
     async fn logins_revoked(
         &self,
-        _: Timestamp,
+        since: Option<Timestamp>,
         now: Timestamp,
         _: u32,
-    ) -> Result<Vec<EndedLogin>, StoreError> {
-        Ok(self.answer()?.ended(|login| login.is_revoked && login.access_until > now))
+    ) -> Result<RevokedLogins, StoreError> {
+        let is_asked = since.is_some();
+        let is_new = |login: &Login| is_asked && login.is_revoked && login.access_until > now;
+        Ok(RevokedLogins { read_at: now, logins: self.answer()?.ended(is_new) })
+    }
+
+    async fn is_login_ended(&self, login: LoginId) -> Result<bool, StoreError> {
+        let index = usize::try_from(login.0 - 1).unwrap();
+        Ok(self.answer()?.logins.get(index).is_none_or(|login| login.is_revoked))
     }
 
     async fn rights_withdrawn(

@@ -212,7 +212,7 @@ impl Auth {
         if expires_at <= now {
             return Err(AuthError::BadToken("it has expired"));
         }
-        self.check_login(login)?;
+        self.check_login(login, now).await?;
         let user = inner.accounts.find(user, now).await?.ok_or(NO_ACCOUNT)?;
         if !user.is_active {
             return Err(INACTIVE);

@@ -114,14 +114,19 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<(LoginId, Timestamp)>, StoreError>;
 
-    /// The logins that were revoked at `since` or later, by whatever process, as far as they have
-    /// an access token that is still good at `now`; at most `limit`.
+    /// The logins that were revoked at `since` or later, by whatever process, newest first, as far
+    /// as they have an access token that is still good at `now`, by the caller's clock, as tokens
+    /// are; at most `limit`. Without `since` none. `since` and the time of the answer are by the
+    /// store's own clock, as in [`Self::rights_withdrawn`].
     async fn logins_revoked(
         &self,
-        since: Timestamp,
+        since: Option<Timestamp>,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<EndedLogin>, StoreError>;
+    ) -> Result<RevokedLogins, StoreError>;
+
+    /// Whether a login was ended; of one that is not there, too.
+    async fn is_login_ended(&self, login: LoginId) -> Result<bool, StoreError>;
 
     /// The accounts whose role was changed, or that were switched off, at `since` or later, by
     /// whatever process, newest first; at most `limit`. And the users who were removed from a
@@ -243,6 +248,15 @@ impl NewUser {
     pub fn email(&self) -> &str {
         self.addresses.get(Channel::Email)
     }
+}
+
+/// Logins that were ended lately.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RevokedLogins {
+    /// When they were read.
+    pub read_at: Timestamp,
+    /// Them.
+    pub logins: Vec<EndedLogin>,
 }
 
 /// Accounts that lost rights.

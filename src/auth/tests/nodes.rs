@@ -94,3 +94,37 @@ async fn a_subscriber_ends_with_its_owner() {
     assert!(inner.upgrade().is_none());
     net.join().publish(BrokerMessage::AccountChanged(UserId(1)));
 }
+
+/// More ended logins than are held, of another node: one that was ended here stays ended, since the
+/// store is asked, and others stay open.
+#[tokio::test]
+async fn ended_logins_cannot_be_pushed_out_of_memory() {
+    let bench = bench(config()).await;
+    let log_in = async || {
+        let name = LoginName::Username("ada".to_owned());
+        bench.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap().0
+    };
+    let (gone, open) = (log_in().await, log_in().await);
+    let principal = bench.auth.authenticate(&gone.access).await.unwrap();
+    bench.auth.logout(&principal, None).await.unwrap();
+    let now = bench.clock.now();
+    let end = |login, until| {
+        bench.auth.0.receive(BrokerMessage::LoginEnded { login: LoginId(login), until });
+    };
+    let late = now + jiff::SignedDuration::from_hours(24 * 365);
+    (1_000_000..1_600_000).for_each(|login| end(login, late));
+    assert!(!bench.auth.0.ended.contains(LoginId(1_000_000)), "no token lives so long");
+    let hour = after(now, bench.auth.0.config.access_ttl_s);
+    (1_000_000..1_600_000).for_each(|login| end(login, hour));
+    assert!(!bench.auth.0.ended.contains(principal.login.unwrap()));
+    assert_eq!(bench.refusal(&gone.access).await, "its login has ended");
+    assert!(bench.auth.recheck(&principal).await.is_err());
+    let other = bench.auth.authenticate(&open.access).await.unwrap();
+    assert!(bench.auth.recheck(&other).await.is_ok());
+    // Without the store, nothing is known of either.
+    bench.store.is_away.store(true, Ordering::Relaxed);
+    for token in [&gone.access, &open.access] {
+        assert_eq!(bench.auth.authenticate(token).await.unwrap_err(), AuthError::Unavailable);
+    }
+    assert!(bench.auth.recheck(&other).await.is_err());
+}

@@ -8,7 +8,8 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
-    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
+    AnnounceUser, LoginName, NewUser, RefreshUse, RevokedLogins, UserChanges, UserFilter,
+    WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, SharedTickets, StoreError};
@@ -152,11 +153,15 @@ impl AccountStore for PostgresStore {
 
     async fn logins_revoked(
         &self,
-        since: Timestamp,
+        since: Option<Timestamp>,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<EndedLogin>, StoreError> {
+    ) -> Result<RevokedLogins, StoreError> {
         logins::revoked(self, since, now, limit).await
+    }
+
+    async fn is_login_ended(&self, login: LoginId) -> Result<bool, StoreError> {
+        logins::is_ended(self, login).await
     }
 
     async fn rights_withdrawn(

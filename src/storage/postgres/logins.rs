@@ -4,6 +4,7 @@
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::plan::login::{self, EndedLogin, Login, RefreshUse};
 use bellpull_actors::port::StoreError;
+use bellpull_actors::port::accounts::RevokedLogins;
 use jiff::Timestamp;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -115,23 +116,39 @@ pub(super) async fn ended(
     rows.into_iter().map(|(id, until)| Ok((LoginId(id), timestamp(until)?))).collect()
 }
 
-/// As `AccountStore::logins_revoked`.
+/// As `AccountStore::logins_revoked`: the time, and with each login again; a row without a login if
+/// there is none.
 pub(super) async fn revoked(
     store: &PostgresStore,
-    since: Timestamp,
+    since: Option<Timestamp>,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<EndedLogin>, StoreError> {
-    let sql = "SELECT id, user_id, access_until FROM logins \
+) -> Result<RevokedLogins, StoreError> {
+    let sql = "SELECT c.now, l.id, l.user_id, l.access_until FROM \
+               (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) c \
+               LEFT JOIN (SELECT id, user_id, access_until FROM logins \
                WHERE revoked_at IS NOT NULL AND revoked_at >= $1 AND access_until > $2 \
-               ORDER BY revoked_at DESC LIMIT $3";
-    let query = sqlx::query_as(sql).bind(since.as_millisecond()).bind(now.as_millisecond());
-    let rows: Vec<(i64, i64, i64)> =
+               ORDER BY revoked_at DESC LIMIT $3) l ON TRUE";
+    // No row is of this time or later.
+    let since_ms = since.map_or(i64::MAX, Timestamp::as_millisecond);
+    let query = sqlx::query_as(sql).bind(since_ms).bind(now.as_millisecond());
+    let rows: Vec<(i64, Option<i64>, Option<i64>, Option<i64>)> =
         query.bind(i64::from(limit)).fetch_all(&store.pool).await.map_err(failed)?;
-    let ended = |(id, user, until_ms)| {
-        Ok(EndedLogin { id: LoginId(id), user: UserId(user), access_until: timestamp(until_ms)? })
-    };
-    rows.into_iter().map(ended).collect()
+    let mut revoked = RevokedLogins::default();
+    for (read_at, id, user, until_ms) in rows {
+        revoked.read_at = timestamp(read_at)?;
+        if let (Some(id), Some(user), Some(until_ms)) = (id, user, until_ms) {
+            let (id, user, access_until) = (LoginId(id), UserId(user), timestamp(until_ms)?);
+            revoked.logins.push(EndedLogin { id, user, access_until });
+        }
+    }
+    Ok(revoked)
+}
+
+/// As `AccountStore::is_login_ended`.
+pub(super) async fn is_ended(store: &PostgresStore, login: LoginId) -> Result<bool, StoreError> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM logins WHERE id = $1 AND revoked_at IS NULL)";
+    sqlx::query_scalar(sql).bind(login.0).fetch_one(&store.pool).await.map_err(failed)
 }
 
 /// Ends all logins of an account but one; returns those with an access

@@ -3,8 +3,10 @@
 use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::plan::link;
-use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::EndedLogin;
+use bellpull_actors::port::accounts::RevokedLogins;
+use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{Clock, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;
@@ -40,10 +42,15 @@ pub(super) async fn is_open(
 /// As `AccountStore::logins_revoked`.
 pub(super) async fn revoked(
     store: &SqliteStore,
-    since: Timestamp,
+    since: Option<Timestamp>,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<EndedLogin>, StoreError> {
+) -> Result<RevokedLogins, StoreError> {
+    // The store's clock is the machine's: every process that opens the file runs there.
+    let read_at = SystemClock.now();
+    let Some(since) = since else {
+        return Ok(RevokedLogins { read_at, logins: Vec::new() });
+    };
     // By the index on the time: most logins of a busy hub ended long ago.
     let sql = "SELECT id, user_id, access_until FROM logins INDEXED BY logins_revoked \
                WHERE revoked_at IS NOT NULL AND revoked_at >= ? AND access_until > ? \
@@ -54,5 +61,12 @@ pub(super) async fn revoked(
     let ended = |(id, user, until_ms)| {
         Ok(EndedLogin { id: LoginId(id), user: UserId(user), access_until: timestamp(until_ms)? })
     };
-    rows.into_iter().map(ended).collect()
+    let logins = rows.into_iter().map(ended).collect::<Result<_, StoreError>>()?;
+    Ok(RevokedLogins { read_at, logins })
+}
+
+/// As `AccountStore::is_login_ended`.
+pub(super) async fn is_ended(store: &SqliteStore, login: LoginId) -> Result<bool, StoreError> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM logins WHERE id = ? AND revoked_at IS NULL)";
+    sqlx::query_scalar(sql).bind(login.0).fetch_one(&store.readers).await.map_err(unavailable)
 }

@@ -11,7 +11,8 @@ use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{APART_FROM, Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
 use bellpull_actors::port::accounts::{
-    AnnounceUser, LoginName, NewUser, RefreshUse, UserChanges, UserFilter, WithdrawnRights,
+    AnnounceUser, LoginName, NewUser, RefreshUse, RevokedLogins, UserChanges, UserFilter,
+    WithdrawnRights,
 };
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
@@ -188,11 +189,15 @@ impl AccountStore for SqliteStore {
 
     async fn logins_revoked(
         &self,
-        since: Timestamp,
+        since: Option<Timestamp>,
         now: Timestamp,
         limit: u32,
-    ) -> Result<Vec<EndedLogin>, StoreError> {
+    ) -> Result<RevokedLogins, StoreError> {
         account_links::revoked(self, since, now, limit).await
+    }
+
+    async fn is_login_ended(&self, login: LoginId) -> Result<bool, StoreError> {
+        account_links::is_ended(self, login).await
     }
 
     async fn rights_withdrawn(

@@ -2,6 +2,7 @@
 //! memory holds for both, with a Redis between them and without.
 
 mod by_hand;
+mod clocks;
 mod copies;
 mod due;
 mod forged;

@@ -13,6 +13,7 @@ use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChange
 use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
 use bellpull_actors::port::{AccountStore, InboxStore, StoreError};
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 
 use super::people::{at, first, new_user};
 use super::{Fixture, Store};
@@ -229,14 +230,21 @@ pub(crate) async fn a_new_password_ends_all_logins_but_the_one_that_is_kept<F: F
     for login in [lost, quiet] {
         assert_eq!(uses(login).await.unwrap(), RefreshUse::Ended);
     }
-    // Another process learns of it.
-    let revoked = async |since: i64, now: i64| {
-        let found = store.logins_revoked(at(since), at(now), 10).await.unwrap();
-        found.iter().map(|login| (login.id, login.user)).collect::<Vec<_>>()
+    // Another process learns of it, by the store's clock whatever this one's is.
+    let read_at = store.logins_revoked(None, at(21), 10).await.unwrap().read_at;
+    let revoked = async |since_s: i64, now: i64| {
+        let since = Some(read_at + SignedDuration::from_secs(since_s));
+        let found = store.logins_revoked(since, at(now), 10).await.unwrap();
+        assert!(found.read_at >= read_at);
+        found.logins.iter().map(|login| (login.id, login.user)).collect::<Vec<_>>()
     };
-    assert_eq!(revoked(20, 21).await, [(lost, ann.id)]);
-    assert_eq!(revoked(21, 21).await, []);
-    assert_eq!(revoked(20, 500).await, [], "its tokens have expired");
+    assert_eq!(revoked(-10, 21).await, [(lost, ann.id)]);
+    assert_eq!(revoked(10, 21).await, []);
+    assert_eq!(revoked(-10, 500).await, [], "its tokens have expired");
+    assert!(store.logins_revoked(None, at(21), 10).await.unwrap().logins.is_empty());
+    for (login, is_ended) in [(kept, false), (lost, true), (quiet, true), (LoginId(99), true)] {
+        assert_eq!(store.is_login_ended(login).await.unwrap(), is_ended);
+    }
 
     // A request that was verified against the old password is too late.
     assert_eq!(begin(&ann, "$old$", 500).await.unwrap_err(), StoreError::NotFound);
