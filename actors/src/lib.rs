@@ -7,8 +7,9 @@
 //! outcome), [`messages`] (the messages of user and project actors), [`limits`], [`fan_out`] (the
 //! fan-out barrier), [`vitals`] (gauges), [`failures`] (budgets and back-off), [`rate`] (rate
 //! limits), [`shared_rate`] (those of all nodes together), [`write_rate`] (of an account's writes),
-//! [`turns`] (one at a time per key), [`budget`] (bytes that clients have not read), [`observe`]
-//! (reports for operators), [`slow`] (the slow log), [`epoch`] (which history of a store this is),
+//! [`turns`] (one at a time per key), [`shares`] (places that keys share by time), [`budget`]
+//! (bytes that clients have not read), [`observe`] (reports for operators), [`slow`] (the slow
+//! log), [`epoch`] (which history of a store this is),
 //! [`vitals::message_log`] (the last messages of watched actors).
 
 pub mod agent;
@@ -34,6 +35,7 @@ pub mod scheduler;
 pub mod sends;
 pub mod session;
 pub mod shared_rate;
+pub mod shares;
 pub mod slow;
 pub mod supervisor;
 #[cfg(any(test, feature = "testing"))]

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use bellpull_actors::budget::{Budget, Room};
+use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,11 +25,9 @@ const SMALL_MAX: usize = 256 * 1024;
 /// many as connections.
 pub(crate) const UNCOUNTED_MAX: usize = 16 * 1024;
 
-/// Pages that are read and written at once: as many as the store has readers.
-const TURNS: usize = 4;
-
-/// Pages of slow reads beside those: as many as the store has connections for them.
-const SLOW_TURNS: usize = 2;
+/// Pages of each kind that are read and written at once: as many as the store has connections for
+/// such reads.
+const TURNS: [usize; 3] = [4, 2, SEARCHES_AT_ONCE];
 
 /// Large answers that wait for room, complete; each may be several MiB.
 const LARGE_WAITING_MAX: usize = 4;
@@ -42,13 +41,23 @@ const FRAME_MAX: usize = 16 * 1024;
 /// The size of the pieces in which an answer is written and freed, at least.
 const PIECE: usize = 16 * 1024;
 
+/// The kinds of pages. None waits for those of another kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Pages {
+    /// Reads that are short whatever the size of the data.
+    #[default]
+    Short,
+    Lists,
+    Searches,
+}
+
 /// The budget. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Unsent {
     small: Part,
     large: Part,
-    turns: Arc<Semaphore>,
-    slow_turns: Arc<Semaphore>,
+    /// By [`Pages`].
+    turns: [Arc<Semaphore>; 3],
     /// How much one user's answers may hold before the next page begins: a quarter of the total.
     pub(crate) share: usize,
 }
@@ -83,8 +92,7 @@ impl Unsent {
         Self {
             small: part(bytes / 4, SMALL_WAITING_MAX),
             large: part(bytes - bytes / 4, LARGE_WAITING_MAX),
-            turns: Arc::new(Semaphore::new(TURNS)),
-            slow_turns: Arc::new(Semaphore::new(SLOW_TURNS)),
+            turns: TURNS.map(|turns| Arc::new(Semaphore::new(turns))),
             share: bytes / 4,
         }
     }
@@ -95,8 +103,13 @@ impl Unsent {
     }
 
     /// The next turn among all users.
-    pub(crate) async fn turn(&self, is_slow: bool) -> Option<OwnedSemaphorePermit> {
-        let turns = if is_slow { &self.slow_turns } else { &self.turns };
+    pub(crate) async fn turn(&self, pages: Pages) -> Option<OwnedSemaphorePermit> {
+        let [short, lists, searches] = &self.turns;
+        let turns = match pages {
+            Pages::Short => short,
+            Pages::Lists => lists,
+            Pages::Searches => searches,
+        };
         Arc::clone(turns).acquire_owned().await.ok()
     }
 

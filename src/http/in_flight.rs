@@ -21,7 +21,7 @@ use super::audit::Act;
 use super::error::ApiError;
 use crate::auth::Principal;
 use crate::config::HttpConfig;
-use crate::edge::unsent::{self, Turn, UNCOUNTED_MAX, Unsent};
+use crate::edge::unsent::{self, Pages, Turn, UNCOUNTED_MAX, Unsent};
 
 /// Admins and service tokens may have this many times as many requests in progress: back ends act
 /// for many users.
@@ -203,17 +203,17 @@ impl Slot {
     ///
     /// # Errors
     /// [`ApiError::Unavailable`] if that takes too long.
-    pub(super) async fn turn(&self, is_slow: bool) -> Result<Turn, ApiError> {
-        let turn = timeout(WAIT_MAX, self.next_turn(is_slow));
+    pub(super) async fn turn(&self, pages: Pages) -> Result<Turn, ApiError> {
+        let turn = timeout(WAIT_MAX, self.next_turn(pages));
         waiting(Wait::Turn, turn).await.ok().flatten().ok_or_else(no_room)
     }
 
-    async fn next_turn(&self, is_slow: bool) -> Option<Turn> {
+    async fn next_turn(&self, pages: Pages) -> Option<Turn> {
         let (account, unsent) = (self.account(), self.0.in_flight.unsent());
         let own = Arc::clone(&account.pages).acquire_owned().await.ok();
         loop {
             account.wait_until_below(unsent.share).await;
-            let all = unsent.turn(is_slow).await?;
+            let all = unsent.turn(pages).await?;
             if account.unsent.load(Ordering::Relaxed) < unsent.share {
                 return Some(Turn::new(own, all));
             }

@@ -15,10 +15,9 @@ use serde::Serialize;
 
 use super::error::{ApiError, ROWS_MAX};
 use super::in_flight::{Reserved, Slot};
-use super::read_turns::SlowRead;
 use super::responses::Page;
 use crate::edge::listen::Encrypted;
-use crate::edge::unsent::{Pieces, Turn};
+use crate::edge::unsent::{Pages, Pieces, Turn};
 use crate::edge::{TrustedProxies, peer};
 
 /// Rows per page by default.
@@ -173,10 +172,10 @@ impl Paging {
             return Err(ApiError::PageTooDeep);
         }
         let base = format!("{}{}", links.of(parts), parts.uri.path());
-        let is_slow = parts.extensions.get::<SlowRead>().is_some();
+        let pages = parts.extensions.get::<Pages>().copied().unwrap_or_default();
         let slot = parts.extensions.get::<Slot>().cloned();
         let turn = match &slot {
-            Some(slot) => Some(slot.turn(is_slow).await?),
+            Some(slot) => Some(slot.turn(pages).await?),
             None => None,
         };
         Ok(Self { request, slot, turn, base, filters })

@@ -6,13 +6,23 @@
 //! - The text between two spaces is one term. The words of a term match if they follow each other:
 //!   `WEB-5` is the word `WEB` followed by the word `5`.
 //! - All terms must match, in any order.
-//! - The last word of a term matches every word that begins with it. A number matches itself only:
-//!   `5` does not find `50`, so a key or a number finds one ticket of a project.
+//! - The last word of a term matches every word that begins with it, in the last
+//!   [`SEARCH_PREFIXES_MAX`] terms that may: what was typed last may not be complete yet.
+//! - A number matches itself only: `5` does not find `50`, so a key or a number finds one ticket of
+//!   a project. So does a single letter: most words of an index begin with one of a few letters.
 //! - Case and the accents of Latin letters are ignored; the store folds them in both texts.
 //! - Without a single word, nothing matches.
 
-/// The most words of a search. A word of one letter reads a large part of the index.
+/// The most words of a search.
 pub const SEARCH_WORDS_MAX: usize = 16;
+
+/// The most terms whose last word may be a beginning: each reads the part of the index that has it.
+/// Of 2,000 long tickets, a beginning of two letters takes a millisecond, a whole word a tenth.
+pub const SEARCH_PREFIXES_MAX: usize = 4;
+
+/// Searches that a node runs at once. One may take seconds, so there is another; more would only
+/// take CPU from other work on a small machine.
+pub const SEARCHES_AT_ONCE: usize = 2;
 
 /// A parsed search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +59,8 @@ impl Search {
                 return Err(TooManyWords);
             }
         }
+        let beginnings = terms.iter_mut().rev().filter(|term| term.is_prefix);
+        beginnings.skip(SEARCH_PREFIXES_MAX).for_each(|term| term.is_prefix = false);
         Ok(Self { terms })
     }
 
@@ -74,9 +86,17 @@ impl Term {
             }
             is_inside = content.is_alphanumeric() || goes_on;
         }
-        let is_number = words.last()?.chars().all(char::is_numeric);
-        Some(Self { words, is_prefix: !is_number })
+        let last = words.last()?;
+        let is_number = last.chars().all(char::is_numeric);
+        Some(Self { is_prefix: !is_number && !is_one_letter(last), words })
     }
+}
+
+/// Whether a word is one letter of an alphabet. One ideograph, kana or Hangul syllable says more:
+/// few words begin with it.
+fn is_one_letter(word: &str) -> bool {
+    let mut letters = word.chars().filter(|content| !is_accent(*content));
+    letters.next().is_some_and(|letter| letter < '\u{2e80}') && letters.next().is_none()
 }
 
 /// An accent that is a character of its own, after its letter.
@@ -108,15 +128,33 @@ mod tests {
             ("#5", &["5"]),
             ("5th", &["5th*"]),
             ("v3.5.1 e-mail", &["v3_5_1", "e_mail*"]),
-            ("cafe\u{301}s \u{301}x", &["cafe\u{301}s*", "x*"]),
+            ("cafe\u{301}s \u{301}xy", &["cafe\u{301}s*", "xy*"]),
             ("door door DOOR", &["door*", "DOOR*"]),
             ("日本語 12٣", &["日本語*", "12٣"]),
-            ("a\"b OR (c* NEAR/2 -d", &["a_b*", "OR*", "c*", "NEAR_2", "d*"]),
+            ("a\"b OR (c* NEAR/2 -d", &["a_b", "OR*", "c", "NEAR_2", "d"]),
             ("", &[]),
             ("% _ \\ ' \" * - 🔔 \u{301}", &[]),
         ] {
             assert_eq!(shown(text), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn a_single_letter_matches_itself_only() {
+        for (text, wanted) in [
+            ("a", &["a"][..]),
+            ("e\u{301} Ж ß ab", &["e\u{301}", "Ж", "ß", "ab*"]),
+            ("web-a a5 5a", &["web_a", "a5*", "5a*"]),
+            ("障 サ 한", &["障*", "サ*", "한*"]),
+        ] {
+            assert_eq!(shown(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_terms_may_be_beginnings() {
+        let wanted = ["aa", "bb", "17", "cc*", "dd*", "z", "ee*", "ff*"];
+        assert_eq!(shown("aa bb 17 cc dd z ee ff"), wanted);
     }
 
     #[test]

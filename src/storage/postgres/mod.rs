@@ -104,6 +104,7 @@ pub struct PostgresStore {
     holders: Joined<(UserId, Seq), Taken>,
     users: Joined<UserId, User>,
     slow: SlowReads,
+    searches: SlowReads,
     /// One report at a time.
     reports: Mutex<()>,
     /// Limits providers' reports that are written at once: they come in storms.
@@ -128,6 +129,7 @@ impl PostgresStore {
         let reads = pool.clone();
         let users = Joined::start(move |users| accounts::read(reads.clone(), users));
         let slow = SlowReads::new(pool.clone(), options.connections);
+        let searches = SlowReads::for_searches(pool.clone(), options.connections);
         let StoreOptions { channels, verify_email, .. } = options;
         let reports = Mutex::new(());
         Ok(Self {
@@ -140,6 +142,7 @@ impl PostgresStore {
             holders,
             users,
             slow,
+            searches,
             reports,
             provider_reports: Semaphore::new(provider_reports::AT_ONCE),
             writer,

@@ -2,7 +2,8 @@
 //! connections at most, so a read of a single row never waits behind them.
 //!
 //! Their limits:
-//! - A quarter of the connections.
+//! - A quarter of the connections; searches have places of their own, [`SEARCHES_AT_ONCE`] of as
+//!   many at most, so a list never waits for one.
 //! - [`WAITING_MAX`] callers wait for one, for [`WAIT_MAX`] at most; more are rejected.
 //! - The server ends a statement at its time limit. A read whose caller is gone keeps its place
 //!   until then, for its connection is busy until then.
@@ -10,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
 use bellpull_actors::port::StoreError;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -40,15 +42,21 @@ pub(super) struct SlowReads {
 pub(super) type Snapshot = Transaction<'static, Postgres>;
 
 impl SlowReads {
-    /// On this pool with so many connections.
+    /// On this pool with so many connections: for lists and reports.
     pub(super) fn new(pool: PgPool, connections: u32) -> Self {
-        let places = usize::try_from(connections / 4).unwrap_or(usize::MAX).max(1);
-        let places = places.min(Semaphore::MAX_PERMITS);
-        Self {
-            pool,
-            places: Arc::new(Semaphore::new(places)),
-            waiting: Semaphore::new(WAITING_MAX),
-        }
+        let places = usize::try_from(connections / 4).unwrap_or(usize::MAX);
+        Self::with(pool, places.min(Semaphore::MAX_PERMITS))
+    }
+
+    /// The same, for searches.
+    pub(super) fn for_searches(pool: PgPool, connections: u32) -> Self {
+        let places = usize::try_from(connections / 4).unwrap_or(usize::MAX);
+        Self::with(pool, places.min(SEARCHES_AT_ONCE))
+    }
+
+    fn with(pool: PgPool, places: usize) -> Self {
+        let places = Arc::new(Semaphore::new(places.max(1)));
+        Self { pool, places, waiting: Semaphore::new(WAITING_MAX) }
     }
 
     /// Runs `read` with a snapshot, each of whose statements may take this long.

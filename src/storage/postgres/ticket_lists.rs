@@ -34,7 +34,8 @@ impl PostgresStore {
             let rows = sql.build().fetch_all(&mut *snapshot).await.map_err(failed)?;
             page_of(&rows, "id", ticket)
         };
-        self.slow.read(READ_MAX, read).await
+        let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
+        reads.read(READ_MAX, read).await
     }
 }
 

@@ -106,7 +106,8 @@ impl AccountStore for SqliteStore {
         filter: &UserFilter,
         page: PageRequest,
     ) -> Result<Page<User>, StoreError> {
-        let mut read = self.slow.begin(READ_MAX).await?;
+        let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
+        let mut read = reads.begin(READ_MAX).await?;
         let mut snapshot = read.snapshot().await?;
         let mut count = QueryBuilder::new("SELECT count(*) FROM users");
         narrow(&mut count, filter);

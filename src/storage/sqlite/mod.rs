@@ -73,6 +73,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::ids::{TicketId, UserId};
 use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
+use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{Store, StoreError, StoreSize};
 use bellpull_actors::turns::Turns;
@@ -102,7 +103,7 @@ use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
 use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
-use slow_reads::SlowReads;
+use slow_reads::{CONNECTIONS, SlowReads};
 use writer::{Audiences, Write, Writer, WriterHandle};
 
 /// Connections for reads that are short whatever the size of the data; the others use
@@ -119,6 +120,8 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: SqlitePool,
     slow: SlowReads,
+    /// Searches have connections of their own.
+    searches: SlowReads,
     /// Limits concurrent reads of long inboxes.
     long_inboxes: Turns<UserId>,
     writer: WriterHandle,
@@ -275,12 +278,14 @@ impl SqliteStore {
         let barrier = Barrier::new(&deferred, &writer);
         let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
         let (heads, users) = join(&crowds, &deferred);
-        let slow = SlowReads::new(for_slow_reads(&path));
+        let slow = SlowReads::new(for_slow_reads(&path), CONNECTIONS);
+        let searches = SlowReads::new(for_slow_reads(&path), SEARCHES_AT_ONCE);
         let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
         Ok(Self {
             path,
             readers,
             slow,
+            searches,
             long_inboxes,
             writer,
             health,
@@ -317,6 +322,7 @@ impl SqliteStore {
         // It waits for its thread. One that panicked has logged it.
         let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
         self.slow.close().await;
+        self.searches.close().await;
         self.readers.close().await;
         self.crowds.close().await;
         self.writer.close().await;

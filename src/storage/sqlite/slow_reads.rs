@@ -3,7 +3,7 @@
 //!
 //! Their limits:
 //! - There are [`CONNECTIONS`], on threads of low priority: if the CPU is busy, all other work
-//!   comes first.
+//!   comes first. Searches have as many of their own, so a list never waits for one.
 //! - [`WAITING_MAX`] callers wait for one, for [`WAIT_MAX`] at most; more are rejected.
 //! - SQLite interrupts a query at its deadline, and as soon as its caller is gone: a progress
 //!   handler is called every [`STEPS`] steps of its virtual machine.
@@ -23,7 +23,7 @@ use super::error::unavailable;
 
 /// Connections, each a thread. One may be busy for as long as a report takes, so there is another;
 /// more would only take CPU from other work on a small machine.
-const CONNECTIONS: usize = 2;
+pub(super) const CONNECTIONS: usize = 2;
 /// Callers that wait for a connection. Most of these reads take some milliseconds, so usually all
 /// of them are served within a second.
 const WAITING_MAX: usize = 64;
@@ -39,6 +39,7 @@ const STEPS: i32 = 1_000;
 #[derive(Debug)]
 pub(super) struct SlowReads {
     options: SqliteConnectOptions,
+    connections: usize,
     places: Semaphore,
     waiting: Semaphore,
     idle: Mutex<Vec<Watched>>,
@@ -88,9 +89,10 @@ pub(super) struct SlowRead<'a> {
 }
 
 impl SlowReads {
-    pub(super) fn new(options: SqliteConnectOptions) -> Self {
-        let (places, waiting) = (Semaphore::new(CONNECTIONS), Semaphore::new(WAITING_MAX));
-        Self { options, places, waiting, idle: Mutex::default(), is_closing: Arc::default() }
+    pub(super) fn new(options: SqliteConnectOptions, connections: usize) -> Self {
+        let (places, waiting) = (Semaphore::new(connections), Semaphore::new(WAITING_MAX));
+        let (idle, is_closing) = (Mutex::default(), Arc::default());
+        Self { options, connections, places, waiting, idle, is_closing }
     }
 
     /// Waits for a connection, which may read for this long from then on.
@@ -140,7 +142,7 @@ impl SlowReads {
     /// Interrupts running queries and closes the connections; later reads are rejected.
     pub(super) async fn close(&self) {
         self.is_closing.store(true, Ordering::Relaxed);
-        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.connections).unwrap_or(u32::MAX);
         // Each is returned once its query was interrupted. One that is not is closed later.
         let _ = timeout(WAIT_MAX, self.places.acquire_many(all)).await;
         self.places.close();
@@ -205,6 +207,7 @@ pub(super) fn read_error(error: sqlx::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::ids::{TicketId, UserId};
+    use bellpull_actors::domain::search::{SEARCHES_AT_ONCE, Search};
     use bellpull_actors::port::inbox::NotificationFilter;
     use bellpull_actors::port::tickets::TicketFilter;
     use bellpull_actors::port::{InboxStore, PageRequest, Slice, TicketStore};
@@ -282,6 +285,24 @@ mod tests {
         assert!(poll!(&mut list).is_pending());
         drop(held);
         assert_eq!(list.await.unwrap().count, 0);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_list_is_answered_while_searches_take_all_their_connections() {
+        let store = store().await;
+        let held = join_all((0..SEARCHES_AT_ONCE).map(|_| store.searches.begin(LONG))).await;
+        let page = PageRequest { page: 1, page_size: 20 };
+        let search = Some(Search::of("door").unwrap());
+        let found = TicketFilter { search, ..TicketFilter::default() };
+        let mut searching = Box::pin(store.tickets(&found, page));
+        assert!(poll!(&mut searching).is_pending());
+        let all = TicketFilter::default();
+        let list = timeout(LONG, store.tickets(&all, page)).await.unwrap();
+        assert_eq!(list.unwrap().count, 0);
+        assert!(poll!(&mut searching).is_pending());
+        drop(held);
+        assert_eq!(searching.await.unwrap().count, 0);
         store.close().await;
     }
 
