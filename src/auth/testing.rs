@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::user::{Origin, Role, User};
@@ -99,10 +100,11 @@ impl FakeStore {
 
 #[async_trait]
 impl AccountStore for FakeStore {
-    async fn create_user(
+    async fn create_user_once(
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
+        _once: Option<IdempotencyKey>,
     ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
         let mut rows = self.answer()?;
         let is = |test: &dyn Fn(&User) -> bool| rows.users.iter().any(|(user, _)| test(user));

@@ -8,11 +8,11 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::fields::{Fields, kind};
 use super::in_flight::Slot;
+use super::once::SentKey;
 use super::strict_json;
 use crate::edge::unsent::UNCOUNTED_MAX;
 
@@ -89,35 +89,13 @@ where
     }
 }
 
-/// A body's fields, unknown ones refused, with a hash of the body.
-#[derive(Debug)]
-pub(super) struct Fingerprinted {
-    pub(super) fields: Fields,
-    /// SHA-256 of the bytes as received.
-    pub(super) hash: [u8; 32],
-}
-
-impl<S> FromRequest<S> for Fingerprinted
-where
-    BodyLimit: FromRef<S>,
-    S: Send + Sync,
-{
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
-        let fields = Fields::parse(&parts.headers, &bytes)?.strict();
-        Ok(Self { fields, hash: Sha256::digest(&bytes).into() })
-    }
-}
-
 impl Fields {
     /// The fields of a body that has been read.
     pub(super) fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
+        let key = SentKey::of(headers, bytes);
         // Many clients POST an action without a body, some of them with a content type.
         if bytes.is_empty() {
-            return Ok(Self::new(Map::new()));
+            return Ok(Self::new(Map::new()).with_key(key));
         }
         check_type(headers)?;
         let value = strict_json::parse(bytes).map_err(ApiError::Parse)?;
@@ -126,7 +104,7 @@ impl Fields {
             let text = format!("Invalid data. Expected a dictionary, but got {kind}.");
             return Err(ApiError::field("non_field_errors", text));
         };
-        Ok(Self::new(object))
+        Ok(Self::new(object).with_key(key))
     }
 }
 

@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::directory::Tickets;
-use bellpull_actors::domain::ids::TicketId;
+use bellpull_actors::directory::{CommandError, Tickets};
+use bellpull_actors::domain::idempotency::Used;
+use bellpull_actors::domain::ids::{CommentId, TicketId};
 use bellpull_actors::port::{CommentStore, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
+use super::once::{created, replayed};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::Id;
@@ -52,8 +52,8 @@ async fn list(
 /// Adds a comment to a ticket; users who are mentioned by `@username` and may see the ticket are
 /// notified.
 #[utoipa::path(
-    post, path = "/api/tickets/{id}/comments/", tag = "Tickets", params(doc::Id),
-    operation_id = "comment", request_body = doc::NewComment,
+    post, path = "/api/tickets/{id}/comments/", tag = "Tickets",
+    params(doc::Id, doc::IdempotencyHeader), operation_id = "comment", request_body = doc::NewComment,
     responses(
         (status = 201, description = "The comment.", body = res::Comment),
         (status = 403, description = "The caller is a service."),
@@ -62,17 +62,24 @@ async fn list(
 async fn create(
     State(tickets): State<Tickets>,
     State(store): State<Arc<dyn TicketStore>>,
+    State(comments): State<Arc<dyn CommentStore>>,
     Who(principal): Who,
     Id(id): Id,
     mut body: Fields,
-) -> Result<(StatusCode, Json<res::Comment>), ApiError> {
+) -> Result<Response, ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
+    let key = body.key(caller.id, &format!("comment on {id}"))?;
     let text = body.text("body", TextRule::prose(BODY_MAX).not_blank());
     if let Err(bad) = body.finish() {
         // Validation errors are shown only to callers who may see the ticket.
         visible(&*store, id, &caller).await?;
         return Err(bad);
     }
-    let comment = tickets.comment(id, text, caller).await?;
-    Ok((StatusCode::CREATED, Json(comment.into())))
+    match tickets.comment_once(id, text, caller, key).await {
+        Err(CommandError::Used(Used::Repeated(comment))) => {
+            let comment = comments.comment(id, CommentId(comment)).await?;
+            Ok(replayed(created(res::Comment::from(comment.ok_or(ApiError::NotFound)?))))
+        }
+        made => Ok(created(res::Comment::from(made?))),
+    }
 }

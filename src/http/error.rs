@@ -267,6 +267,7 @@ impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Refused(refusal) => refusal.into(),
+            CommandError::Used(used) => used.into(),
             CommandError::Unavailable(why) => {
                 tracing::warn!(%why, "a ticket command was not carried out");
                 Self::Unavailable
@@ -295,6 +296,7 @@ impl From<StoreError> for ApiError {
                 Self::field(field, format!("This {what} looks like another user's."))
             }
             StoreError::NotFound => Self::NotFound,
+            StoreError::Used(used) => used.into(),
             StoreError::LastSuperAdmin => {
                 let text = "The last active super admin keeps that role and stays switched on.";
                 Self::Forbidden(text.to_owned())

@@ -7,9 +7,12 @@
 
 use std::collections::HashSet;
 
+use bellpull_actors::domain::idempotency::IdempotencyKey;
+use bellpull_actors::domain::ids::UserId;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, FieldErrors};
+use super::once::SentKey;
 use super::unknown::{self, Unknown};
 
 /// How many invalid entries of one list are named.
@@ -26,6 +29,8 @@ pub(super) struct Fields {
     unknown: Unknown,
     /// The fields read so far.
     known: Vec<&'static str>,
+    /// The request's idempotency key.
+    key: Option<SentKey>,
 }
 
 /// What a text may contain.
@@ -109,7 +114,7 @@ impl Fields {
     /// The fields of an object.
     pub(super) fn new(values: Map<String, Value>) -> Self {
         let (errors, known) = (FieldErrors::default(), Vec::new());
-        Self { values, errors, unknown: Unknown::Ignored, known }
+        Self { values, errors, unknown: Unknown::Ignored, known, key: None }
     }
 
     /// The same fields, but unknown ones are refused.
@@ -120,6 +125,33 @@ impl Fields {
     /// All fields, as they were sent.
     pub(super) fn into_values(self) -> Map<String, Value> {
         self.values
+    }
+
+    /// The same fields, of a request with this key.
+    pub(super) fn with_key(self, key: Option<SentKey>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// The caller's idempotency key for this request, if it has one; see [`SentKey::owned`].
+    pub(super) fn key(
+        &self,
+        owner: UserId,
+        what: &str,
+    ) -> Result<Option<IdempotencyKey>, ApiError> {
+        self.key.as_ref().map(|key| key.owned(owner, what)).transpose()
+    }
+
+    /// The same for a body with a secret, which no hash may give away to whoever reads the
+    /// database: this field does not count.
+    pub(super) fn key_without(
+        &self,
+        secret: &str,
+        owner: UserId,
+    ) -> Result<Option<IdempotencyKey>, ApiError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let mut values = self.values.clone();
+        values.remove(secret);
+        key.with_body(Value::Object(values).to_string().as_bytes()).owned(owner, "").map(Some)
     }
 
     /// Whether the field is present, with any value.

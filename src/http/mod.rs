@@ -29,6 +29,7 @@ mod hooks;
 pub(crate) mod in_flight;
 mod nodes;
 mod notifications;
+mod once;
 mod openapi;
 mod operator;
 mod page;

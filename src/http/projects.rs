@@ -10,6 +10,7 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::directory::Projects;
+use bellpull_actors::domain::idempotency::Used;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::ticket::Project;
 use bellpull_actors::port::{AccountStore, Clock, ProjectStore, StoreError};
@@ -20,6 +21,7 @@ use super::body::Strict;
 use super::error::ApiError;
 use super::fields::TextRule;
 use super::guard::spawn_uncancelled;
+use super::once::{created, replayed};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, MemberIds};
@@ -61,6 +63,7 @@ async fn list(
 /// Creates a project; its creator becomes its first member.
 #[utoipa::path(
     post, path = "/api/projects/", tag = "Projects", request_body = doc::NewProject,
+    params(doc::IdempotencyHeader),
     responses(
         (status = 201, description = "The project.", body = res::Project),
         (status = 403, description = "For admins, and not for services."),
@@ -71,7 +74,7 @@ async fn create(
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<res::Project>), ApiError> {
+) -> Result<Response, ApiError> {
     if principal.is_service {
         let text = "A service token cannot make a project, for its maker is its first member: log \
                     in as a user.";
@@ -84,8 +87,15 @@ async fn create(
     }
     let name = body.text("name", TextRule::line(NAME_MAX));
     body.finish()?;
-    let made = store.create_project(key, name, principal.user.id, clock.now()).await;
-    Ok((StatusCode::CREATED, Json(made?.into())))
+    let creator = principal.user.id;
+    let once = body.key(creator, "")?;
+    match store.create_project_once(key, name, creator, once, clock.now()).await {
+        Err(StoreError::Used(Used::Repeated(id))) => {
+            let project = store.project(ProjectId(id)).await?.ok_or(ApiError::NotFound)?;
+            Ok(replayed(created(res::Project::from(project))))
+        }
+        made => Ok(created(res::Project::from(made?))),
+    }
 }
 
 /// A project.
@@ -163,6 +173,7 @@ async fn add_member(
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
         | StoreError::TooSimilar(_)
+        | StoreError::Used(_)
         | StoreError::LastSuperAdmin
         | StoreError::TooSlow
         | StoreError::Busy

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRef, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::idempotency::Used;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::notification::{Kind, Message};
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients, is_good_link};
+use bellpull_actors::domain::send::{NewSend, Recipients, is_good_link};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::sends::StoredSend;
@@ -20,9 +21,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use super::Edge;
-use super::body::Fingerprinted;
+use super::body::Strict;
 use super::error::{ApiError, FieldErrors};
 use super::fields::{self, Fields, TextRule, kind, not_a_choice};
+use super::once::replayed;
 use super::openapi as doc;
 use super::query::EVENT_MAX;
 use super::responses as res;
@@ -41,13 +43,8 @@ const URL_MAX: usize = 2_000;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
 /// A later time is probably in the wrong unit.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
-/// The limit for a header value in a database index.
-const KEY_MAX: usize = 255;
 /// The default event.
 const EVENT_DEFAULT: &str = "general";
-
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Accepts sends and shows them.
 #[derive(Debug, Clone)]
@@ -70,38 +67,26 @@ impl FromRef<Edge> for SendService {
     post, path = "/api/notifications/", tag = "Notifications", request_body = doc::NewSend,
     params(doc::IdempotencyHeader),
     responses(
-        (
-            status = 202, description = "It is stored, and will be told.", body = res::Sent,
-            headers((
-                "Idempotency-Replayed" = String,
-                description = "`true` where this key was known: nothing was sent again."
-            )),
-        ),
+        (status = 202, description = "It is stored, and will be told.", body = res::Sent),
         (status = 403, description = "For admins and services."),
-        (status = 409, description = "The key was used with another body."),
     )
 )]
 pub(super) async fn send(
     State(service): State<SendService>,
     Admin(principal): Admin,
-    headers: HeaderMap,
-    Fingerprinted { mut fields, hash }: Fingerprinted,
+    Strict(mut fields): Strict,
 ) -> Result<Response, ApiError> {
-    let key = key(&headers)?;
+    let key = fields.key(principal.user.id, "")?;
     let mut new = new_send(&mut fields, &principal, service.clock.now())?;
-    let owner = principal.user.id;
-    new.key = key.map(|key| IdempotencyKey { owner, key, body_hash: hash });
+    new.key = key;
     let named = match &new.recipients {
         Recipients::Users(users) => <[UserId; 1]>::try_from(users.as_slice()).ok(),
         Recipients::Role(_) | Recipients::Project(_) | Recipients::All => None,
     };
     let sent = service.sends.send(new).await?;
     let answer = Json(service.answer(sent.stored, named.map(|[user]| user)).await);
-    let mut response = (StatusCode::ACCEPTED, answer).into_response();
-    if sent.is_repeated {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    let response = (StatusCode::ACCEPTED, answer).into_response();
+    Ok(if sent.is_repeated { replayed(response) } else { response })
 }
 
 impl SendService {
@@ -122,26 +107,6 @@ impl SendService {
         }
         answer
     }
-}
-
-/// The idempotency key, if the client sent one.
-fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let bad = || {
-        let text = format!("Must be one header of 1 to {KEY_MAX} visible ASCII characters.");
-        ApiError::field("Idempotency-Key", text)
-    };
-    let mut values = headers.get_all(KEY).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let is_good = |key: &&[u8]| (1..=KEY_MAX).contains(&key.len()) && key.iter().all(visible);
-    let key = Some(value.as_bytes()).filter(is_good).ok_or_else(bad)?;
-    if values.next().is_some() {
-        return Err(bad());
-    }
-    Ok(Some(String::from_utf8_lossy(key).into_owned()))
-}
-
-fn visible(byte: &u8) -> bool {
-    byte.is_ascii_graphic()
 }
 
 /// The send in the body, or all its errors.
@@ -263,10 +228,7 @@ impl From<SendError> for ApiError {
     fn from(error: SendError) -> Self {
         let no_such = |id: i64| format!("Invalid pk \"{id}\" - object does not exist.");
         match error {
-            SendError::KeyReused => Self::Conflict {
-                code: "idempotency_key_reused",
-                detail: "This Idempotency-Key was used with another body.".to_owned(),
-            },
+            SendError::KeyReused => Used::Reused.into(),
             SendError::UnknownUsers(users) => {
                 let mut errors = FieldErrors::default();
                 users.into_iter().for_each(|user| errors.add("recipients", no_such(user.0)));
@@ -329,25 +291,6 @@ mod tests {
             assert!(at(bad).is_err(), "{bad}");
         }
         assert!(send_at(&json!(1_800_000_000), now).is_err());
-    }
-
-    #[test]
-    fn a_key_is_one_short_visible_header() {
-        let of = |values: &[&[u8]]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(KEY, HeaderValue::from_bytes(value).unwrap());
-            }
-            key(&headers)
-        };
-        assert_eq!(of(&[]), Ok(None));
-        assert_eq!(of(&[b"a-1!"]), Ok(Some("a-1!".to_owned())));
-        assert_eq!(of(&[&[b'x'; 255]]), Ok(Some("x".repeat(255))));
-        let bad: [&[&[u8]]; 5] =
-            [&[b""], &[b"a b"], &[&[b'x'; 256]], &[b"\xc3\xbc"], &[b"a", b"a"]];
-        for bad in bad {
-            assert!(of(bad).is_err(), "{bad:?}");
-        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::directory::Tickets;
+use bellpull_actors::directory::{CommandError, Tickets};
+use bellpull_actors::domain::idempotency::Used;
 use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_actors::domain::search::Search;
 use bellpull_actors::domain::ticket::{
@@ -23,6 +24,7 @@ use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
+use super::once::{created, replayed};
 use super::openapi as doc;
 use super::page::{NewestFirst, Paging};
 use super::query::{Id, Params};
@@ -113,6 +115,7 @@ pub(super) fn search(params: &mut Params) -> Option<Search> {
 /// Creates a ticket; all admins are notified.
 #[utoipa::path(
     post, path = "/api/tickets/", tag = "Tickets", request_body = doc::NewTicket,
+    params(doc::IdempotencyHeader),
     responses(
         (status = 201, description = "The ticket.", body = res::Ticket),
         (status = 403, description = "The caller is not in the project, or is a service."),
@@ -121,10 +124,12 @@ pub(super) fn search(params: &mut Params) -> Option<Search> {
 )]
 async fn create(
     State(tickets): State<Tickets>,
+    State(store): State<Arc<dyn TicketStore>>,
     Who(principal): Who,
     mut body: Fields,
-) -> Result<(StatusCode, Json<res::Ticket>), ApiError> {
+) -> Result<Response, ApiError> {
     let caller = commander(&principal)?;
+    let key = body.key(caller.id, "")?;
     let new = NewTicket {
         title: body.text("title", TextRule::line(TITLE_MAX)),
         description: body
@@ -135,8 +140,13 @@ async fn create(
     };
     let project = body.integer("project").map_or(ProjectId::DEFAULT, ProjectId);
     body.finish()?;
-    let ticket = tickets.create(project, new, caller).await?;
-    Ok((StatusCode::CREATED, Json(ticket.into())))
+    match tickets.create_once(project, new, caller.clone(), key).await {
+        Err(CommandError::Used(Used::Repeated(id))) => {
+            let ticket = visible(&*store, TicketId(id), &caller).await?;
+            Ok(replayed(created(res::Ticket::from(ticket))))
+        }
+        made => Ok(created(res::Ticket::from(made?))),
+    }
 }
 
 /// A ticket.

@@ -10,10 +10,11 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::domain::address::Addresses;
+use bellpull_actors::domain::idempotency::Used;
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
-use bellpull_actors::port::{AccountStore, Clock};
+use bellpull_actors::port::{AccountStore, Clock, StoreError};
 use utoipa_axum::routes;
 
 use super::Edge;
@@ -22,6 +23,7 @@ use super::body::{NoFields, Strict};
 use super::error::ApiError;
 use super::fields::TextRule;
 use super::guard::spawn_uncancelled;
+use super::once::{created, replayed};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::{Id, Params};
@@ -99,6 +101,7 @@ async fn read(
 /// Creates an account.
 #[utoipa::path(
     post, path = "/api/users/", tag = "Accounts", request_body = doc::NewUser,
+    params(doc::IdempotencyHeader),
     responses(
         (status = 201, description = "The account.", body = res::User),
         (status = 403, description = "The caller is no admin, or is none that may make admins."),
@@ -109,7 +112,8 @@ async fn create(
     State(clock): State<Arc<dyn Clock>>,
     Admin(principal): Admin,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<res::User>), ApiError> {
+) -> Result<Response, ApiError> {
+    let once = body.key_without("password", principal.user.id)?;
     let username = username(&mut body);
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
     if !password.is_empty()
@@ -134,8 +138,13 @@ async fn create(
         return Err(only_super());
     }
     new.password_hash = Some(handles.auth.hash_password(password).await?);
-    let (user, _) = handles.accounts.create_user(new, None).await?;
-    Ok((StatusCode::CREATED, Json((&user).into())))
+    match handles.accounts.create_user_once(new, None, once).await {
+        Err(StoreError::Used(Used::Repeated(id))) => {
+            let user = handles.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
+            Ok(replayed(created(res::User::from(&user))))
+        }
+        made => Ok(created(res::User::from(&made?.0))),
+    }
 }
 
 /// Changes an account. A changed role ends all its sessions, and so does deactivation.

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bellpull_actors::domain::idempotency::Used;
 use bellpull_actors::domain::ids::{ProjectId, WebhookId};
 use bellpull_actors::domain::webhook::{
     HookAddress, HookOwner, HookSecret, NewWebhook, PER_PROJECT_MAX, PER_USER_MAX, Webhook,
@@ -25,6 +26,7 @@ use super::Edge;
 use super::body::{NoFields, Strict};
 use super::error::ApiError;
 use super::fields::{Fields, TextRule, integer, kind};
+use super::once::{created, replayed};
 use super::openapi as doc;
 use super::page::Paging;
 use super::query::EVENT_MAX;
@@ -120,6 +122,7 @@ async fn list(
 /// secret.
 #[utoipa::path(
     post, path = "/api/webhooks/", tag = "Webhooks", request_body = doc::NewWebhook,
+    params(doc::IdempotencyHeader),
     responses(
         (status = 201, description = "It will be called.", body = res::Webhook),
         (status = 403, description = "A project's are for admins; a service has none of its own."),
@@ -130,7 +133,8 @@ async fn create(
     State(handles): State<Handles>,
     Recorded(principal): Recorded,
     Strict(mut body): Strict,
-) -> Result<(StatusCode, Json<res::Webhook>), ApiError> {
+) -> Result<Response, ApiError> {
+    let once = body.key(principal.user.id, "")?;
     body.require("url");
     let address = handles.address(&mut body);
     let events = events(&mut body);
@@ -149,12 +153,16 @@ async fn create(
         is_active,
         secret: secret.clone(),
     };
-    let made = handles.store.create_webhook(new, handles.clock.now()).await;
+    let made = handles.store.create_webhook_once(new, once, handles.clock.now()).await;
+    if let Err(StoreError::Used(Used::Repeated(id))) = made {
+        return handles.made_before(WebhookId(id)).await;
+    }
     let made = made.map_err(|error| match error {
         StoreError::NotFound => ApiError::field("project", "There is no such project."),
         other @ (StoreError::Conflict
         | StoreError::Taken(_)
         | StoreError::TooSimilar(_)
+        | StoreError::Used(_)
         | StoreError::LastSuperAdmin
         | StoreError::TooSlow
         | StoreError::Busy
@@ -168,7 +176,7 @@ async fn create(
         code: "too_many",
         detail: format!("There may be {most} webhooks at most."),
     })?;
-    Ok((StatusCode::CREATED, Json(res::Webhook::with_secret(made, &secret))))
+    Ok(created(res::Webhook::with_secret(made, &secret)))
 }
 
 /// A webhook.
@@ -277,6 +285,15 @@ async fn test(
 }
 
 impl Handles {
+    /// The answer to a repeated creation, once more with the secret: the first answer may be lost.
+    async fn made_before(&self, id: WebhookId) -> Result<Response, ApiError> {
+        let hook = self.store.webhook(id).await?.ok_or(ApiError::NotFound)?;
+        let target = self.store.webhook_target(id, self.clock.now()).await?;
+        let target = target.ok_or(ApiError::NotFound)?;
+        let secret = target.secrets.first().ok_or(ApiError::NotFound)?;
+        Ok(replayed(created(res::Webhook::with_secret(hook, secret))))
+    }
+
     /// The webhook, if the caller may see it.
     async fn visible(&self, principal: &Principal, id: i64) -> Result<Webhook, ApiError> {
         let hook = self.store.webhook(WebhookId(id)).await?.ok_or(ApiError::NotFound)?;

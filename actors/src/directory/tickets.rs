@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Directory, Unanswered};
 use crate::call::Call;
 use crate::domain::comment::Comment;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::ticket::{Caller, Command, NewTicket, Ticket};
 use crate::ticket::message::{
@@ -36,8 +37,22 @@ impl Tickets {
         new: NewTicket,
         caller: Caller,
     ) -> Result<Ticket, CommandError> {
+        self.create_once(project, new, caller, None).await
+    }
+
+    /// The same, for a request that may be repeated.
+    ///
+    /// # Errors
+    /// The same, and [`CommandError::Used`].
+    pub async fn create_once(
+        &self,
+        project: ProjectId,
+        new: NewTicket,
+        caller: Caller,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Ticket, CommandError> {
         let id = self.store.reserve_ticket_id().await.map_err(unavailable)?;
-        self.ask(id, TicketAsk::Create { project, new, caller }).await
+        self.ask(id, TicketAsk::Create { project, new, caller, key }).await
     }
 
     /// Carries out a command on a ticket; the ticket after it.
@@ -67,7 +82,21 @@ impl Tickets {
         body: String,
         caller: Caller,
     ) -> Result<Comment, CommandError> {
-        self.put(id, CommentAsk { body, caller }, TicketMessage::Comment).await
+        self.comment_once(id, body, caller, None).await
+    }
+
+    /// The same, for a request that may be repeated.
+    ///
+    /// # Errors
+    /// The same, and [`CommandError::Used`].
+    pub async fn comment_once(
+        &self,
+        id: TicketId,
+        body: String,
+        caller: Caller,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Comment, CommandError> {
+        self.put(id, CommentAsk { body, caller, key }, TicketMessage::Comment).await
     }
 
     async fn ask(&self, id: TicketId, ask: TicketAsk) -> Result<Ticket, CommandError> {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::event::Event;
+use super::idempotency::IdempotencyKey;
 use super::ids::{CommentId, TicketId, UserId};
 use super::notification::Announcement;
 use super::routing::Audience;
@@ -46,6 +47,8 @@ pub struct NewComment {
     pub ticket_version: i64,
     /// The users that it notifies.
     pub announcement: Option<Announcement>,
+    /// The key that makes a retry the same request.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// A name in a comment, as it may be spelt: usernames may end in a full stop, and so do sentences.

@@ -3,7 +3,7 @@
 //! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the
 //! workflow), [`event`] (the hub's events and their texts), [`channel`] (the table of channels),
 //! [`address`], [`routing`] (recipients and channels), [`notification`], [`inbox`], [`send`] (a
-//! message to many), [`comment`], [`stream`] (events for watchers of a project), [`presence`] (who
+//! message to many), [`idempotency`] (repeated requests), [`comment`], [`stream`] (events for watchers of a project), [`presence`] (who
 //! watches), [`node`] (which nodes are live), [`delivery`], [`preference`], [`locale`],
 //! [`webhook`], [`retry`] and [`circuit`] (external delivery), [`account_link`] (e-mails that
 //! change an account), [`explain`] (why a user was notified), [`search`] (how a text is split into
@@ -21,6 +21,7 @@ mod encodings;
 pub mod escalation;
 pub mod event;
 pub mod explain;
+pub mod idempotency;
 pub mod ids;
 pub mod inbox;
 mod kind;

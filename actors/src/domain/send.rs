@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+pub use super::idempotency::IdempotencyKey;
 use super::ids::{ProjectId, UserId};
 use super::notification::Message;
 use super::routing::Channels;
@@ -19,17 +20,6 @@ pub enum Recipients {
     Project(ProjectId),
     /// All active users.
     All,
-}
-
-/// A key that makes a retry the same request: it gets the first answer again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// The key's owner: two senders may choose the same key.
-    pub owner: UserId,
-    /// As it was sent: 1 to 255 visible ASCII characters (the edge checks it).
-    pub key: String,
-    /// SHA-256 of the request's body: the same key with another body is a mistake.
-    pub body_hash: [u8; 32],
 }
 
 /// A send that is to be.

@@ -10,6 +10,7 @@ use crate::domain::account_link::AccountLink;
 use crate::domain::address::Addresses;
 use crate::domain::channel::Channel;
 use crate::domain::confusable::{email_key, is_same_name, username_key};
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::notification::Announcement;
 use crate::domain::plan::account::AccountRefusal;
@@ -33,6 +34,19 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
+    ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
+        self.create_user_once(new, announce, None).await
+    }
+
+    /// The same, for a request that may be repeated.
+    ///
+    /// # Errors
+    /// The same, and [`StoreError::Used`].
+    async fn create_user_once(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
     ) -> Result<(User, Option<AnnouncedMessage>), StoreError>;
 
     /// The account.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::tickets::AnnouncedMessage;
 use super::{Page, PageRequest, StoreError};
 use crate::domain::comment::{Comment, NewComment};
-use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::ids::{CommentId, ProjectId, TicketId};
 use crate::domain::user::User;
 
 /// Comments, and the users that they mention.
@@ -16,11 +16,16 @@ pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if the ticket was deleted; [`StoreError::Conflict`] if it has
-    /// another version: other users may see it now, or be notified.
+    /// another version: other users may see it now, or be notified; [`StoreError::Used`] if its
+    /// idempotency key was used before.
     async fn commit_comment(
         &self,
         new: NewComment,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError>;
+
+    /// One of a ticket's comments, if there is such a one.
+    async fn comment(&self, ticket: TicketId, id: CommentId)
+    -> Result<Option<Comment>, StoreError>;
 
     /// A page of a ticket's comments, oldest first.
     async fn comments(

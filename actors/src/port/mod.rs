@@ -62,6 +62,7 @@ pub use templates::TemplateStore;
 pub use tickets::TicketStore;
 pub use webhooks::WebhookStore;
 
+use crate::domain::idempotency::Used;
 use crate::domain::plan::Rejection;
 
 /// Why a store did not carry out a request. Nothing was changed.
@@ -80,6 +81,10 @@ pub enum StoreError {
     /// field.
     #[error("{0} looks like one that is taken")]
     TooSimilar(&'static str),
+    /// The request's idempotency key was used before: by the same request, which created what has
+    /// this id, or by another one.
+    #[error("the idempotency key was used before")]
+    Used(Used),
     /// Without this account the hub would have no super admin.
     #[error("the last active super admin")]
     LastSuperAdmin,
@@ -100,6 +105,7 @@ impl From<Rejection> for StoreError {
         match rejection {
             Rejection::Conflict => Self::Conflict,
             Rejection::NotFound => Self::NotFound,
+            Rejection::Used(used) => Self::Used(used),
         }
     }
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Page, PageRequest, StoreError};
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::ticket::Project;
 use crate::domain::user::User;
@@ -21,6 +22,21 @@ pub trait ProjectStore: std::fmt::Debug + Send + Sync + 'static {
         key: String,
         name: String,
         creator: UserId,
+        now: Timestamp,
+    ) -> Result<Project, StoreError> {
+        self.create_project_once(key, name, creator, None, now).await
+    }
+
+    /// The same, for a request that may be repeated.
+    ///
+    /// # Errors
+    /// The same, and [`StoreError::Used`].
+    async fn create_project_once(
+        &self,
+        key: String,
+        name: String,
+        creator: UserId,
+        once: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Project, StoreError>;
 

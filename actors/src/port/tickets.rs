@@ -31,7 +31,8 @@ pub trait TicketStore: ProjectStore {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the stored version is not `decision.ticket.version - 1` (or,
-    /// for version 1, the id exists): nothing was written.
+    /// for version 1, the id exists): nothing was written. [`StoreError::Used`] when the decision's
+    /// idempotency key was used before.
     async fn commit(&self, decision: Decision) -> Result<Committed, StoreError>;
 
     /// A page of the tickets that match and that `filter.visible_to` may see, newest first.

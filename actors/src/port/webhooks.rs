@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{Page, PageRequest, StoreError};
 use crate::domain::delivery::WebhookTarget;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, UserId, WebhookId};
 use crate::domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
 
@@ -19,6 +20,19 @@ pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
     async fn create_webhook(
         &self,
         new: NewWebhook,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>, StoreError> {
+        self.create_webhook_once(new, None, now).await
+    }
+
+    /// The same, for a request that may be repeated.
+    ///
+    /// # Errors
+    /// The same, and [`StoreError::Used`].
+    async fn create_webhook_once(
+        &self,
+        new: NewWebhook,
+        once: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Option<Webhook>, StoreError>;
 

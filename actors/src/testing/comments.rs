@@ -14,7 +14,7 @@ use crate::port::{CommentStore, Page, PageRequest, StoreError};
 impl CommentStore for FakeStore {
     async fn commit_comment(
         &self,
-        NewComment { mut comment, ticket_version, announcement }: NewComment,
+        NewComment { mut comment, ticket_version, announcement, key: _ }: NewComment,
     ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
         self.pass(Op::Commit).await?;
         let mut data = self.data();
@@ -27,6 +27,16 @@ impl CommentStore for FakeStore {
         data.comments.push(comment.clone());
         let announced = announcement.map(|announcement| announce(&mut data, announcement));
         Ok((comment, announced))
+    }
+
+    async fn comment(
+        &self,
+        ticket: TicketId,
+        id: CommentId,
+    ) -> Result<Option<Comment>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        let is_it = |comment: &&Comment| comment.ticket == ticket && comment.id == id;
+        Ok(self.data().comments.iter().find(is_it).cloned())
     }
 
     async fn comments(

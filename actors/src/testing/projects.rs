@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::store::{FakeStore, Op};
 use super::tickets::no_lists;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::ticket::Project;
 use crate::domain::user::User;
@@ -12,11 +13,12 @@ use crate::port::{Page, PageRequest, ProjectStore, StoreError};
 
 #[async_trait]
 impl ProjectStore for FakeStore {
-    async fn create_project(
+    async fn create_project_once(
         &self,
         key: String,
         name: String,
         creator: UserId,
+        _once: Option<IdempotencyKey>,
         _now: Timestamp,
     ) -> Result<Project, StoreError> {
         self.pass(Op::Ticket).await?;

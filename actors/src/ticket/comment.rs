@@ -12,7 +12,7 @@ use super::{Known, TRIES, TicketEntity, TicketState, contended, outlive};
 use crate::call::Call;
 use crate::domain::comment::{Comment, NewComment, comment, mentions};
 use crate::domain::stream::{StreamEvent, TicketNews};
-use crate::domain::ticket::{Caller, Refusal, is_visible};
+use crate::domain::ticket::{Refusal, is_visible};
 use crate::port::StoreError;
 use crate::port::in_time;
 use crate::trace::Trace;
@@ -27,10 +27,10 @@ impl TicketEntity {
             return; // unopened: it goes back, and on to this actor's successor
         }
         state.last_command = Instant::now();
-        let Some((CommentAsk { body, caller }, reply)) = call.open() else { return };
+        let Some((ask, reply)) = call.open() else { return };
         let mut span = reply.trace().span("comment", SpanKind::Internal);
         span.set("bellpull.ticket", state.id.0);
-        let answer = span.trace().within(self.comment(body, &caller, state)).await;
+        let answer = span.trace().within(self.comment(&ask, state)).await;
         if let Err(error) = &answer {
             span.fail(|| error.to_string());
         }
@@ -40,14 +40,13 @@ impl TicketEntity {
 
     async fn comment(
         &self,
-        body: String,
-        author: &Caller,
+        ask: &CommentAsk,
         state: &mut TicketState,
     ) -> Result<Comment, CommandError> {
         for _ in 0..TRIES {
             let was_known = state.known.is_some();
             let known = self.known(state).await?;
-            match self.comment_on(known, &body, author).await {
+            match self.comment_on(known, ask).await {
                 // A rival may have changed the ticket: its developers, or that it exists.
                 Err(Unwritten::Changed) => state.known = None,
                 Err(Unwritten::Refused(_)) if was_known => state.known = None,
@@ -65,8 +64,7 @@ impl TicketEntity {
     async fn comment_on(
         &self,
         Known { ticket, project }: &Known,
-        body: &str,
-        author: &Caller,
+        CommentAsk { body, caller: author, key }: &CommentAsk,
     ) -> Result<Comment, Unwritten> {
         let membership = self.membership(project, author).await.map_err(Unwritten::Failed)?;
         if !is_visible(ticket, author, membership) {
@@ -81,8 +79,9 @@ impl TicketEntity {
             in_time(found).await.map_err(unavailable).map_err(Unwritten::Failed)?
         };
         let (comment, announcement) =
-            comment(ticket, project, author, body.to_owned(), &people, self.clock.now());
-        let new = NewComment { comment, ticket_version: ticket.version, announcement };
+            comment(ticket, project, author, body.clone(), &people, self.clock.now());
+        let (ticket_version, key) = (ticket.version, key.clone());
+        let new = NewComment { comment, ticket_version, announcement, key };
         let ticket = ticket.clone();
         let (comments, users) = (Arc::clone(&self.comments), self.users.clone());
         let projects = self.projects.clone();
@@ -101,6 +100,7 @@ impl TicketEntity {
             StoreError::NotFound => Unwritten::Refused(Refusal::NotFound.into()),
             error @ (StoreError::Taken(_)
             | StoreError::TooSimilar(_)
+            | StoreError::Used(_)
             | StoreError::LastSuperAdmin
             | StoreError::TooSlow
             | StoreError::Busy

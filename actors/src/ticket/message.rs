@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::domain::comment::Comment;
+use crate::domain::idempotency::{IdempotencyKey, Used};
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
 use crate::port::StoreError;
@@ -20,6 +21,8 @@ pub enum TicketAsk {
         new: NewTicket,
         /// The caller.
         caller: Caller,
+        /// The key that makes a retry the same request.
+        key: Option<IdempotencyKey>,
     },
     /// Do something to it.
     Command {
@@ -55,6 +58,8 @@ pub struct CommentAsk {
     pub body: String,
     /// The author.
     pub caller: Caller,
+    /// The key that makes a retry the same request.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// How ticket actors are addressed.
@@ -87,11 +92,24 @@ pub enum CommandError {
     /// The rules refuse it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The request's idempotency key was used before.
+    #[error("the idempotency key was used before")]
+    Used(Used),
     /// The store or the actor cannot answer now; nothing was acknowledged.
     #[error("the hub cannot carry this out now: {0}")]
     Unavailable(String),
 }
 
 pub(crate) fn unavailable(error: StoreError) -> CommandError {
-    CommandError::Unavailable(error.to_string())
+    match error {
+        StoreError::Used(used) => CommandError::Used(used),
+        error @ (StoreError::Conflict
+        | StoreError::Taken(_)
+        | StoreError::NotFound
+        | StoreError::TooSimilar(_)
+        | StoreError::LastSuperAdmin
+        | StoreError::TooSlow
+        | StoreError::Busy
+        | StoreError::Unavailable(_)) => CommandError::Unavailable(error.to_string()),
+    }
 }

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::directory::{Projects, Users};
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
 use crate::domain::ticket::{
@@ -186,8 +187,8 @@ impl TicketEntity {
 
     async fn obey(&self, ask: TicketAsk, state: &mut TicketState) -> Answer {
         match ask {
-            TicketAsk::Create { project, new, caller } => {
-                self.create(project, new, &caller, state).await
+            TicketAsk::Create { project, new, caller, key } => {
+                self.create(project, new, &caller, key, state).await
             }
             TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
         }
@@ -211,6 +212,7 @@ impl TicketEntity {
         project: ProjectId,
         new: NewTicket,
         caller: &Caller,
+        key: Option<IdempotencyKey>,
         state: &mut TicketState,
     ) -> Answer {
         let found = in_time(self.store.project(project)).await.map_err(unavailable)?;
@@ -222,7 +224,7 @@ impl TicketEntity {
         let membership = self.membership(&project, caller).await?;
         let decision = create(state.id, &project, new, caller, membership, self.clock.now())
             .map_err(|_| no_such_project())?;
-        let ticket = self.commit(decision).await.map_err(unavailable)?;
+        let ticket = self.commit(Decision { key, ..decision }).await.map_err(unavailable)?;
         state.known = Some(Known { ticket: ticket.clone(), project });
         Ok(ticket)
     }

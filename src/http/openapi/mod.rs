@@ -212,6 +212,9 @@ fn complete(operation: &mut Operation, components: &Components) {
         let missing = operation.responses.responses.entry(status.to_owned());
         missing.or_insert_with(|| problems::response(status).into());
     }
+    if operation.parameters.iter().flatten().any(|one| is_named(one, "Idempotency-Key")) {
+        sends::replay(&mut operation.responses);
+    }
     // An error status that a handler names has the same schema everywhere.
     for (status, response) in &mut operation.responses.responses {
         problems::complete(status, response);

@@ -3,8 +3,10 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use utoipa::openapi::Schema;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::response::{Response, Responses};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::http::choices::{channels, kind, one_of, priority};
@@ -56,11 +58,31 @@ pub(in crate::http) struct NewSend {
     critical: Option<bool>,
 }
 
-/// Makes a retry the same request.
+/// Makes a retry the same request: it gets the answer to the first one.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IdempotencyHeader {
-    /// Visible ASCII; remembered for at least a day.
+    /// Visible ASCII; remembered for at least a day. Requests that may be repeated should have one: a
+    /// 503 or a lost answer does not tell whether the first was carried out.
     #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$", max_length = 255)]
     idempotency_key: Option<String>,
+}
+
+/// Adds what an operation with an idempotency key may answer.
+pub(super) fn replay(responses: &mut Responses) {
+    let known =
+        "`true` if this key was known: this is what the first request has made, as it is now.";
+    let known = RefOr::T(HeaderBuilder::new().description(Some(known)).build());
+    for status in ["201", "202"] {
+        if let Some(RefOr::T(response)) = responses.responses.get_mut(status) {
+            response.headers.insert("Idempotency-Replayed".to_owned(), known.clone());
+        }
+    }
+    let reused = "The Idempotency-Key was used with another body.";
+    let conflict = responses.responses.entry("409".to_owned());
+    let conflict = conflict.or_insert_with(|| Response::new("").into());
+    if let RefOr::T(response) = conflict {
+        let text = format!("{} {reused}", response.description);
+        text.trim().clone_into(&mut response.description);
+    }
 }

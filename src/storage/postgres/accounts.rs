@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
@@ -30,12 +31,13 @@ impl AccountStore for PostgresStore {
         Some(self)
     }
 
-    async fn create_user(
+    async fn create_user_once(
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
     ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
-        let write = Write::CreateUser(Box::new(new), announce);
+        let write = Write::CreateUser { new: Box::new(new), announce, once };
         let Done::Created(created) = self.writer.write(write).await? else {
             return Err(mismatch());
         };

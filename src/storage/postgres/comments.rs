@@ -26,6 +26,17 @@ impl CommentStore for PostgresStore {
         Ok(*done)
     }
 
+    async fn comment(
+        &self,
+        ticket: TicketId,
+        id: CommentId,
+    ) -> Result<Option<Comment>, StoreError> {
+        let sql = "SELECT id, ticket_id, author_id, author_name, body, created_at FROM comments \
+                   WHERE id = $1 AND ticket_id = $2";
+        let row = sqlx::query(sql).bind(id.0).bind(ticket.0).fetch_optional(&self.pool).await;
+        row.map_err(failed)?.as_ref().map(comment).transpose()
+    }
+
     async fn comments(
         &self,
         ticket: TicketId,

@@ -32,6 +32,7 @@ mod explain;
 mod hung_lanes;
 mod ids;
 mod inbox;
+mod keys;
 mod lanes;
 mod leases;
 mod logins;

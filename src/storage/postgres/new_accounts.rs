@@ -1,6 +1,7 @@
 //! New accounts. The rules are in [`bellpull_actors::domain::plan::account`].
 
 use bellpull_actors::domain::confusable::{email_key, username_key};
+use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::plan::account::NewAccountFacts;
 use bellpull_actors::domain::user::{APART_FROM, User};
@@ -9,6 +10,7 @@ use bellpull_actors::port::accounts::{APART_SETTING, NewUser};
 use sqlx::PgConnection;
 
 use super::columns::user_columns;
+use super::keys;
 use crate::storage::rows::{claims_ms, user};
 
 /// The key of the lock below; any number that nothing else uses.
@@ -26,7 +28,11 @@ pub(super) async fn lock_names(connection: &mut PgConnection) -> sqlx::Result<()
 pub(super) async fn create(
     connection: &mut PgConnection,
     new: &NewUser,
+    once: Option<&IdempotencyKey>,
 ) -> Result<Result<User, StoreError>, sqlx::Error> {
+    if let Err(used) = keys::admit(connection, once, Creates::User).await? {
+        return Ok(Err(used));
+    }
     lock_names(connection).await?;
     let (name_key, mail_key) = (username_key(&new.username), email_key(new.email()));
     let facts = facts(connection, new, &name_key, &mail_key).await?;
@@ -34,6 +40,7 @@ pub(super) async fn create(
         return Ok(Err(StoreError::of_account(refusal)));
     }
     let id = insert(connection, new).await?;
+    keys::record(connection, once, Creates::User, id.0, new.now).await?;
     for (channel, address) in new.addresses.iter().filter(|(_, address)| !address.is_empty()) {
         let sql = "INSERT INTO addresses (user_id, channel, address) VALUES ($1, $2, $3)";
         let query = sqlx::query(sql).bind(id.0).bind(channel.as_str()).bind(address);

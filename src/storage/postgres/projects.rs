@@ -1,24 +1,26 @@
 //! Projects and their lists of members.
 
 use async_trait::async_trait;
+use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::ticket::Project;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::{Page, PageRequest, ProjectStore, StoreError};
 use jiff::Timestamp;
 
-use super::PostgresStore;
 use super::columns::{page_of, project_columns, user_columns};
 use super::transaction::failed;
+use super::{PostgresStore, keys};
 use crate::storage::rows::{Columns, project, user};
 
 #[async_trait]
 impl ProjectStore for PostgresStore {
-    async fn create_project(
+    async fn create_project_once(
         &self,
         key: String,
         name: String,
         creator: UserId,
+        once: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Project, StoreError> {
         // Of two at once with one key, the later waits for the earlier and inserts nothing.
@@ -34,6 +36,8 @@ impl ProjectStore for PostgresStore {
              FROM (SELECT) one LEFT JOIN made ON TRUE"
         );
         let mut work = self.begin().await?;
+        let once = once.as_ref();
+        keys::admit(&mut work, once, Creates::Project).await.map_err(failed)??;
         let query = sqlx::query(sql).bind(key).bind(name).bind(creator.0);
         let row = query.bind(now.as_millisecond()).fetch_one(&mut *work).await.map_err(failed)?;
         if row.int("id")?.is_none() {
@@ -42,6 +46,8 @@ impl ProjectStore for PostgresStore {
             return Err(if is_taken { StoreError::Taken("key") } else { StoreError::NotFound });
         }
         let made = project(&row)?;
+        let recorded = keys::record(&mut work, once, Creates::Project, made.id.0, now);
+        recorded.await.map_err(failed)?;
         work.commit().await?;
         Ok(made)
     }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::WebhookTarget;
+use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::{UserId, WebhookId};
 use bellpull_actors::domain::plan::webhook::{changed, has_room, old_secret_until};
 use bellpull_actors::domain::webhook::{
@@ -14,7 +15,7 @@ use sqlx::PgConnection;
 
 use super::columns::select_webhooks;
 use super::transaction::failed;
-use super::{PostgresStore, account_rows};
+use super::{PostgresStore, account_rows, keys};
 use crate::storage::rows::{timestamp, to_json};
 use crate::storage::webhook_rows::{target, webhook};
 
@@ -28,12 +29,15 @@ macro_rules! listed {
 
 #[async_trait]
 impl WebhookStore for PostgresStore {
-    async fn create_webhook(
+    async fn create_webhook_once(
         &self,
         new: NewWebhook,
+        once: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Option<Webhook>, StoreError> {
         let mut work = self.begin().await?;
+        let once = once.as_ref();
+        keys::admit(&mut work, once, Creates::Webhook).await.map_err(failed)??;
         // Two at once are counted one after the other.
         match new.owner {
             HookOwner::User(user) => account_rows::lock(&mut work, user).await?,
@@ -48,6 +52,8 @@ impl WebhookStore for PostgresStore {
             return Ok(None);
         }
         let id = insert(&mut work, &new, now).await?;
+        let recorded = keys::record(&mut work, once, Creates::Webhook, id.0, now);
+        recorded.await.map_err(failed)?;
         let created = find(&mut work, id, Lock::None).await?;
         work.commit().await?;
         Ok(created)

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bellpull_actors::domain::account_link::AccountLink;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::channel::Channel;
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::user::{APART_FROM, Role, User};
 use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
@@ -32,14 +33,14 @@ use crate::storage::checks::OWN_BELOW_APART;
 
 #[async_trait]
 impl AccountStore for SqliteStore {
-    async fn create_user(
+    async fn create_user_once(
         &self,
         new: NewUser,
         announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
     ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
-        let Done::Created(created) =
-            self.writer.write(Write::CreateUser(Box::new(new), announce)).await?
-        else {
+        let write = Write::CreateUser { new: Box::new(new), announce, once };
+        let Done::Created(created) = self.writer.write(write).await? else {
             return Err(mismatch());
         };
         Ok(*created)

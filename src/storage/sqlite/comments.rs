@@ -26,6 +26,17 @@ impl CommentStore for SqliteStore {
         Ok(*done)
     }
 
+    async fn comment(
+        &self,
+        ticket: TicketId,
+        id: CommentId,
+    ) -> Result<Option<Comment>, StoreError> {
+        let sql = "SELECT id, ticket_id, author_id, author_name, body, created_at FROM comments \
+                   WHERE id = ? AND ticket_id = ?";
+        let row = sqlx::query(sql).bind(id.0).bind(ticket.0).fetch_optional(&self.readers).await;
+        row.map_err(unavailable)?.as_ref().map(comment).transpose()
+    }
+
     async fn comments(
         &self,
         ticket: TicketId,

@@ -1,6 +1,7 @@
 //! Projects and their lists of members.
 
 use async_trait::async_trait;
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::domain::ticket::Project;
 use bellpull_actors::domain::user::User;
@@ -15,14 +16,15 @@ use super::writer::{Done, NewProject, Write, mismatch};
 
 #[async_trait]
 impl ProjectStore for SqliteStore {
-    async fn create_project(
+    async fn create_project_once(
         &self,
         key: String,
         name: String,
         creator: UserId,
+        once: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Project, StoreError> {
-        let new = NewProject { key, name, creator, now };
+        let new = NewProject { key, name, creator, once, now };
         let Done::Project(project) = self.writer.write(Write::CreateProject(Box::new(new))).await?
         else {
             return Err(mismatch());

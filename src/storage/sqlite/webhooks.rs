@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::WebhookTarget;
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::WebhookId;
 use bellpull_actors::domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
 use bellpull_actors::port::webhooks::WhichWebhooks;
@@ -18,12 +19,13 @@ use super::writer::{Done, WebhookWrite, Write, mismatch};
 
 #[async_trait]
 impl WebhookStore for SqliteStore {
-    async fn create_webhook(
+    async fn create_webhook_once(
         &self,
         new: NewWebhook,
+        once: Option<IdempotencyKey>,
         now: Timestamp,
     ) -> Result<Option<Webhook>, StoreError> {
-        self.write_webhook(WebhookWrite::Create(new), now).await
+        self.write_webhook(WebhookWrite::Create(new, once), now).await
     }
 
     async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {

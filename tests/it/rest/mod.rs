@@ -14,6 +14,7 @@ mod explain;
 mod limits;
 mod nodes;
 mod notifications;
+mod once;
 mod operator;
 mod passwords;
 mod preferences;

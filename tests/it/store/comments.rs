@@ -48,7 +48,7 @@ fn mention(ticket: &Ticket, author: &User, users: &[UserId]) -> Announcement {
 }
 
 fn on(ticket: &Ticket, comment: Comment, announcement: Option<Announcement>) -> NewComment {
-    NewComment { comment, ticket_version: ticket.version, announcement }
+    NewComment { comment, ticket_version: ticket.version, announcement, key: None }
 }
 
 pub(crate) async fn a_comment_is_kept_and_tells_whom_it_names<F: Fixture>() {

@@ -29,6 +29,7 @@ mod lists;
 mod marks;
 mod model;
 mod nodes;
+mod once;
 mod origins;
 mod outbox;
 mod people;
@@ -168,6 +169,10 @@ macro_rules! suite {
                 a_comment_on_another_version_of_the_ticket_is_a_conflict,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
+            }
+            once {
+                a_key_is_kept_with_whatever_it_creates,
+                a_rejected_request_spends_no_key,
             }
             reports {
                 a_report_adds_up_what_became_of_each_event,

@@ -125,6 +125,7 @@ async fn a_group_may_need_more_ids_than_are_left() {
         },
         ticket_version: ticket.version,
         announcement: None,
+        key: None,
     };
     for nth in 0..14 {
         store.commit_comment(comment(nth)).await.unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::escalation::Escalation;
 use super::super::event::Event;
+use super::super::idempotency::FirstUse;
 use super::super::ids::{ProjectId, TicketId, UserId};
 use super::super::routing::Group;
 use super::{Hook, Recipient};
@@ -25,6 +26,8 @@ pub struct Facts {
     pub recipients: BTreeMap<UserId, Recipient>,
     /// The escalation policies of the events, by the events' names.
     pub escalations: HashMap<String, Arc<Escalation>>,
+    /// The first uses of the requests' idempotency keys, by owner and key.
+    pub keys: HashMap<(UserId, String), FirstUse>,
 }
 
 /// A ticket that exists.

@@ -16,11 +16,11 @@
 //! ```text
 //! let mut needs = Needs::new(channels);
 //! needs.decision(&decision);
-//! needs.comment(ticket, announcement);
+//! needs.comment(&comment);
 //! let facts = /* SELECT … for what `needs` names */;
 //! let mut plan = Plan::new(context, facts);
 //! let committed = plan.commit(&decision);             // Err(Conflict) leaves no trace
-//! let commented = plan.comment(&comment, announcement); // sees what the decision did
+//! let commented = plan.comment(&comment, …);          // sees what the decision did
 //! let rows = plan.into_rows();                        // INSERT …, UPDATE …
 //! ```
 //!
@@ -63,11 +63,14 @@ pub use needs::Needs;
 pub use outcome::{AnnouncedMessage, Committed, InboxEntry, Rejection};
 pub use recipient::{Address, Hook, Recipient};
 pub use routing::{External, Route, Routing};
-pub use rows::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject};
+pub use rows::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject, UsedKey};
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use jiff::Timestamp;
+
+use super::idempotency::{Creates, FirstUse, IdempotencyKey};
 use super::ids::TicketId;
 use super::routing::Channels;
 
@@ -101,6 +104,22 @@ impl<'a> Plan<'a> {
     #[must_use]
     pub fn new(context: Context<'a>, facts: Facts) -> Self {
         Self { context, facts, rows: Rows::default(), steps: BTreeMap::new() }
+    }
+
+    /// Whether a request with this key may create something now.
+    fn admit(&self, key: Option<&IdempotencyKey>, creates: Creates) -> Result<(), Rejection> {
+        let Some(key) = key else { return Ok(()) };
+        let first = self.facts.keys.get(&(key.owner, key.key.clone()));
+        Ok(key.admit(creates, first)?)
+    }
+
+    /// Records what the request with this key has created.
+    fn use_key(&mut self, key: Option<&'a IdempotencyKey>, made: Creates, id: i64, at: Timestamp) {
+        let Some(key) = key else { return };
+        let (body_hash, name) = (key.body_hash.to_vec(), made.as_str().to_owned());
+        let first = FirstUse { body_hash, made: name, id };
+        self.facts.keys.insert((key.owner, key.key.clone()), first);
+        self.rows.keys.push(UsedKey { key, made, id, at });
     }
 
     /// The rows to write.

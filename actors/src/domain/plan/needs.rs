@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::super::comment::NewComment;
+use super::super::idempotency::IdempotencyKey;
 use super::super::ids::{ProjectId, TicketId, UserId};
 use super::super::notification::Announcement;
 use super::super::routing::{Channel, Channels};
@@ -23,6 +25,8 @@ pub struct Needs<'a> {
     pub members: bool,
     /// The events whose policies are needed.
     pub events: BTreeSet<&'a str>,
+    /// The idempotency keys whose first uses are needed.
+    pub keys: Vec<&'a IdempotencyKey>,
     announcements: Vec<&'a Announcement>,
 }
 
@@ -36,6 +40,7 @@ impl<'a> Needs<'a> {
     /// Adds the needs of a decision.
     pub fn decision(&mut self, decision: &'a Decision) {
         let ticket = &decision.ticket;
+        self.keys.extend(&decision.key);
         self.tickets.insert(ticket.id);
         if ticket.version == 1 {
             self.projects.insert(ticket.project);
@@ -49,9 +54,10 @@ impl<'a> Needs<'a> {
     }
 
     /// Adds the needs of a comment.
-    pub fn comment(&mut self, ticket: TicketId, announcement: Option<&'a Announcement>) {
-        self.tickets.insert(ticket);
-        if let Some(announcement) = announcement {
+    pub fn comment(&mut self, new: &'a NewComment) {
+        self.keys.extend(&new.key);
+        self.tickets.insert(new.comment.ticket);
+        if let Some(announcement) = &new.announcement {
             self.announcement(announcement);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::idempotency::Used;
 use super::super::ids::{NotificationId, Seq, UserId};
 use super::super::inbox::{Change, Entry, MessageContent};
 use super::super::routing::Channels;
@@ -16,6 +17,15 @@ pub enum Rejection {
     /// The ticket, its project or a recipient does not exist.
     #[error("a row that the command names does not exist")]
     NotFound,
+    /// Its idempotency key was used before.
+    #[error("its idempotency key was used before")]
+    Used(Used),
+}
+
+impl From<Used> for Rejection {
+    fn from(used: Used) -> Self {
+        Self::Used(used)
+    }
 }
 
 /// The result of a commit.

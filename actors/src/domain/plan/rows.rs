@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::super::comment::Comment;
 use super::super::delivery::Rule;
+use super::super::idempotency::{Creates, IdempotencyKey};
 use super::super::ids::{
     CommentId, DeliveryId, MessageId, NotificationId, ProjectId, Seq, TicketId, UserId,
 };
@@ -48,6 +49,21 @@ pub struct Rows<'a> {
     pub deliveries: Vec<NewDelivery>,
     /// Tickets that moved on: stored deliveries that waited for that are called off.
     pub moved_on: Vec<TicketId>,
+    /// First uses of idempotency keys.
+    pub keys: Vec<UsedKey<'a>>,
+}
+
+/// The first use of an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedKey<'a> {
+    /// The key.
+    pub key: &'a IdempotencyKey,
+    /// What it created.
+    pub made: Creates,
+    /// The id of that.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A ticket that begins to exist.

@@ -1,5 +1,6 @@
 //! What a decision about a ticket writes.
 
+use super::super::idempotency::Creates;
 use super::super::ids::TicketId;
 use super::super::ticket::{Decision, Ticket};
 use super::{Committed, KnownTicket, NewTicket, Plan, Rejection, SearchText};
@@ -9,8 +10,10 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// [`Rejection::Conflict`] if the ticket is not at the version before the decision's;
-    /// [`Rejection::NotFound`] if a recipient or a new ticket's project does not exist.
+    /// [`Rejection::NotFound`] if a recipient or a new ticket's project does not exist;
+    /// [`Rejection::Used`] if its idempotency key was used before.
     pub fn commit(&mut self, decision: &'a Decision) -> Result<Committed, Rejection> {
+        self.admit(decision.key.as_ref(), Creates::Ticket)?;
         let before = self.facts.tickets.get(&decision.ticket.id);
         check_version(before, &decision.ticket)?;
         let is_new = before.is_none();
@@ -24,6 +27,7 @@ impl<'a> Plan<'a> {
         }
         self.put_state(decision);
         self.put_search_text(decision, &ticket.key, is_new);
+        self.use_key(decision.key.as_ref(), Creates::Ticket, ticket.id.0, ticket.updated_at);
         let announced = match announcement.zip(audience) {
             None => None,
             Some((announcement, audience)) => {

@@ -49,7 +49,7 @@ pub fn create(
     let audience = EventAudience::of(&Event::TicketCreated, &ticket);
     let announcement = Some(audience.announce(&ticket, "", caller, now));
     let entry = entry(&ticket, "create", None, caller, String::new(), now);
-    Ok(Decision { ticket, deleted: false, entry, announcement })
+    Ok(Decision { ticket, deleted: false, entry, announcement, key: None })
 }
 
 /// Decides the effect of a command on a ticket. Rights are checked before the status.
@@ -97,7 +97,7 @@ pub fn decide(
     let announcement = audience.map(|audience| audience.announce(&after, &note, caller, now));
     let entry = entry(&after, command.name(), Some(ticket.status), caller, note, now);
     let deleted = *command == Command::Delete;
-    Ok(Decision { ticket: after, deleted, entry, announcement })
+    Ok(Decision { ticket: after, deleted, entry, announcement, key: None })
 }
 
 /// An event and its audience.

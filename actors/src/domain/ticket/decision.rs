@@ -1,5 +1,6 @@
 //! The result of a command.
 
+use super::super::idempotency::IdempotencyKey;
 use super::super::notification::Announcement;
 use super::{HistoryEntry, Ticket};
 
@@ -14,6 +15,8 @@ pub struct Decision {
     pub entry: HistoryEntry,
     /// The announcement, if there is one.
     pub announcement: Option<Announcement>,
+    /// The key that makes a retry of a creation the same request.
+    pub key: Option<IdempotencyKey>,
 }
 
 impl Decision {

@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bellpull_actors::domain::idempotency::{Creates, FirstUse, Used};
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::send::step::Portion;
-use bellpull_actors::domain::plan::send::{
-    Audience, KeyUse, NoAudience, Progress, ProjectFact, Timing, key_use,
-};
+use bellpull_actors::domain::plan::send::{Audience, NoAudience, Progress, ProjectFact, Timing};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, Recipients};
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use super::super::ids::Sequence;
+use super::super::keys;
 use super::audience;
 use super::context::Place;
 use super::failure::Failure;
@@ -23,8 +22,8 @@ use crate::storage::requests::BeginSend;
 use crate::storage::rows::to_json;
 use crate::storage::send_chunks::{Reply, SendChunk, SendText};
 
-/// By owner and key: the hash of the request, and the send that it began.
-type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;
+/// By owner and key: the first use, and the send that it began if it is one's.
+type UsedKeys = HashMap<(UserId, String), (FirstUse, Option<StoredSend>)>;
 
 /// The facts for new sends: three queries, however many they are.
 #[derive(Debug)]
@@ -45,12 +44,7 @@ impl<'p> Beginnings<'p> {
     ) -> Result<Self, Failure> {
         let keys: Vec<&IdempotencyKey> =
             begins.iter().filter_map(|(_, begin)| begin.send.key.as_ref()).collect();
-        let keys = if keys.is_empty() {
-            HashMap::new()
-        } else {
-            lock_keys(connection, &keys).await?;
-            read_keys(connection, &keys).await?
-        };
+        let keys = read_keys(connection, &keys).await?;
         let mut named = BTreeSet::new();
         for (_, begin) in begins {
             if let Recipients::Users(users) = &begin.send.recipients {
@@ -78,11 +72,11 @@ impl<'p> Beginnings<'p> {
     ) -> Result<Result<SendChunk, Outcome>, Failure> {
         let BeginSend { send, chunk, now } = begin;
         if let Some(key) = &send.key
-            && let Some((hash, stored)) = self.keys.get(&(key.owner, key.key.clone()))
+            && let Some((first, stored)) = self.keys.get(&(key.owner, key.key.clone()))
         {
-            return Ok(Err(match key_use(key, hash) {
-                KeyUse::Repeated => Outcome::Repeated(*stored),
-                KeyUse::Reused => Outcome::KeyReused,
+            return Ok(Err(match (key.admit(Creates::Send, Some(first)), stored) {
+                (Err(Used::Repeated(_)), Some(stored)) => Outcome::Repeated(*stored),
+                _ => Outcome::KeyReused,
             }));
         }
         let audience = match self.audience(connection, &send.recipients).await? {
@@ -121,7 +115,9 @@ impl<'p> Beginnings<'p> {
         });
         if let Some(key) = &send.key {
             records.keys.push(KeyRow { key, send: id, at: *now });
-            self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
+            let (body_hash, made) = (key.body_hash.to_vec(), Creates::Send.as_str().to_owned());
+            let first = FirstUse { body_hash, made, id: id.0 };
+            self.keys.insert((key.owner, key.key.clone()), (first, Some(stored)));
         }
         let Portion { recipients, has_more, .. } = portion;
         Ok(Ok(SendChunk {
@@ -166,43 +162,28 @@ fn names(channels: Channels) -> Vec<Channel> {
     Channel::ALL.into_iter().filter(|channel| channels.contains(*channel)).collect()
 }
 
-/// Locks the keys until the end of the transaction: of two nodes that are sent one request at the
-/// same time, the second finds the send of the first. Ordered, so that two groups cannot deadlock.
-async fn lock_keys(connection: &mut PgConnection, keys: &[&IdempotencyKey]) -> Result<(), Failure> {
-    let locks: BTreeSet<i64> = keys.iter().map(|key| lock_of(key)).collect();
-    let locks: Vec<i64> = locks.into_iter().collect();
-    let sql = "SELECT pg_advisory_xact_lock(v.lock) FROM UNNEST($1::bigint[]) AS v (lock)";
-    sqlx::query(sql).bind(locks).execute(connection).await?;
-    Ok(())
-}
-
-/// The number of a key's lock. Two keys may share one: then one waits for the other.
-fn lock_of(key: &IdempotencyKey) -> i64 {
-    let mut hash = Sha256::new();
-    hash.update(key.owner.0.to_le_bytes());
-    hash.update(key.key.as_bytes());
-    let digest = hash.finalize();
-    i64::from_le_bytes(std::array::from_fn(|nth| digest[nth]))
-}
-
+/// Locks the keys, and reads their first uses and the sends that these began.
 async fn read_keys(
     connection: &mut PgConnection,
-    keys: &[&IdempotencyKey],
+    wanted: &[&IdempotencyKey],
 ) -> Result<UsedKeys, Failure> {
-    let sql = "SELECT k.owner_id, k.key, k.body_hash, s.id, s.recipients, s.is_scheduled, \
-               s.notification_id FROM UNNEST($1::bigint[], $2::text[]) AS w (owner_id, key) \
-               JOIN idempotency_keys k ON k.owner_id = w.owner_id AND k.key = w.key \
-               JOIN sends s ON s.id = k.send_id";
-    type Row = (i64, String, Vec<u8>, i64, i64, bool, Option<i64>);
-    let rows: Vec<Row> = sqlx::query_as(sql)
-        .bind(keys.iter().map(|key| key.owner.0).collect::<Vec<_>>())
-        .bind(keys.iter().map(|key| key.key.as_str()).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    let used = |(owner, key, hash, id, recipients, is_scheduled, notification): Row| {
-        let notification = notification.map(NotificationId);
-        let stored = StoredSend { id: SendId(id), recipients, is_scheduled, notification };
-        ((UserId(owner), key), (hash, stored))
+    let used = keys::read(connection, wanted).await?;
+    let is_send = |first: &&FirstUse| first.made == Creates::Send.as_str();
+    let ids: Vec<i64> = used.values().filter(is_send).map(|first| first.id).collect();
+    let mut sends = HashMap::new();
+    if !ids.is_empty() {
+        let sql = "SELECT id, recipients, is_scheduled, notification_id FROM sends \
+                   WHERE id = ANY($1)";
+        type Row = (i64, i64, bool, Option<i64>);
+        let rows: Vec<Row> = sqlx::query_as(sql).bind(ids).fetch_all(connection).await?;
+        sends.extend(rows.into_iter().map(|(id, recipients, is_scheduled, notification)| {
+            let notification = notification.map(NotificationId);
+            (id, StoredSend { id: SendId(id), recipients, is_scheduled, notification })
+        }));
+    }
+    let with_send = |(key, first): (_, FirstUse)| {
+        let send = Some(&first).filter(is_send).and_then(|first| sends.get(&first.id).copied());
+        (key, (first, send))
     };
-    Ok(rows.into_iter().map(used).collect())
+    Ok(used.into_iter().map(with_send).collect())
 }

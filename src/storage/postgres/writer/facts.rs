@@ -12,6 +12,7 @@ use bellpull_actors::domain::plan::{
 use bellpull_actors::domain::routing::{Channel, Channels};
 use sqlx::PgConnection;
 
+use super::super::keys;
 use super::context::Place;
 use super::failure::Failure;
 use crate::storage::rows::json;
@@ -81,7 +82,7 @@ pub(super) async fn read(
     others: Vec<UserId>,
     touched: BTreeSet<UserId>,
 ) -> Result<(Facts, Locked), Failure> {
-    let mut facts = Facts::default();
+    let mut facts = Facts { keys: keys::read(connection, &needs.keys).await?, ..Facts::default() };
     let mut since = Instant::now();
     if !needs.tickets.is_empty() {
         facts.tickets = tickets(connection, &needs.tickets).await?;

@@ -112,8 +112,9 @@ fn decide<'a>(
         let committed = plan.commit(decision).map(|done| Done::Committed(Box::new(done)));
         answers[*at] = Some(committed.map_err(StoreError::from));
     }
-    for (at, NewComment { comment, ticket_version, announcement }) in &announcing.comments {
-        let commented = plan.comment(comment, *ticket_version, announcement.as_ref());
+    for (at, new) in &announcing.comments {
+        let NewComment { comment, ticket_version, announcement, key } = new;
+        let commented = plan.comment(comment, *ticket_version, announcement.as_ref(), key.as_ref());
         let commented = commented.map(|done| Done::Commented(Box::new(done)));
         answers[*at] = Some(commented.map_err(StoreError::from));
     }
@@ -137,8 +138,9 @@ async fn first<'a>(
         match write {
             Write::Commit(decision) => announcing.decisions.push((at, decision)),
             Write::Comment(comment) => announcing.comments.push((at, comment)),
-            Write::CreateUser(new, announce) => {
-                match (new_accounts::create(connection, new).await?, announce) {
+            Write::CreateUser { new, announce, once } => {
+                let created = new_accounts::create(connection, new, once.as_ref()).await?;
+                match (created, announce) {
                     (Err(refused), _) => answers[at] = Some(Err(refused)),
                     (Ok(user), None) => {
                         answers[at] = Some(Ok(Done::Created(Box::new((user, None)))));
@@ -167,7 +169,7 @@ impl Announcing<'_> {
             needs.decision(decision);
         }
         for (_, new) in &self.comments {
-            needs.comment(new.comment.ticket, new.announcement.as_ref());
+            needs.comment(new);
         }
         for created in &self.created {
             needs.announcement(&created.announcement);

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::comment::{Comment, NewComment};
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{SendId, Seq, UserId};
 use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::send::Recipients;
@@ -72,7 +73,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Write {
     Commit(Box<Decision>),
     Comment(Box<NewComment>),
-    CreateUser(Box<NewUser>, Option<AnnounceUser>),
+    CreateUser {
+        new: Box<NewUser>,
+        announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
+    },
     Mark(Box<MarkPortion>),
     SaveDelivered(Vec<(UserId, Seq)>),
     BeginSend(Box<BeginSend>),

@@ -6,7 +6,7 @@ use super::super::words;
 use super::batch::{Batch, Part};
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{CommentId, TicketId, UserId};
-use bellpull_actors::domain::plan::{NewTicket, Rows, SearchText};
+use bellpull_actors::domain::plan::{NewTicket, Rows, SearchText, UsedKey};
 use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
 
 /// Adds them.
@@ -22,6 +22,7 @@ pub(super) fn add(batch: &mut Batch, rows: &mut Rows<'_>) {
     assign(batch, &rows.assignees);
     add_history(batch, &rows.history);
     add_comments(batch, &rows.comments);
+    add_keys(batch, &rows.keys);
 }
 
 /// When each deleted ticket was deleted, in milliseconds.
@@ -197,4 +198,22 @@ fn add_comments(batch: &mut Batch, comments: &[(CommentId, &Comment)]) {
         .bind(texts(|comment| &comment.author_name))
         .bind(texts(|comment| &comment.body))
         .bind(of(|comment| comment.created_at.as_millisecond()));
+}
+
+fn add_keys(batch: &mut Batch, keys: &[UsedKey<'_>]) {
+    if keys.is_empty() {
+        return;
+    }
+    let of = |value: fn(&UsedKey<'_>) -> i64| keys.iter().map(value).collect::<Vec<i64>>();
+    let sql = "INSERT INTO idempotency_keys (owner_id, key, body_hash, made, made_id, created_at) \
+               SELECT * FROM UNNEST(?::bigint[], ?::text[], ?::bytea[], ?::text[], ?::bigint[], \
+               ?::bigint[])";
+    batch
+        .part(sql)
+        .bind(of(|used| used.key.owner.0))
+        .bind(keys.iter().map(|used| used.key.key.as_str()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|used| used.key.body_hash.as_slice()).collect::<Vec<_>>())
+        .bind(keys.iter().map(|used| used.made.as_str()).collect::<Vec<_>>())
+        .bind(of(|used| used.id))
+        .bind(of(|used| used.at.as_millisecond()));
 }

@@ -2,6 +2,7 @@
 
 use bellpull_actors::domain::channel::Channel;
 use bellpull_actors::domain::confusable::{email_key, username_key};
+use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::plan::account::{self, AccountFacts, NewAccountFacts};
@@ -16,8 +17,8 @@ use super::super::rows::{claims_ms, user};
 use super::super::statement::{execute, one, optional};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, audit, escalations, logins, nodes, preferences, projects,
-    push, retention, sends, templates, webhooks,
+    Answer, Done, Write, account_links, audit, escalations, keys, logins, nodes, preferences,
+    projects, push, retention, sends, templates, webhooks,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -37,15 +38,17 @@ pub(super) fn apply(
     created: &mut Vec<Created>,
 ) -> Result<Option<Answer>, Failure> {
     let answer = match write {
-        Write::CreateUser(new, announce) => match (create(connection, new)?, announce) {
-            (Err(refused), _) => Err(refused),
-            (Ok(user), None) => Ok(Done::Created(Box::new((user, None)))),
-            (Ok(user), Some(announce)) => {
-                let announcement = announce(&user);
-                created.push(Created { at, user, announcement });
-                return Ok(None);
+        Write::CreateUser { new, announce, once } => {
+            match (create(connection, new, once.as_ref())?, announce) {
+                (Err(refused), _) => Err(refused),
+                (Ok(user), None) => Ok(Done::Created(Box::new((user, None)))),
+                (Ok(user), Some(announce)) => {
+                    let announcement = announce(&user);
+                    created.push(Created { at, user, announcement });
+                    return Ok(None);
+                }
             }
-        },
+        }
         Write::UpdateUser(id, changes) => update(connection, *id, changes)?,
         Write::Login(write) => logins::apply(connection, write)?,
         Write::SettingOrInsert { name, initial } => {
@@ -117,7 +120,14 @@ fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<Answe
 }
 
 /// Reads first: a violated constraint would not say which field is taken.
-fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreError>, Failure> {
+fn create(
+    connection: &Connection,
+    new: &NewUser,
+    once: Option<&IdempotencyKey>,
+) -> Result<Result<User, StoreError>, Failure> {
+    if let Err(used) = keys::admit(connection, once, Creates::User)? {
+        return Ok(Err(used));
+    }
     let (name_key, mail_key) = (username_key(&new.username), email_key(new.email()));
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1), \
                EXISTS (SELECT 1 FROM addresses WHERE channel = 'EMAIL' AND address = ?2), \
@@ -154,6 +164,7 @@ fn create(connection: &Connection, new: &NewUser) -> Result<Result<User, StoreEr
     set_addresses(connection, id, new.addresses.iter())?;
     set_key(connection, "username", &name_key, id)?;
     set_key(connection, "email", &mail_key, id)?;
+    keys::record(connection, once, Creates::User, id.0, new.now)?;
     Ok(Ok(read(connection, id)?))
 }
 

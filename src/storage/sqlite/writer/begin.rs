@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bellpull_actors::domain::idempotency::{Creates, FirstUse, Used};
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::plan::UsedKey;
 use bellpull_actors::domain::plan::send::step::Portion;
-use bellpull_actors::domain::plan::send::{
-    Audience, KeyUse, NoAudience, Progress, ProjectFact, Timing, key_use,
-};
+use bellpull_actors::domain::plan::send::{Audience, NoAudience, Progress, ProjectFact, Timing};
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 use rusqlite::{Connection, Row};
@@ -23,8 +23,8 @@ use super::failure::Failure;
 use super::send_rows::{Records, names};
 use crate::storage::send_chunks::{Reply, SendChunk, SendText};
 
-/// By owner and key: the hash of the request, and the send that it began.
-type UsedKeys = HashMap<(UserId, String), (Vec<u8>, StoredSend)>;
+/// By owner and key: the first use, and the send that it began if it is one's.
+type UsedKeys = HashMap<(UserId, String), (FirstUse, Option<StoredSend>)>;
 
 /// The facts for new sends: two queries, however many they are.
 #[derive(Debug)]
@@ -75,11 +75,11 @@ impl<'a> Beginnings<'a> {
     ) -> Result<Result<SendChunk, Outcome>, Failure> {
         let BeginSend { send, chunk, now } = begin;
         if let Some(key) = &send.key
-            && let Some((hash, stored)) = self.keys.get(&(key.owner, key.key.clone()))
+            && let Some((first, stored)) = self.keys.get(&(key.owner, key.key.clone()))
         {
-            return Ok(Err(match key_use(key, hash) {
-                KeyUse::Repeated => Outcome::Repeated(*stored),
-                KeyUse::Reused => Outcome::KeyReused,
+            return Ok(Err(match (key.admit(Creates::Send, Some(first)), stored) {
+                (Err(Used::Repeated(_)), Some(stored)) => Outcome::Repeated(*stored),
+                _ => Outcome::KeyReused,
             }));
         }
         let audience = match self.audience(connection, &send.recipients)? {
@@ -138,10 +138,11 @@ impl<'a> Beginnings<'a> {
     /// Has the request's key answered by this send from now on.
     fn use_key(&mut self, begin: &'a BeginSend, stored: StoredSend, records: &mut Records<'a>) {
         let Some(key) = &begin.send.key else { return };
-        records.keys.extend([Cell::Int(key.owner.0), key.key.as_str().into()]);
-        records.keys.extend([Cell::Blob(&key.body_hash), stored.id.0.into()]);
-        records.keys.push(begin.now.as_millisecond().into());
-        self.keys.insert((key.owner, key.key.clone()), (key.body_hash.to_vec(), stored));
+        let (made, id) = (Creates::Send, stored.id.0);
+        records.keys.push(UsedKey { key, made, id, at: begin.now });
+        let (body_hash, made) = (key.body_hash.to_vec(), made.as_str().to_owned());
+        let first = FirstUse { body_hash, made, id };
+        self.keys.insert((key.owner, key.key.clone()), (first, Some(stored)));
     }
 
     /// The audience of the send, or why it has none.
@@ -167,19 +168,22 @@ impl<'a> Beginnings<'a> {
 }
 
 fn read_keys(connection: &Connection, keys: &[(i64, &str)]) -> Result<UsedKeys, Failure> {
-    let sql = "SELECT k.owner_id, k.key, k.body_hash, s.id, s.recipients, s.is_scheduled, \
-               s.notification_id \
-               FROM json_each(?) w CROSS JOIN idempotency_keys k \
+    let sql = "SELECT k.owner_id, k.key, k.body_hash, k.made, ifnull(k.made_id, k.send_id), \
+               s.recipients, s.is_scheduled, s.notification_id FROM json_each(?) w CROSS JOIN idempotency_keys k \
                ON k.owner_id = w.value ->> 0 AND k.key = w.value ->> 1 \
-               CROSS JOIN sends s ON s.id = k.send_id";
+               LEFT JOIN sends s ON s.id = k.send_id";
     // Integers and texts cannot fail to be written.
     let wanted = serde_json::to_string(keys).unwrap_or_default();
-    let used = all(connection, sql, (wanted,), |row| {
-        let (id, notification) = (SendId(row.get(3)?), row.get::<_, Option<i64>>(6)?);
-        let (recipients, is_scheduled) = (row.get(4)?, row.get(5)?);
-        let notification = notification.map(NotificationId);
-        let stored = StoredSend { id, recipients, is_scheduled, notification };
-        Ok(((UserId(row.get(0)?), row.get(1)?), (row.get(2)?, stored)))
-    })?;
+    let used =
+        all(connection, sql, (wanted,), |row| {
+            let first = FirstUse { body_hash: row.get(2)?, made: row.get(3)?, id: row.get(4)? };
+            let (id, notification) = (SendId(first.id), row.get::<_, Option<i64>>(7)?);
+            let (recipients, is_scheduled) = (row.get::<_, Option<i64>>(5)?, row.get(6)?);
+            let notification = notification.map(NotificationId);
+            let stored = recipients.zip(is_scheduled).map(|(recipients, is_scheduled)| {
+                StoredSend { id, recipients, is_scheduled, notification }
+            });
+            Ok(((UserId(row.get(0)?), row.get(1)?), (first, stored)))
+        })?;
     Ok(used.into_iter().collect())
 }

@@ -19,6 +19,7 @@ use super::super::rows::json;
 use super::super::statement::{all, each, one, optional};
 use super::context::Place;
 use super::failure::Failure;
+use super::keys;
 
 /// Reads the facts that a plan needs; `others` are recipients besides the announcements' own.
 pub(super) fn read(
@@ -38,7 +39,8 @@ pub(super) fn read(
     for project in &needs.hooks_of {
         hooks.insert(*project, read_hooks(connection, PROJECTS_HOOKS, project.0)?);
     }
-    let mut facts = Facts { tickets, members, hooks, ..Facts::default() };
+    let keys = keys::read(connection, &needs.keys)?;
+    let mut facts = Facts { tickets, members, hooks, keys, ..Facts::default() };
     facts.projects.extend(projects);
     let mut users = needs.recipients(&facts.members);
     users.extend(others);

@@ -25,6 +25,7 @@ mod failure;
 mod group;
 mod hung_lanes;
 mod in_step;
+mod keys;
 mod known;
 mod log_keeper;
 mod logins;
@@ -51,6 +52,7 @@ use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_actors::domain::node::Node;
 use bellpull_actors::domain::plan::marks::MarkedPortion;
@@ -102,7 +104,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Write {
     Commit(Box<Decision>),
     Comment(Box<NewComment>),
-    CreateUser(Box<NewUser>, Option<AnnounceUser>),
+    CreateUser {
+        new: Box<NewUser>,
+        announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
+    },
     UpdateUser(UserId, Box<UserChanges>),
     Login(LoginWrite),
     Link(Box<LinkWrite>),
@@ -187,6 +193,7 @@ pub(super) struct NewProject {
     pub(super) key: String,
     pub(super) name: String,
     pub(super) creator: UserId,
+    pub(super) once: Option<IdempotencyKey>,
     pub(super) now: Timestamp,
 }
 

@@ -1,5 +1,6 @@
 //! Projects and their members: rare, so each is its own statement in the group's transaction.
 
+use bellpull_actors::domain::idempotency::Creates;
 use bellpull_actors::domain::ids::{ProjectId, UserId};
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
@@ -8,10 +9,14 @@ use super::super::columns::project_columns;
 use super::super::rows::project;
 use super::super::statement::{execute, one};
 use super::failure::Failure;
-use super::{Answer, Done, NewProject};
+use super::{Answer, Done, NewProject, keys};
 
 /// Makes a project with its first member.
 pub(super) fn create(connection: &Connection, new: &NewProject) -> Result<Answer, Failure> {
+    let once = new.once.as_ref();
+    if let Err(used) = keys::admit(connection, once, Creates::Project)? {
+        return Ok(Err(used));
+    }
     let sql = "SELECT EXISTS (SELECT 1 FROM projects WHERE key = ?), \
                EXISTS (SELECT 1 FROM users WHERE id = ?)";
     let (is_taken, has_creator): (bool, bool) =
@@ -29,6 +34,7 @@ pub(super) fn create(connection: &Connection, new: &NewProject) -> Result<Answer
     let values = (&new.key, &new.name, new.now.as_millisecond());
     let project = one(connection, sql, values, |row| Ok(project(row)))??;
     add_member(connection, project.id, new.creator)??;
+    keys::record(connection, once, Creates::Project, project.id.0, new.now)?;
     Ok(Ok(Done::Project(Box::new(project))))
 }
 

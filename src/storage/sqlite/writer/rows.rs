@@ -16,6 +16,7 @@ use super::super::rows::to_json;
 use super::context::Place;
 use super::escalations::call_off_moved;
 use super::failure::Failure;
+use super::keys;
 
 /// The changed heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
@@ -101,6 +102,7 @@ pub(super) fn write(
     mut rows: Rows<'_>,
 ) -> Result<(), Failure> {
     write_tickets(connection, &mut rows)?;
+    keys::write(connection, &rows.keys)?;
     write_messages(connection, &rows)?;
     write_entries(connection, place, rows.entries)?;
     // Stored deliveries only: the plan has decided about its own.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bellpull_actors::domain::ids::SendId;
+use bellpull_actors::domain::plan::UsedKey;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::LeaseOwner;
 use bellpull_actors::port::sends::BeginSend as Outcome;
@@ -11,18 +12,13 @@ use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
-use super::{Answer, Done, mismatch};
+use super::{Answer, Done, keys, mismatch};
 use crate::storage::send_chunks::{Reply, SendChunk};
 
 static SENDS: MultiRow = MultiRow::new(
     "INSERT INTO sends (id, message_id, notification_id, audience, channels, is_critical, \
      recipients, last_user_id, cursor, status, is_scheduled, due_at, created_at) SELECT * FROM ",
     13,
-    " WHERE column1 IS NOT NULL",
-);
-static KEYS: MultiRow = MultiRow::new(
-    "INSERT INTO idempotency_keys (owner_id, key, body_hash, send_id, created_at) SELECT * FROM ",
-    5,
     " WHERE column1 IS NOT NULL",
 );
 static CURSORS: MultiRow = MultiRow::new(
@@ -66,7 +62,7 @@ pub(super) fn give(reply: Reply, answer: &mut Option<Answer>, announced: Option<
 #[derive(Debug, Default)]
 pub(super) struct Records<'a> {
     pub(super) sends: Vec<Cell<'a>>,
-    pub(super) keys: Vec<Cell<'a>>,
+    pub(super) keys: Vec<UsedKey<'a>>,
     pub(super) cursors: Vec<Cell<'a>>,
     /// Owners that release their claims.
     pub(super) released: Vec<&'a LeaseOwner>,
@@ -78,7 +74,7 @@ impl Records<'_> {
     /// Writes all of them.
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
         SENDS.run(connection, &self.sends)?;
-        KEYS.run(connection, &self.keys)?;
+        keys::write(connection, &self.keys)?;
         CURSORS.run(connection, &self.cursors)?;
         for owner in self.released {
             let sql = "UPDATE sends SET claim_owner = NULL, claim_until = NULL \

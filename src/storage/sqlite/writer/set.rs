@@ -56,7 +56,7 @@ impl<'a> Work<'a> {
             needs.decision(decision);
         }
         for (_, new) in &self.comments {
-            needs.comment(new.comment.ticket, new.announcement.as_ref());
+            needs.comment(new);
         }
         for created in &self.created {
             needs.announcement(&created.announcement);
@@ -100,8 +100,8 @@ pub(super) fn apply<'a>(
         answers[at] = Some(committed.map_err(StoreError::from));
     }
     for (at, new) in work.comments {
-        let NewComment { comment, ticket_version, announcement } = new;
-        let commented = plan.comment(comment, *ticket_version, announcement.as_ref());
+        let NewComment { comment, ticket_version, announcement, key } = new;
+        let commented = plan.comment(comment, *ticket_version, announcement.as_ref(), key.as_ref());
         let commented = commented.map(|done| Done::Commented(Box::new(done)));
         answers[at] = Some(commented.map_err(StoreError::from));
     }

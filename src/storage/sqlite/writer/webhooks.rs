@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::WebhookId;
 use bellpull_actors::domain::plan::webhook::{changed, has_room, old_secret_until};
 use bellpull_actors::domain::webhook::{
@@ -17,12 +18,12 @@ use super::super::rows::{timestamp, to_json};
 use super::super::statement::{execute, one, optional};
 use super::super::webhook_rows::webhook;
 use super::failure::Failure;
-use super::{Answer, Done};
+use super::{Answer, Done, keys};
 
 /// Requests that concern webhooks.
 #[derive(Debug)]
 pub(in super::super) enum WebhookWrite {
-    Create(NewWebhook),
+    Create(NewWebhook, Option<IdempotencyKey>),
     Change(WebhookId, WebhookChanges),
     Rotate(WebhookId, HookSecret),
     Delete(WebhookId),
@@ -35,7 +36,7 @@ pub(super) fn apply(
     now: Timestamp,
 ) -> Result<Answer, Failure> {
     match write {
-        WebhookWrite::Create(new) => create(connection, new, now),
+        WebhookWrite::Create(new, once) => create(connection, new, once.as_ref(), now),
         WebhookWrite::Change(id, changes) => change(connection, *id, changes, now),
         WebhookWrite::Rotate(id, secret) => rotate(connection, *id, secret, now),
         WebhookWrite::Delete(id) => {
@@ -45,7 +46,15 @@ pub(super) fn apply(
     }
 }
 
-fn create(connection: &Connection, new: &NewWebhook, now: Timestamp) -> Result<Answer, Failure> {
+fn create(
+    connection: &Connection,
+    new: &NewWebhook,
+    once: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<Answer, Failure> {
+    if let Err(used) = keys::admit(connection, once, Creates::Webhook)? {
+        return Ok(Err(used));
+    }
     let (user, project) = match new.owner {
         HookOwner::User(id) => (Some(id.0), None),
         HookOwner::Project(id) => (None, Some(id.0)),
@@ -83,6 +92,7 @@ fn create(connection: &Connection, new: &NewWebhook, now: Timestamp) -> Result<A
         now.as_millisecond(),
     );
     let id = one(connection, sql, values, |row| row.get(0))?;
+    keys::record(connection, once, Creates::Webhook, id, now)?;
     Ok(Ok(Done::Webhook(find(connection, WebhookId(id))?.map(Box::new))))
 }
 

@@ -1,4 +1,4 @@
-//! Sends: what a request becomes ([`Timing`], [`Audience`], [`key_use`]), how sends in progress
+//! Sends: what a request becomes ([`Timing`], [`Audience`]), how sends in progress
 //! share a chunk ([`step`]), which node continues them ([`claim`]), and the progress in their
 //! records.
 //!
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::send::{IdempotencyKey, NewSend, Recipients, SendStatus};
+use crate::domain::send::{NewSend, Recipients, SendStatus};
 use crate::domain::user::Role;
 
 /// Unknown accounts that a rejection names.
@@ -120,21 +120,6 @@ impl Timing {
     }
 }
 
-/// The effect of an idempotency key's first use on a later request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyUse {
-    /// The same request: it gets the first answer again.
-    Repeated,
-    /// Another request: it is rejected.
-    Reused,
-}
-
-/// Compares a request with the body for which its key was first used.
-#[must_use]
-pub fn key_use(key: &IdempotencyKey, first_body_hash: &[u8]) -> KeyUse {
-    if key.body_hash == first_body_hash { KeyUse::Repeated } else { KeyUse::Reused }
-}
-
 /// The progress of a send, as its record has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -226,15 +211,6 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_string(&audience).unwrap(), text);
             assert_eq!(serde_json::from_str::<Audience>(text).unwrap(), audience);
-        }
-    }
-
-    #[test]
-    fn the_same_key_needs_the_same_body() {
-        let key = IdempotencyKey { owner: UserId(1), key: "k".to_owned(), body_hash: [7; 32] };
-        assert_eq!(key_use(&key, &[7; 32]), KeyUse::Repeated);
-        for other in [&[8_u8; 32] as &[u8], &[7; 31], &[]] {
-            assert_eq!(key_use(&key, other), KeyUse::Reused);
         }
     }
 

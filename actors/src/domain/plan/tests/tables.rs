@@ -159,7 +159,7 @@ fn a_comment_needs_a_ticket_and_recipients_that_exist() {
         (&comments[1], 3, &[2], None),
         (&comments[2], 3, &[2], None),
     ] {
-        let outcome = plan.comment(comment, version, Some(&news(to)));
+        let outcome = plan.comment(comment, version, Some(&news(to)), None);
         let announced =
             outcome.as_ref().ok().map(|(_, announced)| announced.as_ref().unwrap().entries.len());
         assert_eq!(announced, wanted, "{comment:?} {to:?}");

@@ -98,7 +98,8 @@ fn plan_one<'a>(
         Act::Delete(id) => decide(*id, 2),
         Act::Comment(id, users) => {
             let version = i64::try_from(versions[nth(*id)]).unwrap();
-            let announced = plan.comment(&cast.comments[nth(*id)], version, Some(&news(users)));
+            let (comment, news) = (&cast.comments[nth(*id)], news(users));
+            let announced = plan.comment(comment, version, Some(&news), None);
             let is_there = (1..3).contains(&versions[nth(*id)]);
             (announced.map(|done| done.1), is_there && exist(users))
         }
