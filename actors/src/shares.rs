@@ -1,8 +1,8 @@
 //! A few places that keys share by time: whoever's group, and then whose key, has used least goes
 //! next. One key holds one place at a time, and a group a fixed number of them.
 //!
-//! A turn alone ([`crate::turns`]) is one per key, so a client with many accounts would have as many
-//! turns. Here the accounts of one network divide that network's part.
+//! A turn alone ([`crate::turns`]) is one per key, so a client with many accounts would have as
+//! many turns. Here the accounts of one network divide that network's part.
 
 use std::collections::HashMap;
 use std::hash::Hash;

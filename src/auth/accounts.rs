@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bellpull_actors::domain::address::Addresses;
 use bellpull_actors::domain::confusable::normal_name;
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::text::made_line;
 use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::accounts::NewUser;
 use bellpull_actors::port::{AccountStore, StoreError};
@@ -113,8 +114,7 @@ pub(super) fn email(claims: &Claims) -> Option<&str> {
 
 /// The full name of a token as an account has it; empty for none.
 pub(super) fn full_name(claims: &Claims) -> String {
-    let visible = claims.text(Profile::FullName).chars().filter(|c| !c.is_control());
-    visible.take(FULL_NAME_CHARS_MAX).collect()
+    made_line(claims.text(Profile::FullName)).chars().take(FULL_NAME_CHARS_MAX).collect()
 }
 
 /// The role of a token, if an account may have it.

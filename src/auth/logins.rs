@@ -109,7 +109,16 @@ impl Inner {
         &self,
         name: &LoginName,
     ) -> Result<(Option<User>, Option<String>), AuthError> {
-        let known = self.accounts.store().credentials(name).await.map_err(unavailable)?;
+        let store = self.accounts.store();
+        let known = store.credentials(name).await.map_err(unavailable)?;
+        let known = match name {
+            // A username may have an `@`, too.
+            LoginName::Username(name) if known.is_none() && name.contains('@') => {
+                let email = LoginName::Email(name.clone());
+                store.credentials(&email).await.map_err(unavailable)?
+            }
+            LoginName::Username(_) | LoginName::Email(_) => known,
+        };
         Ok(known.map_or((None, None), |(user, hash)| (Some(user), hash)))
     }
 
@@ -156,24 +165,26 @@ impl Inner {
 
     pub(super) async fn logout(
         &self,
-        who: &Principal,
+        who: Option<&Principal>,
         refresh: Option<&str>,
     ) -> Result<(), AuthError> {
-        let login = match refresh {
+        let (user, login) = match refresh {
             Some(token) if self.keys.is_own() => {
                 let given = self.open_refresh(token).await?;
-                if given.user != who.user.id {
+                if who.is_some_and(|who| given.user != who.user.id) {
                     return Err(AuthError::BadToken("it is another user's"));
                 }
-                Some(given.login)
+                (given.user, given.login)
             }
             // Another issuer's refresh token can only be revoked by that issuer.
-            Some(_) | None => who.login,
+            Some(_) | None => {
+                let who = who.ok_or(AuthError::Missing)?;
+                (who.user.id, who.login.ok_or(AuthError::NoLogin)?)
+            }
         };
-        let login = login.ok_or(AuthError::NoLogin)?;
         let now = self.clock.now();
         let until = self.accounts.store().revoke_login(login, now).await.map_err(unavailable)?;
-        self.end_login(who.user.id, login, until, TokenEnd::LoggedOut);
+        self.end_login(user, login, until, TokenEnd::LoggedOut);
         Ok(())
     }
 

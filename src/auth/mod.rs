@@ -38,6 +38,7 @@ mod ws_tickets;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::account_link::LinkPurpose;
@@ -295,6 +296,13 @@ impl Auth {
         }
     }
 
+    /// How long a principal's token is still valid.
+    #[must_use]
+    pub fn time_left(&self, principal: &Principal) -> Duration {
+        let left = principal.expires_at.duration_since(self.0.clock.now());
+        Duration::try_from(left).unwrap_or_default()
+    }
+
     fn service(&self, now: Timestamp, expires_at: Timestamp) -> Result<Principal, AuthError> {
         if !self.0.keys.is_own() {
             return Err(AuthError::BadToken("it is not an access token"));
@@ -365,7 +373,11 @@ impl Auth {
     /// # Errors
     /// [`AuthError::NoLogin`] for a token of another issuer or of our own command line;
     /// [`AuthError::BadToken`], `Unavailable`.
-    pub async fn logout(&self, who: &Principal, refresh: Option<&str>) -> Result<(), AuthError> {
+    pub async fn logout(
+        &self,
+        who: Option<&Principal>,
+        refresh: Option<&str>,
+    ) -> Result<(), AuthError> {
         self.0.logout(who, refresh).await
     }
 

@@ -5,6 +5,7 @@ use bellpull_actors::domain::confusable::normal_name;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::notification::{Announcement, Message};
 use bellpull_actors::domain::routing::{Audience, Group};
+use bellpull_actors::domain::text::line;
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::User;
 use serde_json::{Map, Value};
@@ -96,10 +97,7 @@ pub fn check_full_name(full_name: &str) -> Result<(), String> {
             "Ensure this field has no more than {FULL_NAME_CHARS_MAX} characters."
         ));
     }
-    if full_name.chars().any(char::is_control) {
-        return Err("Control characters are not allowed.".to_owned());
-    }
-    Ok(())
+    line(full_name).map(drop).map_err(|bad| bad.to_string())
 }
 
 /// The error for a name that is taken.

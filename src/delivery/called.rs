@@ -1,11 +1,16 @@
 //! Test calls: what a user's webhook or push service answers now.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::delivery::Outcome;
+use tokio::time::timeout;
 
 use super::outside::Outside;
 use super::provider::Answer;
+
+/// How long a test waits, whatever an attempt to deliver may take: its user is told the result, so
+/// it ends before the request limit of 15 s.
+const TEST_MAX: Duration = Duration::from_secs(10);
 
 /// The result of a test call, for the user who requested it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +32,10 @@ impl Called {
         judge: fn(&Answer) -> Outcome,
     ) -> Self {
         let begun = Instant::now();
-        let answer = call.await;
+        let answer = timeout(TEST_MAX, call).await.unwrap_or_else(|_| {
+            let error = "no answer in time".to_owned();
+            Err(Outcome::Later { error, after: None, is_outage: true })
+        });
         if outside == Outside::Public && answer.is_err() {
             // A name in the operator's own network is resolved faster than an unknown one.
             let whole = begun.elapsed().as_secs() + 1;
@@ -49,5 +57,19 @@ impl Called {
             }
         };
         Self { status, took_ms, error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_never_answered_has_a_result_within_the_request_limit() {
+        let judge =
+            |_: &Answer| Outcome::Later { error: String::new(), after: None, is_outage: false };
+        let made = Called::make(Outside::Any, std::future::pending(), judge);
+        let made = timeout(Duration::from_secs(15), made).await.unwrap();
+        assert_eq!((made.status, made.error.as_deref()), (None, Some("no answer in time")));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome, PushTarget, Target};
 use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::text::shortened;
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::port::Sender;
 use jiff::Timestamp;
@@ -18,8 +19,8 @@ use super::called::Called;
 use super::outside::Outside;
 use super::provider::{Answer, Provider};
 use super::push_crypt::{BadKey, BrowserKeys, TEXT_MAX, Vapid};
+use super::refused;
 use super::renderer::Renderer;
-use super::{refused, shortened};
 
 /// How long a push service keeps a message for a browser that is offline, in seconds. A user who
 /// returns after a day looks at the inbox.

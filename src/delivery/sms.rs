@@ -5,13 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome};
 use bellpull_actors::domain::routing::Channel;
+use bellpull_actors::domain::text::shortened;
 use bellpull_actors::port::Sender;
 use reqwest::Url;
 
 use super::provider::{Answer, Provider, under};
 use super::renderer::Renderer;
 use super::sms_reports::HOOK;
-use super::{refused, shortened, telephone};
+use super::{refused, telephone};
 use crate::config::Secret;
 use crate::config::delivery::SmsConfig;
 

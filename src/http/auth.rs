@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
         .with(routes!(ws_ticket))
 }
 
-/// Logs in with a username or an e-mail address.
+/// Logs in with a username or an e-mail address; `username` may be either.
 ///
 /// After 10 wrong passwords for an account, the next attempts on it wait for a turn, one in 5 s.
 #[utoipa::path(
@@ -46,6 +46,9 @@ async fn login(
     Address(client): Address,
     mut body: Fields,
 ) -> Result<Json<res::LoggedIn>, ApiError> {
+    // Forms send both, one of them empty.
+    body.drop_empty("username");
+    body.drop_empty("email");
     let is_email = body.has("email") && !body.has("username");
     let name = body.text(if is_email { "email" } else { "username" }, TextRule::line(EMAIL_MAX));
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
@@ -106,9 +109,10 @@ async fn register(
     Ok((StatusCode::CREATED, Json((&*user).into())))
 }
 
-/// Ends a login and closes its sockets.
+/// Ends a login and closes its sockets: that of the refresh token in the body, which needs no
+/// access token beside it, or that of the access token.
 #[utoipa::path(
-    post, path = "/api/auth/logout/", tag = "Accounts", request_body = doc::Logout,
+    post, path = "/api/auth/logout/", tag = "Accounts", security(()), request_body = doc::Logout,
     responses(
         (status = 200, description = "It has ended.", body = res::LoggedOut),
         (
@@ -121,12 +125,18 @@ async fn register(
 )]
 async fn logout(
     State(auth): State<Auth>,
-    Unlimited(principal): Unlimited,
+    caller: Result<Unlimited, ApiError>,
     mut body: Fields,
 ) -> Result<Json<res::LoggedOut>, ApiError> {
     let token = body.text_if_sent("refresh", TextRule::line(TOKEN_MAX));
+    // An access token that has expired is no reason to stay logged in.
+    let caller = match (caller, &token) {
+        (Ok(Unlimited(principal)), _) => Some(principal),
+        (Err(error @ ApiError::Throttled { .. }), _) | (Err(error), None) => return Err(error),
+        (Err(_), Some(_)) => None,
+    };
     body.finish()?;
-    let work = async move { Ok(auth.logout(&principal, token.as_deref()).await?) };
+    let work = async move { Ok(auth.logout(caller.as_ref(), token.as_deref()).await?) };
     spawn_uncancelled(work).await?;
     Ok(Json(res::LoggedOut { message: "Logged out", detail: "Logged out" }))
 }

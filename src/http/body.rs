@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
@@ -64,10 +64,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let bytes = read(&parts, body, BodyLimit::from_ref(state)).await?;
-        // Some clients send an absent body as JSON.
-        if bytes.trim_ascii() != b"null" {
-            Fields::parse(&parts.headers, &bytes)?.strict().finish()?;
-        }
+        Fields::parse(&parts.headers, &bytes)?.strict().finish()?;
         Ok(Self)
     }
 }
@@ -93,8 +90,10 @@ impl Fields {
     /// The fields of a body that has been read.
     pub(super) fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Self, ApiError> {
         let key = SentKey::of(headers, bytes);
+        // White space, and `null`, are what others make of an absent body.
         // Many clients POST an action without a body, some of them with a content type.
-        if bytes.is_empty() {
+        let is_absent = matches!(bytes.trim_ascii(), b"" | b"null");
+        if is_absent {
             return Ok(Self::new(Map::new()).with_key(key));
         }
         check_type(headers)?;
@@ -115,6 +114,7 @@ async fn read(
     mut body: Body,
     BodyLimit(limit): BodyLimit,
 ) -> Result<Vec<u8>, ApiError> {
+    check_encoding(&parts.headers)?;
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|value| value.parse::<u64>().ok());
     let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -156,6 +156,19 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::UnsupportedMediaType(given.chars().take(100).collect()))
 }
 
+/// Bodies are read as they are sent: one that is compressed would be no JSON.
+fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
+    let codings = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.to_str());
+    for coding in codings.flat_map(|value| value.unwrap_or("?").split(',')) {
+        let coding = coding.trim();
+        if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+            let shown: String = coding.chars().take(64).collect();
+            return Err(ApiError::UnsupportedEncoding(shown));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
@@ -188,7 +201,27 @@ mod tests {
     #[tokio::test]
     async fn no_body_is_an_empty_object() {
         assert!(outcome(Request::post("/").body(Body::empty()).unwrap()).await.is_ok());
-        assert!(outcome(request("text/plain", "")).await.is_ok());
+        for absent in ["", " ", "\r\n\t", "null", " null\n"] {
+            assert!(outcome(request("application/json", absent)).await.is_ok(), "{absent:?}");
+            assert!(outcome(request("text/plain", absent)).await.is_ok(), "{absent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_refused_as_such() {
+        for (coding, is_good) in [
+            ("identity", true),
+            ("", true),
+            ("Identity, identity", true),
+            ("gzip", false),
+            ("identity, br", false),
+            ("deflate", false),
+        ] {
+            let request = Request::post("/").header(CONTENT_TYPE, "application/json");
+            let request = request.header(CONTENT_ENCODING, coding).body(Body::from("{}"));
+            let wanted = if is_good { None } else { Some(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
+            assert_eq!(outcome(request.unwrap()).await.err(), wanted, "{coding}");
+        }
     }
 
     #[tokio::test]
@@ -211,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_an_object_will_do() {
-        for bad in ["[]", "1", "null", "\"x\"", "{\"a\":1,\"a\":1}", "{"] {
+        for bad in ["[]", "1", "nul", "\"x\"", "{\"a\":1,\"a\":1}", "{"] {
             let status = outcome(request("application/json", bad)).await.unwrap_err();
             assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}");
         }

@@ -53,7 +53,8 @@ async fn list(
 /// notified.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/comments/", tag = "Tickets",
-    params(doc::Id, doc::IdempotencyHeader), operation_id = "comment", request_body = doc::NewComment,
+    params(doc::Id, doc::IdempotencyHeader), operation_id = "comment",
+    request_body = doc::NewComment,
     responses(
         (status = 201, description = "The comment.", body = res::Comment),
         (status = 403, description = "The caller is a service."),

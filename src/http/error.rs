@@ -77,6 +77,8 @@ pub(super) enum ApiError {
     },
     /// The body's type is not JSON.
     UnsupportedMediaType(String),
+    /// The body is compressed, or encoded otherwise.
+    UnsupportedEncoding(String),
     /// Too many attempts.
     Throttled {
         /// When to try again.
@@ -183,6 +185,11 @@ impl ApiError {
                 let detail = format!("Unsupported media type \"{found}\" in request.");
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
             }
+            Self::UnsupportedEncoding(found) => {
+                let detail =
+                    format!("Unsupported Content-Encoding \"{found}\": send the body as it is.");
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+            }
             Self::Throttled { retry_after_s } => {
                 let detail = format!(
                     "Request was throttled. Expected available in {retry_after_s} seconds."
@@ -244,6 +251,7 @@ impl IntoResponse for ApiError {
             | Self::Conflict { .. }
             | Self::TooLarge { .. }
             | Self::UnsupportedMediaType(_)
+            | Self::UnsupportedEncoding(_)
             | Self::Internal => {}
         }
         response

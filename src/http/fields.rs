@@ -9,6 +9,8 @@ use std::collections::HashSet;
 
 use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::text::{BadLine, is_blank, line};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, FieldErrors};
@@ -87,26 +89,27 @@ impl TextRule {
     }
 
     fn check(self, text: &str) -> Result<String, String> {
-        let text = if self.lines == Lines::One { text.trim() } else { text };
-        if text.trim().is_empty() && !self.is_blank_allowed {
+        let is_opaque = self.lines == Lines::Opaque;
+        let is_blank = if is_opaque { text.trim().is_empty() } else { is_blank(text) };
+        if is_blank && !self.is_blank_allowed {
             return Err("This field may not be blank.".to_owned());
         }
         if text.contains('\0') {
             return Err("Null characters are not allowed.".to_owned());
         }
-        let is_bad = |c: char| match self.lines {
-            Lines::One => c.is_control(),
-            Lines::Many => c.is_control() && !matches!(c, '\n' | '\r' | '\t'),
-            Lines::Opaque => false,
+        let is_bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+        let text = match self.lines {
+            Lines::One => line(text.trim()).map_err(|bad| bad.to_string())?,
+            Lines::Many if text.contains(is_bad) => return Err(BadLine::Control.to_string()),
+            Lines::Many | Lines::Opaque => text.to_owned(),
         };
-        if text.contains(is_bad) {
-            return Err("Control characters are not allowed.".to_owned());
-        }
+        // A name of invisible characters is none.
+        let text = if is_blank && self.lines == Lines::One { String::new() } else { text };
         if text.chars().count() > self.max {
             let max = self.max;
             return Err(format!("Ensure this field has no more than {max} characters."));
         }
-        Ok(text.to_owned())
+        Ok(text)
     }
 }
 
@@ -157,6 +160,14 @@ impl Fields {
     /// Whether the field is present, with any value.
     pub(super) fn has(&self, field: &str) -> bool {
         self.values.contains_key(field)
+    }
+
+    /// Takes a field without a value for an absent one.
+    pub(super) fn drop_empty(&mut self, field: &str) {
+        let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(is_blank);
+        if self.values.get(field).is_some_and(is_empty) {
+            self.values.remove(field);
+        }
     }
 
     /// Adds an error.
@@ -246,10 +257,24 @@ impl Fields {
         }
     }
 
-    /// Refuses read-only fields.
-    pub(super) fn read_only(&mut self, fields: &[&str]) {
-        for field in fields {
-            self.refuse_if_sent(field, "This field is read-only.");
+    /// Refuses read-only fields, unless they have the values that `shown` has: clients send back
+    /// what they were shown.
+    pub(super) fn read_only(&mut self, fields: &[&str], shown: &impl Serialize) {
+        self.unchanged(fields.iter().map(|field| (*field, "This field is read-only.")), shown);
+    }
+
+    /// The same, each with its own error.
+    pub(super) fn unchanged<'f>(
+        &mut self,
+        fields: impl Iterator<Item = (&'f str, &'f str)>,
+        shown: &impl Serialize,
+    ) {
+        // Whatever is shown can be serialised.
+        let shown = serde_json::to_value(shown).unwrap_or_default();
+        for (field, instead) in fields {
+            if self.values.remove(field).is_some_and(|sent| shown.get(field) != Some(&sent)) {
+                self.refuse(field, instead);
+            }
         }
     }
 
@@ -479,7 +504,7 @@ mod tests {
         let read = |f: &mut Fields| {
             f.text_if_sent("full_name", TextRule::line(9));
             f.value_or_null("locale");
-            f.read_only(&["id"]);
+            f.read_only(&["id"], &());
         };
         let body = json!({"full_name": "x", "locale": null, "fullname": "x", "colour": 1, "id": 7});
         let mut lenient = fields(json!({"colour": 1}));

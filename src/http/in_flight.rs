@@ -231,8 +231,9 @@ impl Slot {
 
     /// Counts bytes of an answer for the user until they are sent.
     pub(super) fn hold(&self, bytes: usize) -> HeldBytes {
-        self.account().unsent.fetch_add(bytes, Ordering::Relaxed);
-        HeldBytes { slot: self.clone(), bytes }
+        let account = Arc::clone(self.account());
+        account.unsent.fetch_add(bytes, Ordering::Relaxed);
+        HeldBytes { account, bytes }
     }
 
     /// Counts an answer that was not made in [`Slot::turn`]. A read without room is answered 503;
@@ -295,13 +296,14 @@ impl Account {
 /// Bytes of an answer that count for its user until this is dropped.
 #[derive(Debug)]
 pub(super) struct HeldBytes {
-    slot: Slot,
+    /// The one to which they were added: the request may have been assigned to a user since.
+    account: Arc<Account>,
     bytes: usize,
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        let account = self.slot.account();
+        let account = &self.account;
         account.unsent.fetch_sub(self.bytes, Ordering::Relaxed);
         account.sent.notify_waiters();
     }

@@ -21,7 +21,57 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: 0 }.deserialize(&mut source).map_err(|e| e.to_string())?;
     source.end().map_err(|e| e.to_string())?;
-    Ok(value)
+    match numbers(bytes).find(|number| !is_exact(number)) {
+        None => Ok(value),
+        Some(number) => {
+            let shown: String = number.chars().take(KEY_SHOWN_MAX).collect();
+            Err(format!("the number {shown} cannot be kept exactly; send it as a string"))
+        }
+    }
+}
+
+/// The numbers in valid JSON, as they are written.
+fn numbers(bytes: &[u8]) -> impl Iterator<Item = &str> {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let part = move |byte: &u8| {
+        let was_text = is_text;
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ => {}
+        }
+        let is_number = byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        was_text || !is_number
+    };
+    let parts = bytes.split(part).map(|part| std::str::from_utf8(part).unwrap_or_default());
+    // `true`, `false` and `null` leave an `e`.
+    parts.filter(|part| part.starts_with(|first: char| first == '-' || first.is_ascii_digit()))
+}
+
+/// Whether a number is kept as it was written: as an integer of 64 bits, or as the closest binary
+/// fraction, whose shortest notation has the same value.
+fn is_exact(number: &str) -> bool {
+    if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return true;
+    }
+    number.parse::<f64>().is_ok_and(|kept| decimal(&format!("{kept:e}")) == decimal(number))
+}
+
+/// The digits of a number without zeros at either end, and the power of ten of the last one.
+fn decimal(number: &str) -> (String, i64) {
+    let number = number.trim_start_matches('-');
+    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    let trimmed = all.trim_end_matches('0');
+    let zeros = i64::try_from(all.len() - trimmed.len()).unwrap_or(i64::MAX);
+    let places = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
+    let digits = trimmed.trim_start_matches('0').to_owned();
+    // An exponent beyond 64 bits is of no number that can be kept.
+    let exponent = exponent.parse::<i64>().unwrap_or(i64::MAX / 2);
+    let last = if digits.is_empty() { 0 } else { exponent.saturating_sub(places) + zeros };
+    (digits, last)
 }
 
 /// A value inside `depth` objects and lists.
@@ -134,6 +184,45 @@ mod tests {
             assert!(parse(&deep(depth)).unwrap_err().contains("nested"), "{depth}");
         }
         assert!(parse(r#"{"a":"#.repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_number_is_kept_exactly_or_refused() {
+        for kept in [
+            "0",
+            "-0",
+            "7",
+            "-7",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "18446744073709551615",
+            "0.1",
+            "1.10",
+            "-2.50",
+            "1e2",
+            "1E+2",
+            "1.5e-7",
+            "5.0",
+            "3.141592653589793",
+            "100000000000000000000",
+            "1e300",
+            "0.0",
+            "0e7",
+        ] {
+            let found = parse(format!("[{kept}, \"99999999999999999999999\"]").as_bytes());
+            assert!(found.is_ok(), "{kept}: {found:?}");
+        }
+        for lost in [
+            "18446744073709551617",
+            "-9223372036854775809",
+            "3.14159265358979323846",
+            "0.10000000000000000001",
+            "1e-400",
+            "123456789012345678901234567890",
+        ] {
+            let error = parse(format!("{{\"a\": [true, {lost}]}}").as_bytes()).unwrap_err();
+            assert!(error.contains(lost) && error.contains("exactly"), "{error}");
+        }
     }
 
     #[test]

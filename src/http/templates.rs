@@ -304,7 +304,7 @@ fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
         text: part("text", before.text),
         html: part("html", before.html),
     };
-    body.read_only(&READ_ONLY);
+    body.read_only(&READ_ONLY, &());
     body.finish()?;
     Ok(source)
 }

@@ -233,13 +233,10 @@ async fn edit(
         category: body.choice("category", Category::from_name),
         version: body.integer("version"),
     };
-    if body.has("status") {
-        body.refuse("status", STEPS_INSTEAD.as_str());
-    }
-    for (field, instead) in READ_ONLY {
-        if body.has(field) {
-            body.refuse(field, instead);
-        }
+    let read_only = READ_ONLY.into_iter().chain([("status", STEPS_INSTEAD.as_str())]);
+    if read_only.clone().any(|(field, _)| body.has(field)) {
+        let shown = visible(&*store, id, &caller).await?;
+        body.unchanged(read_only, &res::Ticket::from(shown));
     }
     if let Err(bad) = body.finish() {
         let probe = Command::Edit(Edit::default());

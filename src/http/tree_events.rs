@@ -148,14 +148,11 @@ async fn events(
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-/// Returns once the reader's right ends. A service token is for one request, however long that
-/// lasts.
+/// Returns once the reader's right ends, a service's with its token: its reader comes again with a
+/// new one.
 async fn right_ended(auth: Auth, principal: Principal) {
-    if principal.is_service {
-        return std::future::pending().await;
-    }
     while auth.recheck(&principal).await.is_ok() {
-        tokio::time::sleep(RECHECK).await;
+        tokio::time::sleep(RECHECK.min(auth.time_left(&principal))).await;
     }
 }
 

@@ -35,6 +35,8 @@ use crate::auth::register::check_password;
 use crate::auth::{Auth, Principal};
 
 const SEARCH_MAX: usize = 200;
+/// Fields of an account that are not changed here.
+const READ_ONLY: [&str; 5] = ["id", "username", "role_display", "email_verified", "created_at"];
 /// The error for an admin who tries to set a password.
 const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner changes it with \
     POST /api/auth/password/.";
@@ -178,7 +180,7 @@ async fn edit(
         seen_role: Some(before.role.clone()),
         ..UserChanges::default()
     };
-    body.read_only(&["id", "username", "role_display", "created_at"]);
+    body.read_only(&READ_ONLY, &res::User::from(&before));
     body.refuse_if_sent("password", PASSWORD_ELSEWHERE);
     body.finish()?;
     check_rights(&principal, &before, &changes)?;

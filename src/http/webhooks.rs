@@ -211,7 +211,7 @@ async fn change(
         description: description(&mut body),
         is_active: body.boolean("is_active"),
     };
-    body.read_only(&READ_ONLY);
+    body.read_only(&READ_ONLY, &res::Webhook::from(hook.clone()));
     body.finish()?;
     let changed = handles.store.change_webhook(hook.id, changes, handles.clock.now()).await?;
     Ok(Json(changed.ok_or(ApiError::NotFound)?.into()))

@@ -9,6 +9,7 @@ use super::idempotency::IdempotencyKey;
 use super::ids::{CommentId, TicketId, UserId};
 use super::notification::Announcement;
 use super::routing::Audience;
+use super::text::shortened;
 use super::ticket::{Caller, Membership, Project, Ticket, announce, is_visible};
 use super::user::User;
 
@@ -115,7 +116,7 @@ pub fn comment(
     users.dedup();
     users.retain(|user| *user != author.id);
     let announcement = (!users.is_empty()).then(|| {
-        let quoted: String = body.chars().take(QUOTED_CHARS_MAX).collect();
+        let quoted = shortened(&body, QUOTED_CHARS_MAX);
         let audience = Audience { users, ..Audience::default() };
         announce(ticket, Event::Mentioned, audience, &quoted, author, now)
     });

@@ -3,11 +3,12 @@
 //! In reading order: [`ids`], [`user`], [`confusable`] (names that look alike), [`ticket`] (the
 //! workflow), [`event`] (the hub's events and their texts), [`channel`] (the table of channels),
 //! [`address`], [`routing`] (recipients and channels), [`notification`], [`inbox`], [`send`] (a
-//! message to many), [`idempotency`] (repeated requests), [`comment`], [`stream`] (events for watchers of a project), [`presence`] (who
-//! watches), [`node`] (which nodes are live), [`delivery`], [`preference`], [`locale`],
-//! [`webhook`], [`retry`] and [`circuit`] (external delivery), [`account_link`] (e-mails that
-//! change an account), [`explain`] (why a user was notified), [`search`] (how a text is split into
-//! words), [`plan`] (what a command writes).
+//! message to many), [`idempotency`] (repeated requests), [`comment`], [`stream`] (events for
+//! watchers of a project), [`presence`] (who watches), [`node`] (which nodes are live),
+//! [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and [`circuit`] (external
+//! delivery), [`account_link`] (e-mails that change an account), [`explain`] (why a user was
+//! notified), [`search`] (how a text is split into words), [`text`] (what a text may consist of),
+//! [`plan`] (what a command writes).
 
 pub mod account_link;
 pub mod address;
@@ -36,6 +37,7 @@ pub mod routing;
 pub mod search;
 pub mod send;
 pub mod stream;
+pub mod text;
 pub mod ticket;
 pub mod user;
 pub mod webhook;

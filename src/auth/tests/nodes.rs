@@ -53,7 +53,7 @@ async fn a_logout_is_known_to_every_node_at_once() {
     let name = LoginName::Username("ada".to_owned());
     let tokens = here.auth.login(name, "lovelace".to_owned(), CLIENT).await.unwrap().0;
     let principal = there.auth.authenticate(&tokens.access).await.unwrap();
-    here.auth.logout(&principal, None).await.unwrap();
+    here.auth.logout(Some(&principal), None).await.unwrap();
     let ended = Ending::TokenEnded(TokenEnd::LoggedOut);
     assert_eq!(there.auth.recheck(&principal).await, Err(ended));
     assert!(there.auth.authenticate(&tokens.access).await.is_err());

@@ -154,7 +154,7 @@ async fn what_was_kept_open_is_looked_at_again() {
     let kept = async || bench.auth.authenticate(&log_in(&bench).await.access).await.unwrap();
     let one = kept().await;
     assert_eq!(bench.auth.recheck(&one).await, Ok(()));
-    bench.auth.logout(&one, None).await.unwrap();
+    bench.auth.logout(Some(&one), None).await.unwrap();
     let ended = Ending::TokenEnded(TokenEnd::LoggedOut);
     assert_eq!(bench.auth.recheck(&one).await, Err(ended));
     let two = kept().await;
@@ -181,14 +181,14 @@ async fn a_logout_ends_one_login_and_only_ones_own() {
     let who = bench.auth.authenticate(&one.access).await.unwrap();
     let mut eve = who.clone();
     eve.user = Arc::new(User { id: UserId(2), ..(*who.user).clone() });
-    let foreign = bench.auth.logout(&eve, Some(&two.refresh)).await;
+    let foreign = bench.auth.logout(Some(&eve), Some(&two.refresh)).await;
     assert_eq!(foreign, Err(AuthError::BadToken("it is another user's")));
-    bench.auth.logout(&who, None).await.unwrap();
+    bench.auth.logout(Some(&who), None).await.unwrap();
     assert_eq!(bench.refusal(&one.access).await, "its login has ended");
     assert!(bench.auth.refresh(&one.refresh).await.is_err());
     assert!(bench.auth.authenticate(&two.access).await.is_ok());
-    bench.auth.logout(&who, Some(&two.refresh)).await.unwrap();
-    bench.auth.logout(&who, Some(&two.refresh)).await.unwrap();
+    bench.auth.logout(Some(&who), Some(&two.refresh)).await.unwrap();
+    bench.auth.logout(Some(&who), Some(&two.refresh)).await.unwrap();
     assert_eq!(bench.refusal(&two.access).await, "its login has ended");
 }
 

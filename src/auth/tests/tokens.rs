@@ -205,7 +205,7 @@ async fn where_tokens_come_from_elsewhere_ours_are_off() {
     let token = signed(&bench, Algorithm::RS256, None);
     let principal = bench.auth.authenticate(&token).await.unwrap();
     for refresh in [Some("another issuer's"), None] {
-        assert_eq!(bench.auth.logout(&principal, refresh).await, Err(AuthError::NoLogin));
+        assert_eq!(bench.auth.logout(Some(&principal), refresh).await, Err(AuthError::NoLogin));
     }
     let proof = bench.auth.prove_password(&principal, "lovelace".to_owned(), CLIENT).await;
     off(proof.unwrap_err());

@@ -38,7 +38,7 @@ async fn what_ended_since_has_ended_for_the_ticket() {
     let bench = bench(config()).await;
     let who = ada(&bench).await;
     let ticket = bench.auth.issue_ticket(&who).await.unwrap();
-    bench.auth.logout(&who, None).await.unwrap();
+    bench.auth.logout(Some(&who), None).await.unwrap();
     assert_eq!(refusal(&bench, &ticket).await, "its login has ended");
 
     let mut brief = ada(&bench).await;

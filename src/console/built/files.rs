@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "7475ff04bb1aa7c629a92c73b81ea18361286537614d01a76398d3ce129ee4e2";
+pub(super) const SOURCES: &str = "74b9e32ecc84ca9c272197dc5e708e26c03cc43e8b10cea093f239d2844a75fb";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-C8cuAFYW.js",
+        path: "assets/index-CvH-kZWP.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-C8cuAFYW.js"),
-        gzip: include_bytes!("assets/index-C8cuAFYW.js.gz"),
+        bytes: include_bytes!("assets/index-CvH-kZWP.js"),
+        gzip: include_bytes!("assets/index-CvH-kZWP.js.gz"),
     },
     Embedded {
         path: "assets/index-D5rDNWza.css",

@@ -183,6 +183,14 @@ fn complete(operation: &mut Operation, components: &Components) {
     if let (Some(tag), Some(handler)) = (tag, &operation.operation_id) {
         operation.operation_id = Some(format!("{tag}_{handler}"));
     }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(one) = parameter
+            && one.parameter_in == ParameterIn::Path
+        {
+            // One whose schema is a function's is taken for an optional one.
+            one.required = Required::True;
+        }
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body
         && shapes::is_optional(body, components)
     {

@@ -62,8 +62,8 @@ pub(in crate::http) struct NewSend {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IdempotencyHeader {
-    /// Visible ASCII; remembered for at least a day. Requests that may be repeated should have one: a
-    /// 503 or a lost answer does not tell whether the first was carried out.
+    /// Visible ASCII; remembered for at least a day. Requests that may be repeated should have one:
+    /// a 503 or a lost answer does not tell whether the first was carried out.
     #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$", max_length = 255)]
     idempotency_key: Option<String>,
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::times;
 use crate::auth::Tokens;
 
 /// An account, as its owner and admins see it.
@@ -30,6 +31,7 @@ pub(in crate::http) struct User {
     is_active: bool,
     /// Whether mails are sent to the address; false until its owner has confirmed it.
     email_verified: bool,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
 }
 

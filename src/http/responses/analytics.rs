@@ -9,11 +9,15 @@ use utoipa::ToSchema;
 
 use crate::http::choices::channel;
 
+use super::times;
+
 /// Delivery statistics for the notifications created in a range of time.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Analytics {
+    #[serde(serialize_with = "times::time")]
     pub(in crate::http) from: Timestamp,
     /// Exclusive.
+    #[serde(serialize_with = "times::time")]
     pub(in crate::http) to: Timestamp,
     /// By event and channel, sorted by both.
     pub(in crate::http) results: Vec<AnalyticsRow>,

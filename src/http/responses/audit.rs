@@ -5,10 +5,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::times;
+
 /// A request that changed something by an admin's right.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct AuditEntry {
     id: i64,
+    #[serde(serialize_with = "times::time")]
     at: Timestamp,
     /// 0 for a service token.
     user: i64,

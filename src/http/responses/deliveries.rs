@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 
 use crate::http::choices::{channel, delivery_status};
 
+use super::times;
+
 /// The external delivery of a notification to one address on one channel.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct OutboxDelivery {
@@ -35,11 +37,14 @@ pub(in crate::http) struct OutboxDelivery {
     rule: Option<&'static str>,
     /// How many attempts were started.
     attempts: i64,
+    #[serde(serialize_with = "times::time")]
     due_at: Timestamp,
     /// When the channel's lease expires.
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     leased_until: Option<Timestamp>,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     sent_at: Option<Timestamp>,
     /// The provider's id for it.
     #[schema(required)]

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 
 use crate::http::choices::channel;
 
+use super::times;
+
 /// An event's policy.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Escalation {
@@ -16,6 +18,7 @@ pub(in crate::http) struct Escalation {
     event: CompactString,
     /// Sorted by time.
     steps: Vec<Step>,
+    #[serde(serialize_with = "times::time")]
     updated_at: Timestamp,
 }
 

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 
 use crate::http::choices::channel;
 
+use super::times;
+
 /// Whether a user was notified of an event, why or why not, and on which channels.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Explanation {
@@ -20,6 +22,7 @@ pub(in crate::http) struct Explanation {
     /// The user who caused it, if known.
     #[schema(required)]
     pub(in crate::http) by: Option<i64>,
+    #[serde(serialize_with = "times::time")]
     pub(in crate::http) at: Timestamp,
     #[schema(required)]
     pub(in crate::http) ticket: Option<i64>,
@@ -32,8 +35,10 @@ pub(in crate::http) struct Explanation {
     #[schema(required)]
     pub(in crate::http) seq: Option<i64>,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     pub(in crate::http) read_at: Option<Timestamp>,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     pub(in crate::http) deleted_at: Option<Timestamp>,
     /// The external channels; empty if the user was not notified.
     pub(in crate::http) channels: Vec<Way>,
@@ -86,8 +91,10 @@ pub(in crate::http) struct Way {
     /// Why there is no delivery, by the present state; empty if there is one.
     pub(in crate::http) because: Vec<NoWay>,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     pub(in crate::http) due_at: Option<Timestamp>,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     pub(in crate::http) sent_at: Option<Timestamp>,
     #[schema(required)]
     pub(in crate::http) provider_status: Option<&'static str>,
@@ -115,6 +122,7 @@ impl From<explain::NoWay> for NoWay {
 pub(in crate::http) struct AttemptMade {
     /// From 1; an attempt that was cut off is missing.
     number: i64,
+    #[serde(serialize_with = "times::time")]
     started_at: Timestamp,
     took_ms: i64,
     /// `sent`, `later`, `refused` or `gone`.

@@ -23,6 +23,7 @@ mod push;
 mod scheduled;
 mod templates;
 mod tickets;
+mod times;
 mod webhooks;
 
 pub(super) use self::accounts::*;

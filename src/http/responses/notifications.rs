@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
+use super::times;
 use crate::http::choices::{channel, delivery_status, kind, one_of, priority};
 
 /// A rule that suppresses a delivery only shows in `deliveries`.
@@ -41,10 +42,13 @@ pub(in crate::http) struct Notification {
     status: &'static str,
     status_display: &'static str,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     sent_at: Option<Timestamp>,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
     is_read: bool,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     read_at: Option<Timestamp>,
     /// `ticket_created`, `mentioned`, or a sender's own event.
     #[schema(value_type = String)]
@@ -132,6 +136,7 @@ pub(in crate::http) struct Delivery {
     status: &'static str,
     attempts: i64,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     sent_at: Option<Timestamp>,
     #[schema(required)]
     error: Option<String>,

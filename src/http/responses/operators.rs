@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 use crate::config::Effective;
 use crate::signals::Sample;
 
+use super::times;
+
 /// The process is alive.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Alive {
@@ -68,7 +70,9 @@ pub(in crate::http) struct NodeRow {
     /// Where it serves clients.
     url: String,
     version: String,
+    #[serde(serialize_with = "times::time")]
     started_at: Timestamp,
+    #[serde(serialize_with = "times::time")]
     last_seen_at: Timestamp,
     /// `up`, `draining`, or `left` after its end or 15 s of silence.
     state: &'static str,
@@ -234,6 +238,7 @@ impl Actor {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Failure {
     text: String,
+    #[serde(serialize_with = "times::time")]
     at: Timestamp,
 }
 
@@ -251,6 +256,7 @@ pub(in crate::http) struct Restart {
     /// The operator who requested it; null after a failure.
     #[schema(required)]
     operator: Option<String>,
+    #[serde(serialize_with = "times::time")]
     at: Timestamp,
 }
 
@@ -268,6 +274,7 @@ impl From<&RestartReport> for Restart {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ActorMessages {
     /// How long it is watched.
+    #[serde(serialize_with = "times::time")]
     until: Timestamp,
     /// The last 50, newest first.
     last: Vec<ActorMessage>,
@@ -280,6 +287,7 @@ pub(in crate::http) struct ActorMessage {
     #[schema(examples("Changed"))]
     name: String,
     /// When it was taken from the mailbox.
+    #[serde(serialize_with = "times::time")]
     at: Timestamp,
     /// How long it took to handle, in microseconds.
     took_us: u64,
@@ -300,6 +308,7 @@ pub(in crate::http) struct Watching {
     #[schema(value_type = String)]
     pub(in crate::http) node: Arc<str>,
     /// Until when; now, if it is no longer watched.
+    #[serde(serialize_with = "times::time")]
     pub(in crate::http) until: Timestamp,
 }
 
@@ -373,6 +382,7 @@ pub(in crate::http) struct SlowRow {
     /// Counts up from 1 since the process started.
     id: u64,
     /// When it ended.
+    #[serde(serialize_with = "times::time")]
     at: Timestamp,
     /// `request`, `commit` or `frame`.
     kind: &'static str,

@@ -1,5 +1,6 @@
 //! Projects, members, comments.
 
+use super::times;
 use bellpull_actors::domain::{comment, ticket, user};
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -60,6 +61,7 @@ pub(in crate::http) struct Comment {
     author: String,
     author_id: i64,
     body: String,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
 use super::Notification;
+use super::times;
 use crate::http::choices::{channels, kind, one_of, priority};
 
 fn status() -> Schema {
@@ -55,7 +56,9 @@ pub(in crate::http) struct ScheduledSend {
     recipients: i64,
     /// How many of them have been notified. Some may have declined it.
     told: i64,
+    #[serde(serialize_with = "times::time")]
     send_at: Timestamp,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
 }
 

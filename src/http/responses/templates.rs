@@ -12,6 +12,8 @@ use crate::delivery::template::Rendered;
 use crate::delivery::template_service::Found;
 use crate::http::choices::one_of;
 
+use super::times;
+
 /// The channels that have templates.
 pub(in crate::http) fn template_channel() -> Schema {
     one_of(Channel::templated().map(|(channel, _)| channel.as_str()))
@@ -49,6 +51,7 @@ pub(in crate::http) struct Template {
     #[schema(required, value_type = Option<String>)]
     from_locale: Option<Locale>,
     #[schema(required)]
+    #[serde(serialize_with = "times::maybe")]
     updated_at: Option<Timestamp>,
     #[schema(required)]
     updated_by: Option<i64>,

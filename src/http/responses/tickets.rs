@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::times;
 use crate::http::choices::{category, priority, ticket_status};
 
 /// A ticket.
@@ -36,7 +37,9 @@ pub(in crate::http) struct Ticket {
     assigned_to: Vec<i64>,
     /// Increases with each change.
     version: i64,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
+    #[serde(serialize_with = "times::time")]
     updated_at: Timestamp,
 }
 
@@ -101,6 +104,7 @@ pub(in crate::http) struct HistoryEntry {
     by: i64,
     by_name: String,
     note: String,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
 }
 

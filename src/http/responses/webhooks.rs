@@ -7,6 +7,8 @@ use utoipa::ToSchema;
 
 use crate::delivery::called::Called;
 
+use super::times;
+
 /// A webhook. Each call is a `POST` of JSON with an `Idempotency-Key`, the same in every attempt,
 /// and an `X-Bellpull-Signature: t=SECONDS,v1=HEX`: the HMAC-SHA256 of `SECONDS.BODY` with the
 /// secret; after a rotation there are two `v1` for a day. Any 2xx accepts a call, 410 removes the
@@ -30,7 +32,9 @@ pub(in crate::http) struct Webhook {
     /// Why it was switched off, unless its owner did so.
     #[schema(required)]
     off_reason: Option<String>,
+    #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
+    #[serde(serialize_with = "times::time")]
     updated_at: Timestamp,
     /// The secret that signs its calls, returned once on creation.
     #[serde(skip_serializing_if = "Option::is_none")]

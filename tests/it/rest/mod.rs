@@ -14,6 +14,7 @@ mod explain;
 mod limits;
 mod nodes;
 mod notifications;
+mod odd_clients;
 mod once;
 mod operator;
 mod passwords;

@@ -1,10 +1,13 @@
 //! What operators see and do.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::Team;
-use crate::support::{Hub, answer};
+use crate::support::{Hub, answer, now_s, sign};
 
 #[tokio::test]
 async fn health_needs_no_token() {
@@ -109,4 +112,18 @@ async fn with_an_address_of_their_own_nothing_of_it_is_elsewhere() {
         assert_eq!(hub.get(&root, path).await.0, 404, "{path}");
     }
     assert_eq!(hub.get(&root, "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_events_of_a_service_end_with_its_token() {
+    let hub = Hub::start().await;
+    let claims = json!({
+        "user_id": 0, "token_type": "service", "iat": now_s(), "exp": now_s() + 2, "jti": "short",
+    });
+    let request = hub.request(Method::GET, "/api/operator/events/").bearer_auth(sign(&claims));
+    let mut response = request.send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    let end = async { while response.chunk().await.unwrap().is_some() {} };
+    timeout(Duration::from_secs(10), end).await.expect("it ends with the token");
+    hub.stop().await;
 }

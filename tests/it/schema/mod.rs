@@ -3,6 +3,7 @@
 mod furnished;
 mod played;
 mod served;
+mod valid;
 
 use serde_json::Value;
 

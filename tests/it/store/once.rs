@@ -6,7 +6,9 @@ use bellpull_actors::domain::ids::{CommentId, UserId};
 use bellpull_actors::domain::ticket::{Command, Decision, Ticket};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::domain::webhook::{HookAddress, HookOwner, HookSecret, NewWebhook};
-use bellpull_actors::port::StoreError;
+use bellpull_actors::port::{
+    AccountStore, CommentStore, InboxStore, SendStore, StoreError, TicketStore,
+};
 use futures_util::future::join_all;
 
 use super::people::{at, creation, default_project, first, new_user, person, raise, step};

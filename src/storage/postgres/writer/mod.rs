@@ -115,7 +115,7 @@ impl Write {
             Self::Mark(portion) => portion.before.is_some(),
             Self::Commit(_)
             | Self::Comment(_)
-            | Self::CreateUser(..)
+            | Self::CreateUser { .. }
             | Self::SaveDelivered(_)
             | Self::BeginSend(_)
             | Self::Probe => false,

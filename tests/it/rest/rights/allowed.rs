@@ -242,6 +242,7 @@ pub(super) const OPEN: &[(&str, &str, &str)] = &[
     ("GET", "/account/password/", "a page without data, which reads its link's token itself"),
     ("POST", "/api/auth/email/confirm/", "the link's token is the credential"),
     ("POST", "/api/auth/login/", "the password is the credential"),
+    ("POST", "/api/auth/logout/", "the refresh token is the credential, or the access token is"),
     ("POST", "/api/auth/password/reset/", "the mail is the credential; any address is answered"),
     ("POST", "/api/auth/password/reset/confirm/", "the link's token is the credential"),
     ("POST", "/api/auth/refresh/", "the refresh token is the credential"),

@@ -74,6 +74,25 @@ export async function api<T>(
   return await answerOf(await request(method, path, body, undefined, headers)) as T;
 }
 
+/** Keys of creations whose outcome is not known. */
+const unknown = new Map<string, string>();
+
+/** Creates something. The same form, sent again after a lost answer, is the same request: it creates nothing more. */
+export async function createOnce<T>(path: string, body: unknown): Promise<T> {
+  const form = `${path} ${JSON.stringify(body)}`;
+  const key = unknown.get(form) ?? crypto.randomUUID();
+  unknown.set(form, key);
+  try {
+    const made = await api<T>('POST', path, body, { 'Idempotency-Key': key });
+    unknown.delete(form);
+    return made;
+  } catch (error) {
+    // Nothing was created: it was refused.
+    if (error instanceof ApiError && error.status >= 400 && error.status < 500) unknown.delete(form);
+    throw error;
+  }
+}
+
 /** A request that outlives the page; what becomes of it is not known. */
 export function last(method: string, path: string): void {
   const headers = { Authorization: `Bearer ${session.current?.access}` };
