@@ -70,6 +70,7 @@ type Request = (Extension<Step>, State<Tickets>, State<Arc<dyn TicketStore>>, Wh
 /// A step without content.
 #[utoipa::path(
     post, path = "/api/tickets/{id}/step/", tag = "Tickets", params(doc::Id),
+    request_body = doc::SeenTicket,
     responses(
         (status = 200, description = "The ticket as it is now.", body = res::Ticket),
         doc::TooLate,
@@ -109,24 +110,25 @@ async fn act(
     (Extension(step), State(tickets), State(store), Who(principal), Id(id), mut body): Request,
 ) -> Result<Json<res::Ticket>, ApiError> {
     let (caller, id) = (commander(&principal)?, TicketId(id));
-    let command = match command(step, &*store, &mut body).await {
+    let (command, seen) = match command(step, &*store, &mut body).await {
         Ok(command) => command,
         Err(bad @ ApiError::Fields(_)) => {
             return Err(rights_first(&*store, id, &step.command(), &caller, bad).await);
         }
         Err(other) => return Err(other),
     };
-    let ticket = tickets.command(id, command, caller).await?;
+    let ticket = tickets.command_at(id, command, caller, seen).await?;
     Ok(Json(ticket.into()))
 }
 
-/// The step's command, with what the body says.
+/// The step's command, with what the body says; and the version that the caller has seen.
 async fn command(
     step: Step,
     store: &dyn TicketStore,
     body: &mut Fields,
-) -> Result<Command, ApiError> {
+) -> Result<(Command, Option<i64>), ApiError> {
     let mut command = step.command();
+    let seen = body.integer("version");
     if let Command::Assign { developers: chosen } = &mut command {
         let placed = body.placed_ids("developers", DEVELOPERS_MAX);
         *chosen = developers(store, body, &placed).await?;
@@ -135,7 +137,7 @@ async fn command(
         *reason = sent.unwrap_or_default().trim().to_owned();
     }
     body.finish()?;
-    Ok(command)
+    Ok((command, seen))
 }
 
 /// The developers with these ids, in order. Each entry that is not a developer is refused by its

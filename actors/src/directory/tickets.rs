@@ -65,7 +65,21 @@ impl Tickets {
         command: Command,
         caller: Caller,
     ) -> Result<Ticket, CommandError> {
-        self.ask(id, TicketAsk::Command { command, caller }).await
+        self.command_at(id, command, caller, None).await
+    }
+
+    /// The same for a caller that has seen this version of the ticket, if it says so.
+    ///
+    /// # Errors
+    /// See [`CommandError`]; [`Refusal::Stale`] if the ticket has another version.
+    pub async fn command_at(
+        &self,
+        id: TicketId,
+        command: Command,
+        caller: Caller,
+        seen: Option<i64>,
+    ) -> Result<Ticket, CommandError> {
+        self.ask(id, TicketAsk::Command { command, caller, seen }).await
     }
 
     /// Adds a comment to a ticket. Users who are mentioned in the body (`@username`) and may see

@@ -26,10 +26,12 @@ pub enum TicketAsk {
     },
     /// Do something to it.
     Command {
-        /// The new ticket.
+        /// The command.
         command: Command,
         /// The caller.
         caller: Caller,
+        /// The version that the caller has seen; a command on another one is refused.
+        seen: Option<i64>,
     },
 }
 

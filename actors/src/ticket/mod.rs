@@ -30,7 +30,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
 use crate::domain::ticket::{
-    Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide,
+    Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide_at,
 };
 use crate::port::in_time;
 use crate::port::tickets::Committed;
@@ -190,7 +190,9 @@ impl TicketEntity {
             TicketAsk::Create { project, new, caller, key } => {
                 self.create(project, new, &caller, key, state).await
             }
-            TicketAsk::Command { command, caller } => self.command(&command, &caller, state).await,
+            TicketAsk::Command { command, caller, seen } => {
+                self.command(&command, &caller, seen, state).await
+            }
         }
     }
 
@@ -229,13 +231,20 @@ impl TicketEntity {
         Ok(ticket)
     }
 
-    async fn command(&self, command: &Command, caller: &Caller, state: &mut TicketState) -> Answer {
+    async fn command(
+        &self,
+        command: &Command,
+        caller: &Caller,
+        seen: Option<i64>,
+        state: &mut TicketState,
+    ) -> Answer {
         for _ in 0..TRIES {
             let was_known = state.known.is_some();
             let known = self.known(state).await?;
             let membership = self.membership(&known.project, caller).await?;
             let now = self.clock.now();
-            let decision = match decide(&known.ticket, command, caller, membership, now) {
+            let decided = decide_at(&known.ticket, command, caller, membership, seen, now);
+            let decision = match decided {
                 Ok(decision) => decision,
                 Err(_) if was_known => {
                     state.known = None;

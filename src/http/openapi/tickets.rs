@@ -46,12 +46,21 @@ pub(in crate::http) struct TicketEdit {
 )]
 pub(in crate::http) struct TooLate;
 
+/// What the caller has seen; the body may be missing.
+#[derive(ToSchema)]
+pub(in crate::http) struct SeenTicket {
+    /// The version that the caller has seen: if the ticket has another, the answer is 409.
+    version: Option<i64>,
+}
+
 /// The developers to assign.
 #[derive(ToSchema)]
 pub(in crate::http) struct Assignment {
     /// The developers' ids.
     #[schema(min_items = 1, max_items = 100)]
     developers: Vec<i64>,
+    /// The version that the caller has seen: if the ticket has another, the answer is 409.
+    version: Option<i64>,
 }
 
 /// Why the ticket is rejected.
@@ -59,6 +68,8 @@ pub(in crate::http) struct Assignment {
 pub(in crate::http) struct Rejection {
     #[schema(max_length = 2_000)]
     reason: Option<String>,
+    /// The version that the caller has seen: if the ticket has another, the answer is 409.
+    version: Option<i64>,
 }
 
 /// Filters of the list of tickets.

@@ -234,3 +234,35 @@ async fn pages_follow_each_other_and_end() {
     let empty = json!({"count": 0, "next": null, "previous": null, "results": []});
     assert_eq!(list, empty, "the first page of nothing is a page");
 }
+
+#[tokio::test]
+async fn an_action_on_another_version_than_was_seen_is_a_conflict() {
+    let team = Team::gather().await;
+    for rule in WORKFLOW {
+        let id = team.ticket_at(rule.from[0].as_str()).await;
+        let path = format!("/api/tickets/{id}/{}/", rule.name);
+        let who = match rule.by {
+            Right::Admin | Right::CreatorOrAdmin => &team.admin,
+            Right::AssignedDeveloper => &team.ada,
+            Right::Creator => &team.carl,
+        };
+        let (_, shown) = team.hub.get(who, &format!("/api/tickets/{id}/")).await;
+        let seen = shown["version"].as_i64().unwrap();
+        let body = |version: i64| match rule.name {
+            "assign" => json!({"developers": [team.ada.id], "version": version}),
+            _ => json!({"version": version}),
+        };
+        for other in [seen - 1, seen + 1, 0] {
+            let (status, found) = team.hub.post(who, &path, body(other)).await;
+            assert_eq!((status, &found["code"]), (409, &json!("conflict")), "{path}: {found}");
+        }
+        let stranger = team.hub.post(&team.dora, &path, body(seen - 1)).await;
+        assert_eq!(stranger.0, 404, "rights come first: {path}");
+        let (status, done) = team.hub.post(who, &path, body(seen)).await;
+        assert_eq!((status, &done["version"]), (200, &json!(seen + 1)), "{path}: {done}");
+        // It has moved on: that is said, not only that its status does not allow the action.
+        let (status, found) = team.hub.post(who, &path, body(seen)).await;
+        assert_eq!((status, &found["code"]), (409, &json!("conflict")), "{path}: {found}");
+    }
+    team.hub.stop().await;
+}

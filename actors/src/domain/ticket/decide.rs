@@ -52,6 +52,32 @@ pub fn create(
     Ok(Decision { ticket, deleted: false, entry, announcement, key: None })
 }
 
+/// Decides the effect of a command of a caller that has seen this version of the ticket, if it says
+/// so.
+///
+/// # Errors
+/// As [`decide`]; `Stale` for another version, whatever the status allows by now.
+pub fn decide_at(
+    ticket: &Ticket,
+    command: &Command,
+    caller: &Caller,
+    membership: Membership,
+    seen: Option<i64>,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let decision = decide(ticket, command, caller, membership, now);
+    let is_allowed = !matches!(
+        decision,
+        Err(Refusal::NotFound | Refusal::Forbidden { .. } | Refusal::Invalid { .. })
+    );
+    match seen {
+        Some(expected) if is_allowed && expected != ticket.version => {
+            Err(Refusal::Stale { expected, actual: ticket.version })
+        }
+        Some(_) | None => decision,
+    }
+}
+
 /// Decides the effect of a command on a ticket. Rights are checked before the status.
 ///
 /// # Errors
