@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use ractor::Actor;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -35,8 +36,8 @@ use crate::rate::{Quota, RateLimit, retry_after_s};
 use crate::sends::Sends;
 use crate::slow::SlowLog;
 use crate::supervisor::{Protocol, SupervisorMessage};
-use crate::ticket::TicketEntity;
 use crate::ticket::message::TicketProtocol;
+use crate::ticket::{SEEN_PROJECTS_MAX, TicketEntity};
 use crate::user::{UserEntity, UserShared};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
@@ -194,6 +195,7 @@ impl Hub {
             projects: projects.clone(),
             clock,
             passivate_after,
+            seen_projects: Arc::new(Cache::new(SEEN_PROJECTS_MAX)),
         };
         let (ticket_slots, directory) = root::directory(TICKET_SHARDS);
         let tickets = Tickets { directory, store: ticket_store };

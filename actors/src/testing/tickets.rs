@@ -52,7 +52,8 @@ impl TicketStore for FakeStore {
 
     async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
         self.pass(Op::Commit).await?;
-        let Decision { mut ticket, deleted, entry, announcement, key: _ } = decision;
+        let Decision { mut ticket, deleted, entry, announcement, of_open_project: _, key: _ } =
+            decision;
         let mut data = self.data();
         let stored = data.tickets.get(&ticket.id).map_or(0, |stored| stored.version);
         let was = data.history.iter().any(|(id, _)| *id == ticket.id);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::SpanKind;
+use quick_cache::sync::Cache;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
@@ -44,6 +45,9 @@ pub use message::{CommentAsk, TicketMessage};
 /// How often a command is decided against a rival's newer version before it is refused.
 const TRIES: usize = 3;
 
+/// How many projects are remembered for new tickets. Most hubs have fewer.
+pub(crate) const SEEN_PROJECTS_MAX: usize = 1_024;
+
 /// The dependencies that all ticket actors of this node share.
 #[derive(Debug, Clone)]
 pub struct TicketEntity {
@@ -53,6 +57,9 @@ pub struct TicketEntity {
     pub(crate) projects: Projects,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) passivate_after: Duration,
+    /// The projects of new tickets, as they were last read; the store refuses a decision that stood
+    /// on another state.
+    pub(crate) seen_projects: Arc<Cache<ProjectId, Project>>,
 }
 
 impl Entity for TicketEntity {
@@ -217,18 +224,39 @@ impl TicketEntity {
         key: Option<IdempotencyKey>,
         state: &mut TicketState,
     ) -> Answer {
-        let found = in_time(self.store.project(project)).await.map_err(unavailable)?;
         let no_such_project = || Refusal::Invalid {
             field: "project",
             message: format!("Invalid pk \"{project}\" - object does not exist."),
         };
-        let project = found.ok_or_else(no_such_project)?;
-        let membership = self.membership(&project, caller).await?;
-        let decision = create(state.id, &project, new, caller, membership, self.clock.now())
-            .map_err(|_| no_such_project())?;
-        let ticket = self.commit(Decision { key, ..decision }).await.map_err(unavailable)?;
-        state.known = Some(Known { ticket: ticket.clone(), project });
-        Ok(ticket)
+        for _ in 0..TRIES {
+            let project = self.seen_project(project).await?.ok_or_else(no_such_project)?;
+            let membership = self.membership(&project, caller).await?;
+            let (new, now) = (new.clone(), self.clock.now());
+            let decision = create(state.id, &project, new, caller, membership, now)
+                .map_err(|_| no_such_project())?;
+            let key = key.clone();
+            match self.commit(Decision { key, ..decision }).await {
+                Ok(ticket) => {
+                    state.known = Some(Known { ticket: ticket.clone(), project });
+                    return Ok(ticket);
+                }
+                Err(StoreError::Conflict) => drop(self.seen_projects.remove(&project.id)),
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        Err(contended())
+    }
+
+    /// The project, as it was last read.
+    async fn seen_project(&self, id: ProjectId) -> Result<Option<Project>, CommandError> {
+        if let Some(project) = self.seen_projects.get(&id) {
+            return Ok(Some(project));
+        }
+        let found = in_time(self.store.project(id)).await.map_err(unavailable)?;
+        if let Some(project) = &found {
+            self.seen_projects.insert(id, project.clone());
+        }
+        Ok(found)
     }
 
     async fn command(

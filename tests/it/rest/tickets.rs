@@ -1,6 +1,9 @@
 //! Tickets: creating, editing, lists and their filters.
 
+use bellpull_actors::domain::ticket::{Right, WORKFLOW};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 use super::{Team, column, ids};
 
@@ -264,5 +267,30 @@ async fn an_action_on_another_version_than_was_seen_is_a_conflict() {
         let (status, found) = team.hub.post(who, &path, body(seen)).await;
         assert_eq!((status, &found["code"]), (409, &json!("conflict")), "{path}: {found}");
     }
+    team.hub.stop().await;
+}
+
+/// A node remembers the projects of new tickets; what it remembers gives no right.
+#[tokio::test]
+async fn a_project_that_was_closed_takes_no_ticket_of_others() {
+    if crate::support::sqlite_only() {
+        return;
+    }
+    let team = Team::gather().await;
+    team.raise(&team.carl, "While it is open").await;
+    let options = SqliteConnectOptions::new().filename(team.hub.database());
+    let mut beside = options.connect().await.unwrap();
+    for (sql, wanted) in [
+        ("UPDATE projects SET is_open = 0, name = 'Closed' WHERE id = 1", 400),
+        ("UPDATE projects SET is_open = 1, name = 'Again' WHERE id = 1", 201),
+    ] {
+        sqlx::query(sql).execute(&mut beside).await.unwrap();
+        let (status, made) =
+            team.hub.post(&team.carl, "/api/tickets/", json!({"title": "T"})).await;
+        assert_eq!(status, wanted, "{sql}: {made}");
+    }
+    let (status, made) = team.hub.post(&team.admin, "/api/tickets/", json!({"title": "T"})).await;
+    assert_eq!((status, &made["project_name"]), (201, &json!("Again")));
+    beside.close().await.unwrap();
     team.hub.stop().await;
 }

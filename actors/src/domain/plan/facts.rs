@@ -48,6 +48,10 @@ pub struct KnownTicket {
 pub struct KnownProject {
     /// The prefix of its tickets' keys.
     pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Whether every user counts as a member.
+    pub is_open: bool,
     /// The last ticket number.
     pub last_number: i64,
 }

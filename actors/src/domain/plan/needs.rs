@@ -17,6 +17,8 @@ pub struct Needs<'a> {
     calls_webhooks: bool,
     /// The tickets that are decided or commented on.
     pub tickets: BTreeSet<TicketId>,
+    /// Those of them that are new: only a mistake would find one.
+    pub new_tickets: BTreeSet<TicketId>,
     /// The projects in which a ticket is new.
     pub projects: BTreeSet<ProjectId>,
     /// The projects whose webhooks may be called.
@@ -43,6 +45,7 @@ impl<'a> Needs<'a> {
         self.keys.extend(&decision.key);
         self.tickets.insert(ticket.id);
         if ticket.version == 1 {
+            self.new_tickets.insert(ticket.id);
             self.projects.insert(ticket.project);
         }
         if let Some(announcement) = &decision.announcement {

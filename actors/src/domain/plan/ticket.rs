@@ -9,7 +9,8 @@ impl<'a> Plan<'a> {
     /// Plans a decision: the ticket's state, its history entry, and its announcement.
     ///
     /// # Errors
-    /// [`Rejection::Conflict`] if the ticket is not at the version before the decision's;
+    /// [`Rejection::Conflict`] if the ticket is not at the version before the decision's, or if a new
+    /// one's project has been opened or closed since it was decided;
     /// [`Rejection::NotFound`] if a recipient or a new ticket's project does not exist;
     /// [`Rejection::Used`] if its idempotency key was used before.
     pub fn commit(&mut self, decision: &'a Decision) -> Result<Committed, Rejection> {
@@ -21,7 +22,7 @@ impl<'a> Plan<'a> {
         let audience = announcement.map(|one| self.audience(one)).transpose()?;
         let mut ticket = decision.ticket.clone();
         if is_new {
-            ticket.key = self.number(&ticket)?;
+            (ticket.key, ticket.project_name) = self.number(&ticket, decision)?;
         } else if decision.moves_on() {
             self.move_on(ticket.id);
         }
@@ -34,6 +35,7 @@ impl<'a> Plan<'a> {
                 let mut message = announcement.message.clone();
                 if let (true, Some(shown)) = (is_new, &mut message.ticket) {
                     shown.key.clone_from(&ticket.key);
+                    shown.project_name.clone_from(&ticket.project_name);
                 }
                 self.tell_audience(announcement, audience, message, Some(ticket.project))?
             }
@@ -41,15 +43,22 @@ impl<'a> Plan<'a> {
         Ok(Committed { ticket, announced })
     }
 
-    /// Gives a new ticket its number, and so its key.
-    fn number(&mut self, ticket: &Ticket) -> Result<String, Rejection> {
+    /// Gives a new ticket its number, and so its key; and the name of its project.
+    fn number(
+        &mut self,
+        ticket: &Ticket,
+        decision: &Decision,
+    ) -> Result<(String, String), Rejection> {
         let project = self.facts.projects.get_mut(&ticket.project).ok_or(Rejection::NotFound)?;
+        if project.is_open != decision.of_open_project {
+            return Err(Rejection::Conflict);
+        }
         project.last_number += 1;
         let number = project.last_number;
         let Ticket { id, project: of, created_by, created_at, .. } = *ticket;
         self.rows.new_tickets.push(NewTicket { id, project: of, number, created_by, created_at });
         self.rows.numbers.insert(of, number);
-        Ok(format!("{}-{number}", project.key))
+        Ok((format!("{}-{number}", project.key), project.name.clone()))
     }
 
     /// Cancels deliveries that wait to be seen and are obsolete now. The announcement of this

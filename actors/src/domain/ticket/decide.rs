@@ -49,7 +49,8 @@ pub fn create(
     let audience = EventAudience::of(&Event::TicketCreated, &ticket);
     let announcement = Some(audience.announce(&ticket, "", caller, now));
     let entry = entry(&ticket, "create", None, caller, String::new(), now);
-    Ok(Decision { ticket, deleted: false, entry, announcement, key: None })
+    let of_open_project = project.is_open;
+    Ok(Decision { ticket, deleted: false, entry, announcement, of_open_project, key: None })
 }
 
 /// Decides the effect of a command of a caller that has seen this version of the ticket, if it says
@@ -123,7 +124,8 @@ pub fn decide(
     let announcement = audience.map(|audience| audience.announce(&after, &note, caller, now));
     let entry = entry(&after, command.name(), Some(ticket.status), caller, note, now);
     let deleted = *command == Command::Delete;
-    Ok(Decision { ticket: after, deleted, entry, announcement, key: None })
+    let of_open_project = false;
+    Ok(Decision { ticket: after, deleted, entry, announcement, of_open_project, key: None })
 }
 
 /// An event and its audience.

@@ -15,6 +15,8 @@ pub struct Decision {
     pub entry: HistoryEntry,
     /// The announcement, if there is one.
     pub announcement: Option<Announcement>,
+    /// Of a new ticket: whether its project was open when its creator's rights were checked.
+    pub of_open_project: bool,
     /// The key that makes a retry of a creation the same request.
     pub key: Option<IdempotencyKey>,
 }

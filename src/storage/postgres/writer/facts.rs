@@ -84,8 +84,10 @@ pub(super) async fn read(
 ) -> Result<(Facts, Locked), Failure> {
     let mut facts = Facts { keys: keys::read(connection, &needs.keys).await?, ..Facts::default() };
     let mut since = Instant::now();
-    if !needs.tickets.is_empty() {
-        facts.tickets = tickets(connection, &needs.tickets).await?;
+    // A new ticket whose id is taken is refused by its key.
+    let known: Vec<i64> = needs.tickets.difference(&needs.new_tickets).map(|id| id.0).collect();
+    if !known.is_empty() {
+        facts.tickets = tickets(connection, known).await?;
     }
     if !needs.projects.is_empty() {
         facts.projects = projects(connection, &needs.projects).await?;
@@ -106,18 +108,11 @@ pub(super) async fn read(
     // From here on nothing waits: what is read now is what was acknowledged before the rows are
     // written.
     let Locked { inboxes, notified, .. } = &mut locked;
-    if !notified.is_empty() && !needs.events.is_empty() {
-        facts.escalations = escalations(connection, needs).await?;
-    }
-    let mut hooks = Hooks::default();
-    if place.channels.contains(Channel::Webhook)
-        && !(notified.is_empty() && needs.hooks_of.is_empty())
-    {
-        hooks = read_hooks(connection, notified, &needs.hooks_of).await?;
-    }
-    facts.hooks = std::mem::take(&mut hooks.of_projects);
-    if !notified.is_empty() {
-        read_recipients(connection, place, notified, hooks.of_users, inboxes).await?;
+    if !(notified.is_empty() && needs.hooks_of.is_empty()) {
+        let of_users = read_rules(connection, place, needs, notified, &mut facts).await?;
+        if !notified.is_empty() {
+            read_recipients(connection, place, notified, of_users, inboxes).await?;
+        }
     }
     Ok((facts, locked))
 }
@@ -126,9 +121,8 @@ pub(super) async fn read(
 /// reads again the locked row only, and would miss steps that another node has just written.
 async fn tickets(
     connection: &mut PgConnection,
-    wanted: &BTreeSet<TicketId>,
+    wanted: Vec<i64>,
 ) -> Result<HashMap<TicketId, KnownTicket>, Failure> {
-    let wanted: Vec<i64> = wanted.iter().map(|id| id.0).collect();
     let sql = "SELECT 1 FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
     sqlx::query(sql).bind(&wanted).execute(&mut *connection).await?;
     let sql = "SELECT t.id, t.version, t.deleted_at IS NOT NULL, \
@@ -149,12 +143,14 @@ async fn projects(
     connection: &mut PgConnection,
     wanted: &BTreeSet<ProjectId>,
 ) -> Result<HashMap<ProjectId, KnownProject>, Failure> {
-    let sql = "SELECT id, key, last_number FROM projects WHERE id = ANY($1) ORDER BY id \
-               FOR NO KEY UPDATE";
+    let sql = "SELECT id, key, name, is_open, last_number FROM projects WHERE id = ANY($1) \
+               ORDER BY id FOR NO KEY UPDATE";
     let wanted: Vec<i64> = wanted.iter().map(|id| id.0).collect();
-    let found: Vec<(i64, String, i64)> =
+    let found: Vec<(i64, String, String, bool, i64)> =
         sqlx::query_as(sql).bind(wanted).fetch_all(connection).await?;
-    let known = |(id, key, last_number)| (ProjectId(id), KnownProject { key, last_number });
+    let known = |(id, key, name, is_open, last_number)| {
+        (ProjectId(id), KnownProject { key, name, is_open, last_number })
+    };
     Ok(found.into_iter().map(known).collect())
 }
 
@@ -172,51 +168,40 @@ async fn members(connection: &mut PgConnection) -> Result<Members, Failure> {
     Ok(members)
 }
 
-/// The policies of the events.
-async fn escalations(
+/// Reads the policies of the events and the active webhooks of projects, and returns those of users.
+/// One statement: other groups wait for the locks as long as each round trip takes.
+async fn read_rules(
     connection: &mut PgConnection,
+    place: Place<'_>,
     needs: &Needs<'_>,
-) -> Result<HashMap<String, Arc<bellpull_actors::domain::escalation::Escalation>>, Failure> {
-    let events: Vec<&str> = needs.events.iter().copied().collect();
-    let sql = "SELECT event, steps FROM escalations WHERE event = ANY($1)";
-    let found: Vec<(String, String)> =
-        sqlx::query_as(sql).bind(events).fetch_all(connection).await?;
-    let mut escalations = HashMap::new();
-    for (event, steps) in found {
-        escalations.insert(event, Arc::new(json(&steps)?));
-    }
-    Ok(escalations)
-}
-
-/// The active webhooks of users and projects.
-#[derive(Debug, Default)]
-struct Hooks {
-    of_users: HashMap<UserId, Vec<Hook>>,
-    of_projects: HashMap<ProjectId, Vec<Hook>>,
-}
-
-async fn read_hooks(
-    connection: &mut PgConnection,
     users: &BTreeSet<UserId>,
-    projects: &BTreeSet<ProjectId>,
-) -> Result<Hooks, Failure> {
-    let sql = "SELECT user_id, project_id, id, lane, events FROM webhooks WHERE is_active \
-               AND (user_id = ANY($1) OR project_id = ANY($2)) ORDER BY id";
-    let users: Vec<i64> = users.iter().map(|user| user.0).collect();
-    let projects: Vec<i64> = projects.iter().map(|project| project.0).collect();
+    facts: &mut Facts,
+) -> Result<HashMap<UserId, Vec<Hook>>, Failure> {
+    let sql = "SELECT NULL::bigint, NULL::bigint, 0::bigint, event, steps FROM escalations \
+               WHERE event = ANY($1) UNION ALL (SELECT user_id, project_id, id, lane, events \
+               FROM webhooks WHERE $2 AND is_active \
+               AND (user_id = ANY($3) OR project_id = ANY($4)) ORDER BY id)";
     type Row = (Option<i64>, Option<i64>, i64, String, String);
-    let found: Vec<Row> =
-        sqlx::query_as(sql).bind(users).bind(projects).fetch_all(connection).await?;
-    let mut hooks = Hooks::default();
-    for (user, project, id, lane, events) in found {
-        let hook = Hook { address: Address { id, lane }, events: json(&events)? };
-        if let Some(user) = user {
-            hooks.of_users.entry(UserId(user)).or_default().push(hook);
-        } else if let Some(project) = project {
-            hooks.of_projects.entry(ProjectId(project)).or_default().push(hook);
+    let found: Vec<Row> = sqlx::query_as(sql)
+        .bind(needs.events.iter().copied().collect::<Vec<&str>>())
+        .bind(place.channels.contains(Channel::Webhook))
+        .bind(users.iter().map(|user| user.0).collect::<Vec<i64>>())
+        .bind(needs.hooks_of.iter().map(|project| project.0).collect::<Vec<i64>>())
+        .fetch_all(connection)
+        .await?;
+    let mut of_users: HashMap<UserId, Vec<Hook>> = HashMap::new();
+    for (user, project, id, name, rule) in found {
+        let hook =
+            |lane| Ok::<_, Failure>(Hook { address: Address { id, lane }, events: json(&rule)? });
+        match (user, project) {
+            (Some(user), _) => of_users.entry(UserId(user)).or_default().push(hook(name)?),
+            (None, Some(project)) => {
+                facts.hooks.entry(ProjectId(project)).or_default().push(hook(name)?);
+            }
+            (None, None) => drop(facts.escalations.insert(name, Arc::new(json(&rule)?))),
         }
     }
-    Ok(hooks)
+    Ok(of_users)
 }
 
 /// Locks the inboxes in the order of their users. Users that do not exist are left out.

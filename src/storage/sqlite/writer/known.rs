@@ -29,9 +29,11 @@ pub(super) fn read(
     others: impl Iterator<Item = UserId>,
 ) -> Result<Facts, Failure> {
     let tickets = read_tickets(connection, needs.tickets.iter().copied())?;
-    let sql = "SELECT id, key, last_number FROM projects WHERE id = ?";
+    let sql = "SELECT id, key, last_number, name, is_open FROM projects WHERE id = ?";
     let projects = each(connection, sql, needs.projects.iter().map(|id| id.0), |row| {
-        let project = KnownProject { key: row.get(1)?, last_number: row.get(2)? };
+        let (key, last_number) = (row.get(1)?, row.get(2)?);
+        let (name, is_open) = (row.get(3)?, row.get(4)?);
+        let project = KnownProject { key, name, is_open, last_number };
         Ok((ProjectId(row.get(0)?), project))
     })?;
     let members = if needs.members { read_members(connection)? } else { Members::default() };

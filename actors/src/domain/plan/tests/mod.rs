@@ -91,7 +91,10 @@ fn step(ticket: &Ticket, command: &Command, by: &Caller) -> Decision {
 /// Users 1 to 6, of whom 5 and 6 are admins, each with an e-mail address.
 fn facts() -> Facts {
     let mut facts = Facts::default();
-    facts.projects.insert(ProjectId(1), KnownProject { key: "WEB".into(), last_number: 4 });
+    facts.projects.insert(
+        ProjectId(1),
+        KnownProject { key: "WEB".into(), name: "Website".into(), is_open: true, last_number: 4 },
+    );
     facts.members = Members { admins: vec![UserId(5), UserId(6)], super_admins: vec![UserId(6)] };
     for id in 1..=6 {
         let head = Head { last_seq: Seq(10 * id), unread_count: id, ..Head::default() };

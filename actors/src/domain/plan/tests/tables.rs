@@ -250,3 +250,21 @@ fn entries_of_a_crowd_may_wait_unless_a_delivery_names_them() {
         check(&rows);
     }
 }
+
+#[test]
+fn a_new_ticket_stands_on_its_project_as_it_is_now() {
+    let ids = Falling::new();
+    let decision = creation(9);
+    let mut closed = facts();
+    closed.projects.get_mut(&ProjectId(1)).unwrap().is_open = false;
+    let mut plan = Plan::new(context(&ids), closed);
+    assert_eq!(plan.commit(&decision).map(drop), Err(Rejection::Conflict), "its rights may differ");
+    let rows = plan.into_rows();
+    assert!(rows.new_tickets.is_empty() && rows.messages.is_empty() && rows.numbers.is_empty());
+    let mut renamed = facts();
+    "Renamed".clone_into(&mut renamed.projects.get_mut(&ProjectId(1)).unwrap().name);
+    let mut plan = Plan::new(context(&ids), renamed);
+    let committed = plan.commit(&decision).unwrap();
+    let shown = committed.announced.unwrap().content.message.ticket.clone().unwrap();
+    assert_eq!([committed.ticket.project_name, shown.project_name], ["Renamed", "Renamed"]);
+}
