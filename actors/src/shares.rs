@@ -1,5 +1,5 @@
-//! A few places that keys share by time: whoever's group, and then whose key, has used least goes
-//! next. One key holds one place at a time, and a group a fixed number of them.
+//! A few places that keys share by time: the one whose group, and then whose key, has used least
+//! goes next. One key holds one place at a time, and a group a fixed number of them.
 //!
 //! A turn alone ([`crate::turns`]) is one per key, so a client with many accounts would have as
 //! many turns. Here the accounts of one network divide that network's part.

@@ -144,8 +144,8 @@ impl Fields {
         self.key.as_ref().map(|key| key.owned(owner, what)).transpose()
     }
 
-    /// The same for a body with a secret, which no hash may give away to whoever reads the
-    /// database: this field does not count.
+    /// The same for a body with a secret, which a hash in the database must not give away: this
+    /// field does not count.
     pub(super) fn key_without(
         &self,
         secret: &str,

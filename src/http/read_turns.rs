@@ -44,7 +44,7 @@ impl Default for ReadTurns {
     fn default() -> Self {
         let searches = Shares::new(ShareLimits {
             places: SEARCHES_AT_ONCE,
-            // Whoever has many accounts has few networks.
+            // A client with many accounts has few networks.
             places_per_group: SEARCHES_AT_ONCE / 2,
             waiting: [SEARCHES_WAITING_MAX, SEARCHES_WAITING_PER_NETWORK, WAITING_MAX],
             wait_max: WAIT_MAX,

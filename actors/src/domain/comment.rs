@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use super::confusable::folded;
 use super::event::Event;
 use super::idempotency::IdempotencyKey;
 use super::ids::{CommentId, TicketId, UserId};
@@ -21,6 +22,12 @@ const USERNAME_CHARS_MAX: usize = 150;
 const QUOTED_CHARS_MAX: usize = 140;
 /// The characters of a username besides letters and digits.
 const SIGNS: &str = "@.+-_";
+/// How many names one mention is looked up by: a name may have some full stops.
+const SPELLINGS_MAX: usize = 4;
+/// The backticks that begin a block of code.
+const FENCE: usize = 3;
+/// The first of the characters of Chinese, Japanese and Korean, whose words have no spaces.
+const SPACELESS: char = '\u{2e80}';
 
 /// A comment on a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,41 +59,102 @@ pub struct NewComment {
     pub key: Option<IdempotencyKey>,
 }
 
-/// A name in a comment, as it may be spelt: usernames may end in a full stop, and so do sentences.
+/// A name in a comment, as far as it may reach: usernames may contain full stops, and so do texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// The likelier first: as written, and, if it ends in punctuation, without that.
+    /// The longest first. Each ends where no letter or digit follows.
     pub spellings: Vec<String>,
 }
 
-/// The names that a comment mentions with `@username`, in their order, each once, at most 50. An
-/// `@` within a word is not a mention: `bob@example.com` is an address.
+/// The names that a comment mentions with `@username`, in their order, each once, at most 50.
+///
+/// An `@` within a word is none: `bob@example.com` is an address. Scripts that write no space
+/// between words have a word wherever one may begin. What is code or a link is not read.
 #[must_use]
 pub fn mentions(body: &str) -> Vec<Mention> {
     let mut found = Vec::new();
     let mut known = HashSet::new();
-    for word in body.split(|c: char| !c.is_alphanumeric() && !SIGNS.contains(c)) {
-        let Some(name) = word.strip_prefix('@') else { continue };
-        let bare = name.trim_end_matches(|c: char| SIGNS.contains(c));
-        if bare.is_empty() || !known.insert(name) {
-            continue;
-        }
-        let both = if bare == name { vec![name] } else { vec![name, bare] };
-        let fits = |spelling: &&str| spelling.chars().count() <= USERNAME_CHARS_MAX;
-        let spellings: Vec<String> = both.into_iter().filter(fits).map(ToOwned::to_owned).collect();
-        if !spellings.is_empty() {
-            found.push(Mention { spellings });
-        }
-        if found.len() == NAMES_MAX {
-            break;
+    for prose in prose(body) {
+        let mut before = ' ';
+        for (at, content) in prose.char_indices() {
+            let begins = content == '@' && !is_part_of_word(before);
+            before = content;
+            if !begins {
+                continue;
+            }
+            let spellings = spellings(&prose[at + 1..]);
+            if spellings.first().is_some_and(|longest| known.insert(longest.clone())) {
+                found.push(Mention { spellings });
+            }
+            if found.len() == NAMES_MAX {
+                return found;
+            }
         }
     }
     found
 }
 
-/// Those of the users who have a mentioned name, each name's likeliest spelling only.
-fn named<'a>(mentions: &[Mention], people: &'a [(User, bool)]) -> Vec<&'a (User, bool)> {
-    let bearer = |name: &String| people.iter().find(|(user, _)| user.username == *name);
+/// Whether an `@` after this character is within a word.
+fn is_part_of_word(before: char) -> bool {
+    let is_spaced = before < SPACELESS;
+    (before.is_alphanumeric() && is_spaced) || SIGNS.contains(before)
+}
+
+/// The parts of a comment that are neither code, between backticks, nor a link.
+fn prose(body: &str) -> impl Iterator<Item = &str> {
+    let is_link = |word: &str| word.contains("://") || word.starts_with("www.");
+    let mut fence = None;
+    let lines = body.split('\n').filter(move |line| {
+        let ticks = line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+        match fence {
+            Some(open) if ticks >= open => fence = None,
+            None if ticks >= FENCE => fence = Some(ticks),
+            Some(_) => {}
+            None => return true,
+        }
+        false
+    });
+    let unquoted = lines.flat_map(|line| {
+        // An odd number of backticks leaves the last one open: it quotes nothing.
+        let parts: Vec<&str> = line.split('`').collect();
+        let last = parts.len() - 1;
+        let is_prose = move |nth: usize| nth.is_multiple_of(2) || nth == last;
+        parts.into_iter().enumerate().filter(move |(nth, _)| is_prose(*nth)).map(|(_, part)| part)
+    });
+    unquoted.flat_map(|part| part.split_whitespace()).filter(move |word| !is_link(word))
+}
+
+/// The names that a text may begin with, the longest first.
+fn spellings(text: &str) -> Vec<String> {
+    let is_in_name =
+        |content: char| content.is_alphanumeric() || is_accent(content) || SIGNS.contains(content);
+    let end = text.find(|content| !is_in_name(content)).unwrap_or(text.len());
+    let run = &text[..end];
+    let mut ends = vec![run.len()];
+    let sign_at = run.char_indices().filter(|(_, content)| SIGNS.contains(*content));
+    ends.extend(sign_at.map(|(at, _)| at));
+    ends.sort_unstable();
+    ends.dedup();
+    let whole = ends.into_iter().rev().take(SPELLINGS_MAX).map(|end| &run[..end]);
+    let is_name = |name: &&str| {
+        name.chars().any(char::is_alphanumeric) && name.chars().count() <= USERNAME_CHARS_MAX
+    };
+    whole.filter(is_name).map(ToOwned::to_owned).collect()
+}
+
+/// An accent that is a character of its own, after its letter.
+fn is_accent(content: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&content)
+}
+
+/// Those of the users who have a mentioned name: of each mention the one with the longest. Names
+/// are compared as they are unique: in compatibility form and without case.
+fn named<'a>(mentions: &[Mention], people: &[&'a (User, bool)]) -> Vec<&'a (User, bool)> {
+    let names: Vec<String> = people.iter().map(|(user, _)| folded(&user.username)).collect();
+    let bearer = |spelling: &String| {
+        let wanted = folded(spelling);
+        names.iter().position(|name| *name == wanted).map(|index| people[index])
+    };
     mentions.iter().filter_map(|mention| mention.spellings.iter().find_map(bearer)).collect()
 }
 
@@ -107,11 +175,9 @@ pub fn comment(
         let membership = if is_member { Membership::Member } else { Membership::NonMember };
         user.is_active && is_visible(ticket, &Caller::from(user), membership)
     };
-    let mut users: Vec<UserId> = named(&mentions(&body), people)
-        .into_iter()
-        .filter(may_see)
-        .map(|(user, _)| user.id)
-        .collect();
+    let seeing: Vec<&(User, bool)> = people.iter().filter(may_see).collect();
+    let mut users: Vec<UserId> =
+        named(&mentions(&body), &seeing).into_iter().map(|(user, _)| user.id).collect();
     users.sort_unstable();
     users.dedup();
     users.retain(|user| *user != author.id);
@@ -147,12 +213,23 @@ mod tests {
             ("ask @bob, (@alice) and @bob", vec![vec!["bob"], vec!["alice"]]),
             ("@bob/@alice\n@carl", vec![vec!["bob"], vec!["alice"], vec!["carl"]]),
             ("Thanks @bob.", vec![vec!["bob.", "bob"]]),
+            (
+                "@bob.Thanks @bob...",
+                vec![vec!["bob.Thanks", "bob"], vec!["bob...", "bob..", "bob.", "bob"]],
+            ),
             ("@bob's", vec![vec!["bob"]]),
-            ("@j.doe+x-y_z", vec![vec!["j.doe+x-y_z"]]),
+            ("@j.doe+x-y_z", vec![vec!["j.doe+x-y_z", "j.doe+x-y", "j.doe+x", "j.doe"]]),
             ("@jürgen und @李", vec![vec!["jürgen"], vec!["李"]]),
-            ("@a@b.com", vec![vec!["a@b.com"]]),
+            ("@ju\u{308}rgen", vec![vec!["ju\u{308}rgen"]]),
+            ("请@李雷 看一下", vec![vec!["李雷"]]),
+            ("@a@b.com", vec![vec!["a@b.com", "a@b", "a"]]),
             ("bob@example.com, x.@bob, a-@bob", vec![]),
             ("@ @@ @. @-_", vec![]),
+            ("https://x.example/@bob www.x.example/@bob x://y@bob", vec![]),
+            ("`@bob` and ``@alice`` and @carl `", vec![vec!["carl"]]),
+            ("```java\n@property\n```\n@bob", vec![vec!["bob"]]),
+            ("````\n```\n@property\n````\n@bob", vec![vec!["bob"]]),
+            ("```\n@property", vec![]),
         ] {
             assert_eq!(spelt(body), names, "{body}");
         }

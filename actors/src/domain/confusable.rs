@@ -64,7 +64,7 @@ pub fn is_same_name(one: &str, other: &str) -> bool {
 }
 
 /// The text in compatibility form (NFKC) and lower case, which may undo each other once.
-fn folded(text: &str) -> String {
+pub(crate) fn folded(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 

@@ -1,5 +1,5 @@
-//! Idempotency keys: a request that creates something may carry one, and whoever repeats it gets
-//! what the first one has made.
+//! Idempotency keys: a request that creates something may carry one, and a repetition gets what the
+//! first one has made.
 //!
 //! A store records the key's first use in the transaction of what it creates, never beside it: so a
 //! client that does not know whether its request was carried out may repeat it. Requests with one

@@ -5,10 +5,15 @@ use async_trait::async_trait;
 use super::store::{FakeStore, Op};
 use super::tickets::announce;
 use crate::domain::comment::{Comment, NewComment};
+use crate::domain::confusable::username_key;
 use crate::domain::ids::{CommentId, ProjectId, TicketId};
 use crate::domain::user::User;
 use crate::port::tickets::AnnouncedMessage;
 use crate::port::{CommentStore, Page, PageRequest, StoreError};
+
+fn is_alike(user: &User, name: &str) -> bool {
+    username_key(&user.username) == username_key(name)
+}
 
 #[async_trait]
 impl CommentStore for FakeStore {
@@ -63,7 +68,7 @@ impl CommentStore for FakeStore {
         self.pass(Op::Ticket).await?;
         let data = self.data();
         let named =
-            data.users.values().filter(|user| usernames.iter().any(|name| user.username == *name));
+            data.users.values().filter(|user| usernames.iter().any(|name| is_alike(user, name)));
         let is_member = |user: &User| data.members.contains(&(project, user.id));
         let active = named.filter(|user| user.is_active);
         Ok(active.map(|user| (user.clone(), is_member(user))).collect())

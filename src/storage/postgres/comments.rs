@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::comment::{Comment, NewComment};
+use bellpull_actors::domain::confusable::username_key;
 use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::AnnouncedMessage;
@@ -65,9 +66,14 @@ impl CommentStore for PostgresStore {
             user_columns!(),
             ", EXISTS (SELECT 1 FROM project_members m WHERE m.project_id = $2 \
              AND m.user_id = u.id) AS is_member FROM users u \
-             WHERE u.username = ANY($1) AND u.is_active ORDER BY u.id"
+             WHERE u.id IN (SELECT n.user_id FROM name_keys n WHERE n.kind = 'username' \
+             AND n.key = ANY($1) UNION SELECT a.id FROM users a WHERE a.username = ANY($3)) \
+             AND u.is_active ORDER BY u.id"
         );
-        let rows = sqlx::query(sql).bind(usernames).bind(project.0).fetch_all(&self.pool).await;
+        let keys: Vec<String> = usernames.iter().map(|name| username_key(name)).collect();
+        // Accounts of an older version may look alike; then one of them has the key.
+        let rows = sqlx::query(sql).bind(keys).bind(project.0).bind(usernames);
+        let rows = rows.fetch_all(&self.pool).await;
         let named = |row: &PgRow| Ok((user(row)?, row.flag("is_member")?));
         rows.map_err(failed)?.iter().map(named).collect()
     }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bellpull_actors::domain::comment::{Comment, NewComment};
+use bellpull_actors::domain::confusable::username_key;
 use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::tickets::AnnouncedMessage;
@@ -73,11 +74,17 @@ impl CommentStore for SqliteStore {
             user_columns!(),
             ", EXISTS (SELECT 1 FROM project_members WHERE project_id = ?2 AND user_id = id) \
              AS is_member FROM users \
-             WHERE username IN (SELECT value FROM json_each(?1)) AND is_active = 1 ORDER BY id"
+             WHERE id IN (SELECT n.user_id FROM json_each(?1) w CROSS JOIN name_keys n \
+             ON n.kind = 'username' AND n.key = w.value UNION \
+             SELECT u.id FROM json_each(?3) w CROSS JOIN users u ON u.username = w.value) AND is_active = 1 ORDER BY id"
         );
+        let keys: Vec<String> = usernames.iter().map(|name| username_key(name)).collect();
         // Strings always serialise.
-        let usernames = serde_json::to_string(usernames).unwrap_or_default();
-        let rows = sqlx::query(sql).bind(usernames).bind(project.0).fetch_all(&self.readers).await;
+        let keys = serde_json::to_string(&keys).unwrap_or_default();
+        // Accounts of an older version may look alike; then one of them has the key.
+        let names = serde_json::to_string(usernames).unwrap_or_default();
+        let rows = sqlx::query(sql).bind(keys).bind(project.0).bind(names);
+        let rows = rows.fetch_all(&self.readers).await;
         let named = |row: &SqliteRow| Ok((user(row)?, get(row, "is_member")?));
         rows.map_err(unavailable)?.iter().map(named).collect()
     }

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Team, column, service};
+use crate::support::Person;
 
-async fn comment(team: &Team, who: &crate::support::Person, ticket: i64, body: &str) -> Value {
+async fn comment(team: &Team, who: &Person, ticket: i64, body: &str) -> Value {
     let path = format!("/api/tickets/{ticket}/comments/");
     let (status, comment) = team.hub.post(who, &path, json!({ "body": body })).await;
     assert_eq!(status, 201, "{comment}");
@@ -87,4 +88,42 @@ async fn a_mentioned_user_who_may_see_it_is_notified_once() {
             assert_eq!((&row["ticket"], &row["sender"]), (&json!(id), &json!(team.ada.id)));
         }
     }
+}
+
+#[tokio::test]
+async fn a_mention_is_told_to_those_it_names_however_it_is_written() {
+    let team = Team::gather().await;
+    let han = team.hub.user("李雷", "developer").await;
+    let umlaut = team.hub.user("jürgen", "developer").await;
+    let long = team.hub.user("ada.l", "developer").await;
+    let id = team.raise(&team.carl, "Lamp").await;
+    let path = format!("/api/tickets/{id}/comments/");
+    let told = async |who: &Person| {
+        let list = team.hub.get(who, "/api/notifications/?event=mentioned").await.1;
+        list["count"].as_i64().unwrap()
+    };
+    let everyone = [&team.bob, &team.ada, &han, &umlaut, &long];
+    for (body, names) in [
+        ("@Bob please", &["bob"][..]),
+        ("@BOB.Thanks", &["bob"]),
+        ("@JÜRGEN!", &["jürgen"]),
+        ("@ju\u{308}rgen", &["jürgen"]),
+        ("请@李雷 看一下", &["李雷"]),
+        ("@ada.l and @ada.", &["ada.l", "ada"]),
+        ("https://x.example/@bob", &[]),
+        ("```\n@bob\n```\nand `@ada`", &[]),
+        ("mail bob@ada.example", &[]),
+    ] {
+        let mut before = Vec::new();
+        for who in everyone {
+            before.push(told(who).await);
+        }
+        let (status, made) = team.hub.post(&team.carl, &path, json!({"body": body})).await;
+        assert_eq!(status, 201, "{made}");
+        for (who, before) in everyone.into_iter().zip(before) {
+            let more = i64::from(names.contains(&who.username.as_str()));
+            assert_eq!(told(who).await, before + more, "{body}: {}", who.username);
+        }
+    }
+    team.hub.stop().await;
 }

@@ -9,8 +9,8 @@ impl<'a> Plan<'a> {
     /// Plans a decision: the ticket's state, its history entry, and its announcement.
     ///
     /// # Errors
-    /// [`Rejection::Conflict`] if the ticket is not at the version before the decision's, or if a new
-    /// one's project has been opened or closed since it was decided;
+    /// [`Rejection::Conflict`] if the ticket is not at the version before the decision's, or if the
+    /// project of a new one has been opened or closed since it was decided;
     /// [`Rejection::NotFound`] if a recipient or a new ticket's project does not exist;
     /// [`Rejection::Used`] if its idempotency key was used before.
     pub fn commit(&mut self, decision: &'a Decision) -> Result<Committed, Rejection> {
