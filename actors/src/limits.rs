@@ -66,6 +66,8 @@ pub struct Retention {
     pub deliveries: Option<SignedDuration>,
     /// The audit log (`retention.audit_days`).
     pub audit: Option<SignedDuration>,
+    /// Logins of which no token is valid (`retention.logins_days`).
+    pub logins: Option<SignedDuration>,
     /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
     pub keys: SignedDuration,
 }
@@ -76,6 +78,7 @@ impl Default for Retention {
             tombstones: Some(SignedDuration::from_hours(30 * 24)),
             deliveries: Some(SignedDuration::from_hours(90 * 24)),
             audit: Some(SignedDuration::from_hours(365 * 24)),
+            logins: Some(SignedDuration::from_hours(30 * 24)),
             keys: SignedDuration::from_hours(24),
         }
     }
@@ -88,6 +91,7 @@ impl Retention {
             Old::Deliveries => self.deliveries,
             Old::Tombstones | Old::Messages => self.tombstones,
             Old::Audit => self.audit,
+            Old::Logins => self.logins,
         }
     }
 }

@@ -88,6 +88,7 @@ impl Config {
                 tombstones: days(values.number("retention.deleted_days")?),
                 deliveries: days(values.number("retention.deliveries_days")?),
                 audit: days(values.number("retention.audit_days")?),
+                logins: days(values.number("retention.logins_days")?),
                 keys: SignedDuration::from_hours(values.number("retention.idempotency_hours")?),
             },
             tls: tls(values)?,

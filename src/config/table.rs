@@ -306,6 +306,8 @@ pub static SETTINGS: &[Setting] = &[
          0: for ever, and with it what its recipient has deleted. One that is queued always is"),
     setting("retention.audit_days", "", "365", number("days", 0, 36_500),
         "How long the audit log keeps what admins and operators changed; 0: for ever"),
+    setting("retention.logins_days", "", "30", number("days", 0, 36_500),
+        "How long a login is kept after its last token has expired; 0: for ever"),
     setting("retention.idempotency_hours", "", "24", number("hours", 24, 8_760),
         "How long a repeated Idempotency-Key is given the first answer again"),
     setting("operator.listen", "", "", Kind::Address,

@@ -15,18 +15,21 @@ pub(super) const COUNT: &str = "SELECT count(*) FROM audit_log WHERE true";
 pub(super) const SELECT: &str = "SELECT id, at, user_id, username, role, action, path, address, \
     status, node FROM audit_log WHERE true";
 
-/// Adds the filter's conditions.
-pub(super) fn narrow<DB: Database>(query: &mut QueryBuilder<DB>, filter: &AuditFilter)
-where
+/// Adds the filter's conditions; `action` is that column as its index has it.
+pub(super) fn narrow<DB: Database>(
+    query: &mut QueryBuilder<DB>,
+    filter: &AuditFilter,
+    action: &'static str,
+) where
     i64: for<'q> Encode<'q, DB> + Type<DB>,
     String: for<'q> Encode<'q, DB> + Type<DB>,
 {
-    let AuditFilter { user, action, since } = filter;
+    let AuditFilter { user, action: wanted, since } = filter;
     if let Some(user) = user {
         query.push(" AND user_id = ").push_bind(user.0);
     }
-    if let Some(action) = action {
-        query.push(" AND action = ").push_bind(action.clone());
+    if let Some(wanted) = wanted {
+        query.push(" AND ").push(action).push(" = ").push_bind(wanted.clone());
     }
     if let Some(since) = since {
         query.push(" AND at >= ").push_bind(since.as_millisecond());

@@ -22,11 +22,14 @@ pub enum Old {
     Messages,
     /// Entries of the audit log.
     Audit,
+    /// Logins, by the end of their refresh token, once the last access token has expired too.
+    Logins,
 }
 
 impl Old {
     /// All kinds, in the order in which they are removed: one makes rows of the next removable.
-    pub const ALL: [Self; 4] = [Self::Deliveries, Self::Tombstones, Self::Messages, Self::Audit];
+    pub const ALL: [Self; 5] =
+        [Self::Deliveries, Self::Tombstones, Self::Messages, Self::Audit, Self::Logins];
 
     /// Its name in metrics and logs.
     #[must_use]
@@ -36,6 +39,7 @@ impl Old {
             Self::Tombstones => "tombstones",
             Self::Messages => "messages",
             Self::Audit => "audit",
+            Self::Logins => "logins",
         }
     }
 }

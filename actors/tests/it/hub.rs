@@ -112,6 +112,7 @@ async fn limits_of_nothing_stop_nothing() {
             tombstones: Some(SignedDuration::ZERO),
             deliveries: Some(SignedDuration::ZERO),
             audit: None,
+            logins: None,
             keys: SignedDuration::ZERO,
         },
     };

@@ -10,6 +10,10 @@ use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use crate::storage::audit_rows::{self, narrow};
 
+/// The column was made without a collation, which cannot be changed while the previous version
+/// runs; its index compares bytes.
+const ACTION: &str = "action COLLATE \"C\"";
+
 const INSERT: &str = "INSERT INTO audit_log (at, user_id, username, role, action, path, address, \
     status, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
@@ -30,11 +34,11 @@ impl AuditStore for PostgresStore {
     ) -> Result<Page<AuditRow>, StoreError> {
         let read = async move |mut snapshot: Snapshot| {
             let mut count = QueryBuilder::<Postgres>::new(audit_rows::COUNT);
-            narrow(&mut count, &filter);
+            narrow(&mut count, &filter, ACTION);
             let count = count.build_query_scalar().fetch_one(&mut *snapshot);
             let count = count.await.map_err(failed)?;
             let mut rows = QueryBuilder::<Postgres>::new(audit_rows::SELECT);
-            narrow(&mut rows, &filter);
+            narrow(&mut rows, &filter, ACTION);
             audit_rows::one_page(&mut rows, page);
             let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(failed)?;
             Ok(Page { count, rows: rows.iter().map(audit_rows::row).collect::<Result<_, _>>()? })

@@ -50,6 +50,11 @@ const FORGOTTEN: &str = "WITH locked AS (SELECT user_id FROM inboxes WHERE user_
 const AUDIT: &str = "DELETE FROM audit_log WHERE id = ANY (ARRAY (SELECT id FROM audit_log \
     WHERE at < $1 ORDER BY at, id LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
+/// The same; one whose refresh token has expired has few access tokens left, if any.
+const LOGINS: &str = "DELETE FROM logins WHERE id = ANY (ARRAY (SELECT id FROM logins \
+    WHERE expires_at < $1 AND access_until < $1 ORDER BY expires_at, id LIMIT $2 \
+    FOR UPDATE SKIP LOCKED))";
+
 /// Rows of these messages were removed.
 const COPIES: &str = "WITH locked AS (SELECT id FROM messages WHERE id = ANY ($1) \
     ORDER BY id FOR UPDATE) UPDATE messages m SET copies = greatest(m.copies - v.count, 0) \
@@ -70,7 +75,8 @@ impl RetentionStore for PostgresStore {
             Old::Deliveries => deliveries(&mut work, before, from, limit).await?,
             Old::Tombstones => tombstones(&mut work, before, from, limit).await?,
             Old::Messages => messages(&mut work, before, from, limit).await?,
-            Old::Audit => audit(&mut work, before, from, limit).await?,
+            Old::Audit => all_before(&mut work, AUDIT, before, from, limit).await?,
+            Old::Logins => all_before(&mut work, LOGINS, before, from, limit).await?,
         };
         if forgotten.removed == 0 {
             work.roll_back().await;
@@ -164,13 +170,14 @@ async fn messages(
     Ok(removal.outcome())
 }
 
-async fn audit(
+async fn all_before(
     connection: &mut PgConnection,
+    sql: &'static str,
     before: Timestamp,
     from: Position,
     limit: u32,
 ) -> Result<Forgotten, StoreError> {
-    let query = sqlx::query(AUDIT).bind(before.as_millisecond()).bind(i64::from(limit));
+    let query = sqlx::query(sql).bind(before.as_millisecond()).bind(i64::from(limit));
     let removed = query.execute(connection).await.map_err(failed)?.rows_affected();
     let is_all = removed < u64::from(limit);
     Ok(Forgotten { removed, next: (!is_all).then_some(from) })

@@ -24,11 +24,11 @@ impl AuditStore for SqliteStore {
         let mut read = self.slow.begin(READ_MAX).await?;
         let mut snapshot = read.snapshot().await?;
         let mut count = QueryBuilder::<Sqlite>::new(audit_rows::COUNT);
-        narrow(&mut count, &filter);
+        narrow(&mut count, &filter, "action");
         let count =
             count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
         let mut rows = QueryBuilder::<Sqlite>::new(audit_rows::SELECT);
-        narrow(&mut rows, &filter);
+        narrow(&mut rows, &filter, "action");
         audit_rows::one_page(&mut rows, page);
         let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
         Ok(Page { count, rows: rows.iter().map(audit_rows::row).collect::<Result<_, _>>()? })

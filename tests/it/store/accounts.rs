@@ -9,7 +9,10 @@ use bellpull_actors::domain::routing::{Audience, Group};
 use bellpull_actors::domain::ticket::Priority;
 use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
-use bellpull_actors::port::{AccountStore, InboxStore, PageRequest, Store, StoreError};
+use bellpull_actors::port::retention::{Old, Position};
+use bellpull_actors::port::{
+    AccountStore, InboxStore, PageRequest, RetentionStore, Store, StoreError,
+};
 use futures_util::future::join_all;
 use serde_json::Map;
 
@@ -391,4 +394,27 @@ async fn active_chiefs(store: &impl super::Store) -> usize {
     let filter = UserFilter { role: Some(Role::SuperAdmin), search: None };
     let all = store.list_users(&filter, first(100)).await.unwrap().rows;
     all.iter().filter(|user| user.is_active).count()
+}
+
+pub(crate) async fn logins_without_a_good_token_are_forgotten<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let mut logins = Vec::new();
+    for (access_until, expires_at) in [(10, 100), (20, 200), (900, 300), (40, 400), (50, 5_000)] {
+        let (access, end) = (at(access_until), at(expires_at));
+        logins.push(store.begin_login(ann.id, None, at(0), access, end).await.unwrap());
+    }
+    store.revoke_login(logins[3], at(30)).await.unwrap();
+    let forget = |before, limit| store.forget(Old::Logins, at(before), Position::START, limit);
+    let step = forget(500, 2).await.unwrap();
+    assert_eq!((step.removed, step.next), (2, Some(Position::START)));
+    let step = forget(500, 2).await.unwrap();
+    assert_eq!((step.removed, step.next), (1, None), "one has a good access token yet");
+    // Of a login that is gone no token is good, and those that are kept are as before.
+    for (login, is_kept) in logins.iter().zip([false, false, true, false, true]) {
+        let found = store.revoke_login(*login, at(600)).await.unwrap();
+        assert_eq!(found.is_some(), is_kept, "{login:?}");
+    }
+    assert_eq!(forget(1_000, 9).await.unwrap().removed, 1);
 }

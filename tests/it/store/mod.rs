@@ -290,6 +290,7 @@ macro_rules! suite {
                 a_refresh_token_is_good_until_its_successor_was_used,
                 a_login_ends_by_revocation_and_by_time,
                 what_has_ended_is_known_until_its_last_access_token_is_over,
+                logins_without_a_good_token_are_forgotten,
                 settings_keep_their_first_value_until_they_are_set,
                 it_answers,
             }

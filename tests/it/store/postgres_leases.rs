@@ -220,6 +220,8 @@ async fn two_nodes_remove_each_old_row_once() {
             "UPDATE deliveries SET status = 'FAILED';
              UPDATE notifications SET deleted_at = 5, changed_seq = seq + 300;
              INSERT INTO delivery_attempts SELECT id, 1, 0, 0, 'refused', NULL FROM deliveries;
+             INSERT INTO logins (user_id, created_at, expires_at)
+             SELECT 7, 0, n FROM generate_series(1, 300) n;
              INSERT INTO audit_log (at, user_id, username, role, action, path, address, node)
              SELECT n, 1, 'ada', 'admin', 'PATCH /', '/', '::1', 'a' FROM generate_series(1, 300) n;",
         )

@@ -98,3 +98,19 @@ async fn a_chunk_of_a_send_reads_its_own_accounts_only() {
     // Each is counted, walked and found by its id: a few times, however many chunks there are.
     assert!(read < 30_000, "{read} accounts were read for 3,000 recipients");
 }
+
+/// An index that goes by a locale is out of order when the server's C library changes.
+#[tokio::test]
+async fn every_index_on_text_compares_bytes() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let database = Database::create().await;
+    let sql = "SELECT i.indexrelid::regclass::text FROM pg_index i \
+               JOIN pg_class t ON t.oid = i.indrelid AND t.relnamespace = 'public'::regnamespace \
+               CROSS JOIN unnest(i.indcollation::oid[]) AS used (id) \
+               JOIN pg_collation c ON c.oid = used.id WHERE c.collname <> 'C'";
+    let mut connection = database.connect().await;
+    let others: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(others, <[String; 0]>::default());
+}

@@ -49,6 +49,11 @@ const MESSAGES: &str = "SELECT m.created_at, m.id, EXISTS (SELECT 1 FROM sends s
 const AUDIT: &str = "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log \
     INDEXED BY audit_log_at WHERE at < ?1 ORDER BY at, id LIMIT ?2)";
 
+/// The same; one whose refresh token has expired has few access tokens left, if any.
+const LOGINS: &str = "DELETE FROM logins WHERE id IN (SELECT id FROM logins \
+    INDEXED BY logins_expired WHERE expires_at < ?1 AND access_until < ?1 \
+    ORDER BY expires_at, id LIMIT ?2)";
+
 /// Rows of these messages were removed.
 static COPIES: MultiRow = MultiRow::new(
     "UPDATE messages SET copies = max(copies - v.column2, 0) FROM ",
@@ -70,7 +75,8 @@ pub(super) fn forget(connection: &Connection, step: Step) -> Result<Answer, Fail
         Old::Deliveries => deliveries(connection, step)?,
         Old::Tombstones => tombstones(connection, step)?,
         Old::Messages => messages(connection, step)?,
-        Old::Audit => audit(connection, step)?,
+        Old::Audit => all_before(connection, AUDIT, step)?,
+        Old::Logins => all_before(connection, LOGINS, step)?,
     };
     Ok(Ok(Done::Forgotten(forgotten)))
 }
@@ -150,8 +156,8 @@ fn messages(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
     Ok(removal.outcome())
 }
 
-fn audit(connection: &Connection, step: Step) -> Result<Forgotten, Failure> {
-    let removed = execute(connection, AUDIT, (step.before.as_millisecond(), step.limit))?;
+fn all_before(connection: &Connection, sql: &str, step: Step) -> Result<Forgotten, Failure> {
+    let removed = execute(connection, sql, (step.before.as_millisecond(), step.limit))?;
     let is_all = removed < u64::from(step.limit);
     Ok(Forgotten { removed, next: (!is_all).then_some(step.from) })
 }
