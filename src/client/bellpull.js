@@ -428,39 +428,27 @@ class Bellpull {
   }
 
   /** What a socket would be asked, asked over REST: there is none. Streams need one. */
-  async #overRest({ type, ids, up_to: upTo, all }) {
+  async #overRest({ type, ids, up_to, all }) {
     const at = 'api/notifications/';
-    const one = { read: ['POST', 'mark_as_read/'], unread: ['POST', 'mark_as_unread/'], delete: ['DELETE', ''] }[type];
-    if (!one || (all && type === 'unread')) {
+    const many = { read: ['POST', 'mark_all_as_read/'], delete: ['DELETE', 'delete-all/'] }[type];
+    if (!many && !(type === 'unread' && ids)) {
       throw new BellpullError('needs_socket', `"${type}" needs a WebSocket, and none opens here.`);
     }
-    if (all && type === 'read') await this.#rest('POST', `${at}mark_all_as_read/`);
-    else if (all) await this.#rest('DELETE', `${at}delete-all/`);
-    for (const id of all ? [] : ids ?? await this.#unreadUpTo(upTo)) {
-      await this.#rest(one[0], `${at}${id}/${one[1]}`);
-    }
+    if (many) await this.#rest(many[0], at + many[1], all ? {} : { ids, up_to });
+    else for (const id of ids) await this.#rest('POST', `${at}${id}/mark_as_unread/`);
     const { unread_count } = await this.#rest('GET', `${at}unread_count/`);
     this.#count(unread_count);
     return { unread_count };
   }
 
-  async #unreadUpTo(seq) {
-    const found = [];
-    for (let page = 1, more = true; more; page += 1) {
-      const list = await this.#rest('GET', `api/notifications/unread/?page_size=100&page=${page}`);
-      found.push(...list.results.filter((row) => row.seq <= seq).map((row) => row.id));
-      more = list.next !== null;
-    }
-    return found;
-  }
-
-  async #rest(method, path, why = 'first') {
+  async #rest(method, path, body, why = 'first') {
     const { token } = await this.#credential(why, 'rest');
-    const headers = { Authorization: `Bearer ${token}` };
+    const headers = { Authorization: `Bearer ${token}`, ...(body && { 'Content-Type': 'application/json' }) };
     const signal = AbortSignal.timeout(this.#options.requestTimeoutMs);
-    const response = await fetch(new URL(path, this.#base), { method, headers, signal });
+    const sent = { method, headers, signal, body: body && JSON.stringify(body) };
+    const response = await fetch(new URL(path, this.#base), sent);
     if (response.status === 401 && why === 'first' && this.#options.getToken) {
-      return this.#rest(method, path, 'refused');
+      return this.#rest(method, path, body, 'refused');
     }
     if (response.status === 204 || response.status === 404) return null; // gone: as it is to be
     const answer = await response.json();
