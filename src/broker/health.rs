@@ -51,6 +51,11 @@ impl Health {
         Self { state, next: 0, floor: 0, heard_at: now, compared_at: now, is_unread }
     }
 
+    /// Whether messages of other nodes do not arrive.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.state == BrokerState::Degraded
+    }
+
     /// The number of the beat to send now.
     pub(super) fn beat(&mut self) -> u64 {
         let number = self.next;

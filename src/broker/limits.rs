@@ -17,8 +17,9 @@
 //! [`PAUSE`], so that a slow Redis does not make each request slow; while the broker is degraded it
 //! is not asked at all. The node's own count decides then.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,16 +27,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bellpull_actors::port::BrokerState;
 use bellpull_actors::port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict};
-use fred::clients::Client;
-use fred::error::Error;
-use fred::interfaces::{ClientLike, LuaInterface};
 use hmac::{Hmac, Mac};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::connection::{Current, Link, Server};
 use super::seal::Cluster;
 
 /// Asks the rules.
@@ -51,13 +51,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The bytes of a key's MAC: two keys never have the same.
 const MAC_LEN: usize = 16;
 
-/// What Redis says to a script that it does not know, after its start.
-const UNKNOWN_SCRIPT: &str = "NOSCRIPT";
-
 /// The limits on a Redis.
 #[derive(Debug)]
 pub(super) struct RedisLimits {
-    client: Client,
+    server: Arc<Server>,
+    current: Current,
+    /// Of a cluster: connections to the nodes that have the keys of a group.
+    moved: Mutex<HashMap<&'static str, Link>>,
     state: watch::Receiver<BrokerState>,
     epoch: Box<str>,
     mac: Hmac<Sha256>,
@@ -70,12 +70,14 @@ pub(super) struct RedisLimits {
 impl RedisLimits {
     /// On a connection of the broker, whose state is told.
     pub(super) fn new(
-        client: Client,
+        (server, current): (Arc<Server>, Current),
         state: watch::Receiver<BrokerState>,
         cluster: &Cluster,
     ) -> Self {
         Self {
-            client,
+            server,
+            current,
+            moved: Mutex::default(),
             state,
             epoch: cluster.epoch().into(),
             mac: cluster.limits(),
@@ -87,7 +89,7 @@ impl RedisLimits {
 
     fn may_ask(&self) -> bool {
         *self.state.borrow() == BrokerState::Ok
-            && self.client.is_connected()
+            && self.current.get().is_some()
             && self.now_ms() >= self.paused_until_ms.load(Relaxed)
     }
 
@@ -95,17 +97,26 @@ impl RedisLimits {
         u64::try_from(self.began_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    async fn run(&self, keys: Vec<String>, arguments: Vec<String>) -> Result<Vec<i64>, Error> {
-        static HASH: LazyLock<String> = LazyLock::new(|| {
-            Sha1::digest(SCRIPT).iter().map(|byte| format!("{byte:02x}")).collect()
-        });
-        let known = self.client.evalsha(HASH.as_str(), keys.clone(), arguments.clone()).await;
-        match known {
-            Err(error) if error.details().starts_with(UNKNOWN_SCRIPT) => {
-                self.client.eval(SCRIPT, keys, arguments).await
-            }
-            answer => answer,
-        }
+    async fn run(
+        &self,
+        group: &'static str,
+        keys: Vec<String>,
+        arguments: Vec<String>,
+    ) -> RedisResult<Vec<i64>> {
+        let known = self.moved().get(group).cloned();
+        let none = || RedisError::from((ErrorKind::Io, "there is no connection"));
+        let link = known.or_else(|| self.current.get()).ok_or_else(none)?;
+        let answer = evaluate(&link, &keys, &arguments).await;
+        let Err(error) = answer else { return answer };
+        self.moved().remove(group);
+        let Some((address, _)) = error.redirect_node() else { return Err(error) };
+        let link = self.server.connect_to(address).await?;
+        self.moved().insert(group, link.clone());
+        evaluate(&link, &keys, &arguments).await
+    }
+
+    fn moved(&self) -> MutexGuard<'_, HashMap<&'static str, Link>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The name of a rule's bucket.
@@ -146,7 +157,7 @@ impl SharedLimits for RedisLimits {
         }
         let keys = rules.iter().map(|rule| self.key(group, rule)).collect();
         let arguments = rules.iter().flat_map(arguments).collect();
-        let answer = tokio::time::timeout(ANSWER_MAX, self.run(keys, arguments)).await;
+        let answer = tokio::time::timeout(ANSWER_MAX, self.run(group, keys, arguments)).await;
         match answer {
             Ok(Ok(answers)) if answers.len() == rules.len() => {
                 self.succeeded();
@@ -157,7 +168,7 @@ impl SharedLimits for RedisLimits {
                 None
             }
             Ok(Err(error)) => {
-                self.failed(error.details());
+                self.failed(&error.to_string());
                 None
             }
             Err(_) => {
@@ -166,6 +177,26 @@ impl SharedLimits for RedisLimits {
             }
         }
     }
+}
+
+/// One step of Redis; the script is sent along only if it does not know it.
+async fn evaluate(link: &Link, keys: &[String], arguments: &[String]) -> RedisResult<Vec<i64>> {
+    static HASH: LazyLock<String> =
+        LazyLock::new(|| Sha1::digest(SCRIPT).iter().map(|byte| format!("{byte:02x}")).collect());
+    let run = async |name: &str, script: &str| {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+        Ok(redis::from_redis_value(link.run(&command).await?)?)
+    };
+    match run("EVALSHA", HASH.as_str()).await {
+        Err(error) if is_unknown(&error) => run("EVAL", SCRIPT).await,
+        answer => answer,
+    }
+}
+
+/// Redis has not seen the script since its start.
+fn is_unknown(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 fn arguments(rule: &SharedRule) -> [String; 3] {

@@ -18,12 +18,14 @@
 //!
 //! Limits that all nodes share are counted on the same connection; see [`limits`].
 
+mod connection;
 mod contents;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 mod health;
 mod limits;
 mod message;
+mod probe;
 mod redis;
 mod seal;
 mod strangers;
@@ -31,5 +33,6 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use redis::{NoBroker, RedisBroker};
+pub use self::probe::listen;
+pub use self::redis::{NoBroker, RedisBroker};
 pub use seal::Cluster;

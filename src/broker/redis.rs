@@ -1,4 +1,5 @@
-//! The broker on Redis: one connection that publishes, one that is subscribed, and a task for each.
+//! The broker on Redis: one connection that publishes, one that is subscribed, and the tasks that
+//! keep and use them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -7,17 +8,13 @@ use std::time::Duration;
 use bellpull_actors::port::{
     Broker, BrokerMessage, BrokerState, RefusedMessages, SharedLimits, Subscriber,
 };
-use fred::clients::Client;
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
-use fred::types::config::{Config, ReconnectPolicy};
-use fred::types::{Builder, Message, Value};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, watch};
+use redis::{ErrorKind, RedisError};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
 use tracing::{info, warn};
 
+use super::connection::{ANSWER_MAX, Current, Inbound, Link, Server};
 use super::health::{BEAT_EVERY, Health, Turn};
 use super::limits::RedisLimits;
 use super::message::{self, Received};
@@ -33,25 +30,26 @@ const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// How many messages are sent at once, without waiting for each other's answers.
 const BATCH_MAX: usize = 256;
 
-/// How many received messages wait to be handled; if there are more, the oldest are lost, and the
-/// node compares with the store.
+/// How many received messages wait to be handled; if there are more, they are lost, and the node
+/// compares with the store.
 const RECEIVED_MAX: usize = 16_384;
-
-/// How long Redis may take for a command.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// How long the first connection may take at the start of the node.
 const FIRST_MAX: Duration = Duration::from_secs(3);
 
-/// The pause between attempts to connect begins with this many milliseconds, doubles, …
-const RECONNECT_MIN_MS: u32 = 50;
+/// How often the connection that publishes is asked whether it leads to a replica. This and the
+/// silence that follows bound how long a failover is unnoticed.
+const ROLE_EVERY: Duration = Duration::from_secs(1);
+
+/// The pause between attempts to connect begins with this, doubles, …
+const RECONNECT_MIN: Duration = Duration::from_millis(50);
 /// … and ends here.
-const RECONNECT_MAX_MS: u32 = 1_000;
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// Redis refuses this node, or cannot be addressed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NoBroker(String);
+pub struct NoBroker(pub(super) String);
 
 /// The other nodes, on a Redis.
 #[derive(Debug)]
@@ -59,13 +57,12 @@ pub struct RedisBroker {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Vec<u8>>,
     tasks: Vec<JoinHandle<()>>,
-    /// The connection that publishes.
-    client: Client,
     limits: Option<Arc<RedisLimits>>,
 }
 
 #[derive(Debug)]
 struct Shared {
+    server: Arc<Server>,
     /// The sender of this node's messages: the node and the start of its process.
     node: Box<str>,
     topic: Box<str>,
@@ -76,6 +73,26 @@ struct Shared {
     queued_bytes: AtomicUsize,
     /// Whether messages were dropped of which the other nodes have not been told.
     has_lost: AtomicBool,
+    current: Current,
+    /// Has connections made anew that do not work and have not ended.
+    is_broken: Notify,
+}
+
+/// The pauses between attempts.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn new() -> Self {
+        Self(RECONNECT_MIN)
+    }
+
+    /// Waits; nodes that were cut off together come back one by one.
+    async fn pause(&mut self) {
+        let most = u64::try_from(RECONNECT_MIN.as_millis()).unwrap_or(u64::MAX);
+        let jitter = getrandom::u64().unwrap_or_default() % most;
+        sleep(self.0 + Duration::from_millis(jitter)).await;
+        self.0 = (self.0 * 2).min(RECONNECT_MAX);
+    }
 }
 
 impl RedisBroker {
@@ -87,12 +104,13 @@ impl RedisBroker {
     /// # Errors
     /// The URL cannot be used, or Redis refuses the credentials or the topic.
     pub async fn open(url: &str, cluster: &Cluster, node: &str) -> Result<Self, NoBroker> {
-        let config = config(url)?;
+        let server = Arc::new(Server::parse(url)?);
         let topic = cluster.topic();
         let mut beat = message::beat(node, 0);
         cluster.seal(&mut beat, 0);
-        let is_there = check(&config, &topic, &beat).await?;
+        let is_there = check(&server, &topic, beat).await?;
         let shared = Arc::new(Shared {
+            server,
             node: node.into(),
             topic,
             cluster: cluster.clone(),
@@ -101,23 +119,28 @@ impl RedisBroker {
             state: watch::Sender::new(BrokerState::Degraded),
             queued_bytes: AtomicUsize::new(0),
             has_lost: AtomicBool::new(false),
+            current: Current::default(),
+            is_broken: Notify::new(),
         });
         metrics::gauge!("bellpull_broker_up").set(0.0);
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
-        let (sending, receiving) = (client(&config)?, client(&config)?);
-        let client = sending.clone();
+        let (messages, arrived) = mpsc::channel(RECEIVED_MAX);
+        let (changes, changed) = mpsc::channel(1);
+        let has_lost = Arc::new(AtomicBool::new(false));
+        let inbound = Inbound { messages, has_lost, ended: Arc::new(Notify::new()) };
+        let receiving = Receiving { arrived, changed, has_lost: Arc::clone(&inbound.has_lost) };
         let tasks = vec![
-            tokio::spawn(keep_connected(sending.clone())),
-            tokio::spawn(Arc::clone(&shared).send(sending, queued)),
-            tokio::spawn(Arc::clone(&shared).receive(receiving.clone(), queue.clone())),
-            tokio::spawn(keep_connected(receiving)),
+            tokio::spawn(Arc::clone(&shared).keep_publishing()),
+            tokio::spawn(Arc::clone(&shared).keep_subscribed(inbound, changes)),
+            tokio::spawn(Arc::clone(&shared).send(queued)),
+            tokio::spawn(Arc::clone(&shared).receive(receiving, queue.clone())),
         ];
-        let broker = Self { shared, queue, tasks, client, limits: None };
+        let broker = Self { shared, queue, tasks, limits: None };
         if is_there {
             // The node's first notifications reach the others at once, too.
             let mut states = broker.states();
             let connected = states.wait_for(|state| *state == BrokerState::Ok);
-            let _ = tokio::time::timeout(FIRST_MAX, connected).await;
+            let _ = timeout(FIRST_MAX, connected).await;
         }
         Ok(broker)
     }
@@ -127,7 +150,7 @@ impl RedisBroker {
     /// # Errors
     /// What Redis refuses, or that it does not answer.
     pub async fn reach(url: &str) -> Result<(), NoBroker> {
-        match check(&config(url)?, "bellpull:check", b"check").await? {
+        match check(&Server::parse(url)?, "bellpull:check", b"check".to_vec()).await? {
             true => Ok(()),
             false => Err(NoBroker("Redis does not answer".to_owned())),
         }
@@ -136,9 +159,9 @@ impl RedisBroker {
     /// The same, and it counts limits for all nodes of the cluster.
     #[must_use]
     pub fn sharing_limits(mut self) -> Self {
-        let cluster = &self.shared.cluster;
-        let limits = RedisLimits::new(self.client.clone(), self.states(), cluster);
-        self.limits = Some(Arc::new(limits));
+        let Shared { cluster, server, current, .. } = &*self.shared;
+        let reached = (Arc::clone(server), current.clone());
+        self.limits = Some(Arc::new(RedisLimits::new(reached, self.states(), cluster)));
         self
     }
 
@@ -187,6 +210,21 @@ impl Broker for RedisBroker {
     }
 }
 
+/// What the task that receives has.
+struct Receiving {
+    arrived: mpsc::Receiver<Vec<u8>>,
+    /// The subscribed connection was made, or has ended.
+    changed: mpsc::Receiver<Subscription>,
+    /// Whether there was no room for some messages.
+    has_lost: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subscription {
+    Begun,
+    Ended,
+}
+
 impl Shared {
     /// Adds a message to the queue, or drops it.
     fn enqueue(&self, queue: &mpsc::Sender<Vec<u8>>, bytes: Vec<u8>) {
@@ -204,8 +242,78 @@ impl Shared {
         metrics::counter!("bellpull_broker_dropped_total").increment(count);
     }
 
+    /// Keeps a connection that publishes; ends with the broker.
+    async fn keep_publishing(self: Arc<Self>) {
+        let mut pauses = Pauses::new();
+        loop {
+            match self.server.connect().await {
+                Ok(link) => {
+                    if self.hold(link).await {
+                        pauses = Pauses::new();
+                    }
+                    self.current.set(None);
+                }
+                Err(error) => refused("a connection", &error),
+            }
+            pauses.pause().await;
+        }
+    }
+
+    /// Until it breaks, or leads to a replica: another member is the primary then, and what is
+    /// published here does not reach those that are connected to it. Returns whether it was of use.
+    async fn hold(&self, link: Link) -> bool {
+        let mut was_used = false;
+        loop {
+            match link.is_replica().await {
+                Ok(is_replica) if self.server.is_cluster() || !is_replica => {}
+                Ok(_) => {
+                    warn!("Redis is a replica: what this node publishes does not reach the others");
+                    // Since it became one.
+                    self.has_lost.store(true, Relaxed);
+                    return was_used;
+                }
+                Err(_) => return was_used,
+            }
+            if !was_used {
+                self.current.set(Some(link.clone()));
+                was_used = true;
+            }
+            tokio::select! {
+                () = sleep(ROLE_EVERY) => {}
+                () = self.is_broken.notified() => return was_used,
+            }
+        }
+    }
+
+    /// Keeps a connection that is subscribed; ends with the broker.
+    async fn keep_subscribed(
+        self: Arc<Self>,
+        inbound: Inbound,
+        changes: mpsc::Sender<Subscription>,
+    ) {
+        let mut pauses = Pauses::new();
+        loop {
+            // Each has its own: an earlier one may end late.
+            let ended = Arc::new(Notify::new());
+            let inbound = Inbound { ended: Arc::clone(&ended), ..inbound.clone() };
+            match self.server.subscribe(&self.topic, inbound).await {
+                Ok(_link) => {
+                    pauses = Pauses::new();
+                    let _ = changes.send(Subscription::Begun).await;
+                    tokio::select! {
+                        () = ended.notified() => {}
+                        () = self.is_broken.notified() => {}
+                    }
+                    let _ = changes.send(Subscription::Ended).await;
+                }
+                Err(error) => refused("the topic of the nodes", &error),
+            }
+            pauses.pause().await;
+        }
+    }
+
     /// Sends what is queued; ends with the broker.
-    async fn send(self: Arc<Self>, client: Client, mut queue: mpsc::Receiver<Vec<u8>>) {
+    async fn send(self: Arc<Self>, mut queue: mpsc::Receiver<Vec<u8>>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         // The first has been sent to find out whether Redis takes it.
         let mut number = 0;
@@ -223,8 +331,7 @@ impl Shared {
                 number += 1;
                 self.cluster.seal(bytes, number);
             }
-            // A client without a connection would keep them, and send them when they are old.
-            let is_sent = client.is_connected() && self.send_batch(&client, &mut batch).await;
+            let is_sent = self.send_batch(&batch).await;
             batch.clear();
             if is_sent {
                 let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -235,74 +342,52 @@ impl Shared {
         }
     }
 
-    async fn send_batch(&self, client: &Client, batch: &mut Vec<Vec<u8>>) -> bool {
-        let pipeline = client.pipeline();
-        for bytes in batch.drain(..) {
-            // Only adds it to the pipeline.
-            let added: Result<(), Error> = pipeline.publish(&*self.topic, bytes.as_slice()).await;
-            if added.is_err() {
-                return false;
-            }
-        }
-        let sent = tokio::time::timeout(ANSWER_MAX, pipeline.all::<Vec<Value>>()).await;
-        matches!(sent, Ok(Ok(_)))
+    async fn send_batch(&self, batch: &[Vec<u8>]) -> bool {
+        let Some(link) = self.current.get() else { return false };
+        matches!(timeout(ANSWER_MAX, link.publish(&self.topic, batch)).await, Ok(Ok(())))
     }
 
     /// Receives other nodes' messages and this node's beats; ends with the broker.
-    async fn receive(self: Arc<Self>, client: Client, queue: mpsc::Sender<Vec<u8>>) {
-        let (mut messages, mut connects) = (client.message_rx(), client.reconnect_rx());
-        let mut errors = client.error_rx();
+    async fn receive(self: Arc<Self>, receiving: Receiving, queue: mpsc::Sender<Vec<u8>>) {
+        let Receiving { mut arrived, mut changed, has_lost } = receiving;
         let mut senders = Senders::default();
         let mut health = Health::new(Instant::now());
         let mut beats = tokio::time::interval(BEAT_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let turn = tokio::select! {
-                received = messages.recv() => match received {
-                    Ok(message) => self.received(&message, &mut senders, &mut health),
-                    Err(RecvError::Lagged(count)) => {
-                        warn!(count, "messages of other nodes were lost: they came too fast");
-                        self.deliver(BrokerMessage::Missed);
-                        Turn::None
-                    }
-                    Err(RecvError::Closed) => return,
+                message = arrived.recv() => match message {
+                    Some(bytes) => self.received(&bytes, &mut senders, &mut health),
+                    None => return,
                 },
-                connected = connects.recv() => {
-                    let turn = health.interrupted(Instant::now());
-                    if connected.is_ok() {
-                        self.subscribe_again(&client).await;
+                Some(subscription) = changed.recv() => {
+                    if subscription == Subscription::Begun {
                         // Not the next beat: the sooner it arrives, the sooner the state is known.
+                        let turn = health.interrupted(Instant::now());
                         self.enqueue(&queue, message::beat(&self.node, health.beat()));
+                        turn
+                    } else {
+                        health.interrupted(Instant::now())
+                    }
+                }
+                _ = beats.tick() => {
+                    if has_lost.swap(false, Relaxed) {
+                        warn!("messages of other nodes were lost: they came too fast");
+                        self.deliver(BrokerMessage::Missed);
+                    }
+                    self.enqueue(&queue, message::beat(&self.node, health.beat()));
+                    let turn = health.tick(Instant::now());
+                    if turn != Turn::None && health.is_cut_off() {
+                        self.is_broken.notify_waiters();
                     }
                     turn
-                }
-                _ = errors.recv() => health.interrupted(Instant::now()),
-                _ = beats.tick() => {
-                    self.enqueue(&queue, message::beat(&self.node, health.beat()));
-                    health.tick(Instant::now())
                 }
             };
             self.turn(turn);
         }
     }
 
-    /// If it fails, no beat arrives, and the next connection tries again.
-    async fn subscribe_again(&self, client: &Client) {
-        let subscribing = client.subscribe(&*self.topic);
-        match tokio::time::timeout(ANSWER_MAX, subscribing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                warn!(%error, "Redis refuses the topic of the nodes");
-                let _ = client.force_reconnection().await;
-            }
-            Err(_) => {
-                let _ = client.force_reconnection().await;
-            }
-        }
-    }
-
-    fn received(&self, message: &Message, senders: &mut Senders, health: &mut Health) -> Turn {
-        let Some(bytes) = message.value.as_bytes() else { return Turn::None };
+    fn received(&self, bytes: &[u8], senders: &mut Senders, health: &mut Health) -> Turn {
         if let Err(why) = senders.admit(&self.cluster, bytes) {
             self.refused.count(why);
             return match why {
@@ -367,53 +452,15 @@ impl Shared {
     }
 }
 
-fn config(url: &str) -> Result<Config, NoBroker> {
-    let mut config = Config::from_url(url)
-        .map_err(|_| NoBroker("not a URL such as redis://USER:PASSWORD@HOST:6379".to_owned()))?;
-    config.fail_fast = false;
-    Ok(config)
-}
-
-fn builder(config: &Config) -> Builder {
-    let mut builder = Builder::from_config(config.clone());
-    builder.with_connection_config(|connection| {
-        connection.connection_timeout = ANSWER_MAX;
-        connection.internal_command_timeout = ANSWER_MAX;
-        connection.max_command_attempts = 1;
-        connection.max_command_buffer_len = 4 * BATCH_MAX;
-    });
-    builder.with_performance_config(|performance| {
-        performance.default_command_timeout = ANSWER_MAX;
-        performance.broadcast_channel_capacity = RECEIVED_MAX;
-    });
-    builder
-}
-
-fn client(config: &Config) -> Result<Client, NoBroker> {
-    let mut builder = builder(config);
-    let mut policy = ReconnectPolicy::new_exponential(0, RECONNECT_MIN_MS, RECONNECT_MAX_MS, 2);
-    policy.set_jitter(RECONNECT_MIN_MS);
-    builder.set_policy(policy);
-    builder.build().map_err(|error| NoBroker(error.details().to_owned()))
-}
-
 /// Finds out what no waiting would repair: wrong credentials, a wrong database, no right to
 /// publish. Returns whether Redis answers.
-async fn check(config: &Config, topic: &str, message: &[u8]) -> Result<bool, NoBroker> {
-    let mut config = config.clone();
-    config.fail_fast = true;
-    let client = builder(&config).build().map_err(|error| NoBroker(error.details().to_owned()))?;
-    let attempt = async {
-        client.init().await?;
-        client.publish::<(), _, _>(topic, message).await
-    };
-    let outcome = tokio::time::timeout(FIRST_MAX, attempt).await;
-    let _ = tokio::time::timeout(ANSWER_MAX, client.quit()).await;
-    match outcome {
+async fn check(server: &Server, topic: &str, message: Vec<u8>) -> Result<bool, NoBroker> {
+    let attempt = async { server.connect().await?.publish(topic, &[message]).await };
+    match timeout(FIRST_MAX, attempt).await {
         Ok(Ok(())) => Ok(true),
-        Ok(Err(error)) if is_refusal(&error) => Err(NoBroker(error.details().to_owned())),
+        Ok(Err(error)) if is_refusal(&error) => Err(NoBroker(error.to_string())),
         Ok(Err(error)) => {
-            warn!(error = error.details(), "Redis is away: the node begins without the others");
+            warn!(%error, "Redis is away: the node begins without the others");
             Ok(false)
         }
         Err(_) => {
@@ -424,20 +471,15 @@ async fn check(config: &Config, topic: &str, message: &[u8]) -> Result<bool, NoB
 }
 
 /// Whether the same attempt would be refused for ever.
-fn is_refusal(error: &Error) -> bool {
+fn is_refusal(error: &RedisError) -> bool {
     let said = ["ERR", "NOPERM", "NOAUTH", "WRONGPASS"];
-    matches!(error.kind(), ErrorKind::Auth | ErrorKind::Config | ErrorKind::Url)
-        || said.iter().any(|word| error.details().starts_with(word))
+    matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
+        || error.code().is_some_and(|code| said.contains(&code))
 }
 
-/// Connects, and again if the client gives up: it does after some errors, credentials among them,
-/// that an operator may repair.
-async fn keep_connected(client: Client) {
-    loop {
-        let ended = client.connect().await;
-        if let Ok(Err(error)) = ended {
-            warn!(error = error.details(), "the connection to Redis has ended");
-        }
-        tokio::time::sleep(Duration::from_millis(u64::from(RECONNECT_MAX_MS))).await;
+/// Redis answers, and refuses something that an operator may repair.
+fn refused(what: &str, error: &RedisError) {
+    if is_refusal(error) {
+        warn!(%error, "Redis refuses {what}");
     }
 }

@@ -42,12 +42,16 @@ impl Senders {
 pub(super) struct Refused([AtomicU64; Stranger::ALL.len()]);
 
 impl Refused {
-    /// Counts one; the first of each reason is logged.
+    /// Counts one.
+    pub(super) fn note(&self, why: Stranger) -> u64 {
+        let place = Stranger::ALL.iter().position(|one| *one == why);
+        place.and_then(|place| self.0.get(place)).map_or(0, |count| count.fetch_add(1, Relaxed))
+    }
+
+    /// The same for operators; the first of each reason is logged.
     pub(super) fn count(&self, why: Stranger) {
         metrics::counter!("bellpull_broker_refused_total", "why" => why.as_str()).increment(1);
-        let place = Stranger::ALL.iter().position(|one| *one == why);
-        let Some(count) = place.and_then(|place| self.0.get(place)) else { return };
-        if count.fetch_add(1, Relaxed) == 0 {
+        if self.note(why) == 0 {
             warn!(
                 why = why.as_str(),
                 "messages of other nodes are refused: {}; this is logged once",

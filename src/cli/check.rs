@@ -5,14 +5,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use bellpull_actors::domain::delivery::WebhookTarget;
 use bellpull_actors::domain::ids::WebhookId;
-use bellpull_actors::port::Clock;
 use bellpull_actors::port::clock::SystemClock;
+use bellpull_actors::port::{Clock, RefusedMessages};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use super::{CliError, SettingFlags, print_line};
 use crate::auth::{OWN_SHOWN_MAX, shown_own};
-use crate::broker::RedisBroker;
+use crate::broker::{self, Cluster, RedisBroker};
 use crate::config::Config;
 use crate::delivery::outside::Outside;
 use crate::delivery::reach;
@@ -200,8 +200,46 @@ async fn own_accounts(config: &Config) -> Line {
 
 async fn redis(config: &Config) -> Line {
     let Some(url) = &config.redis_url else { return off("Redis", "redis_url is not set") };
-    let reached = RedisBroker::reach(url.reveal()).await;
-    tried("Redis", reached.map(|()| "takes messages".to_owned()).map_err(|e| e.to_string()))
+    let heard = async {
+        RedisBroker::reach(url.reveal()).await?;
+        match cluster(config).await {
+            Some(cluster) => broker::listen(url.reveal(), &cluster).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match heard.await {
+        Ok(None) => ok("Redis", "takes messages".to_owned()),
+        Ok(Some((nodes, refused))) => publishers(nodes, refused),
+        Err(error) => tried("Redis", Err(error.to_string())),
+    }
+}
+
+/// The nodes of the configured database, if it has been used.
+async fn cluster(config: &Config) -> Option<Cluster> {
+    let known = storage::identity(config.database_url.reveal()).await?;
+    let configured = config.jwt_secret.as_ref().map(|secret| secret.reveal().to_owned());
+    let secret = configured.or(known.stored_secret)?;
+    Some(Cluster::new(&known.epoch, &known.database, &secret))
+}
+
+/// Who publishes on the nodes' topic.
+fn publishers(nodes: usize, refused: RefusedMessages) -> Line {
+    let RefusedMessages { unsealed, other_database, forged, .. } = refused;
+    let detail = format!("takes messages, {nodes} nodes of this database publish");
+    match () {
+        () if other_database > 0 => tried(
+            "Redis",
+            Err("nodes on a copy of this database use it, too: give them another Redis".to_owned()),
+        ),
+        () if forged > 0 => tried(
+            "Redis",
+            Err("nodes with another jwt_secret, or a client that is no node, publish".to_owned()),
+        ),
+        () if unsealed > 0 => {
+            ok("Redis", format!("{detail}; so do nodes of an older release, or other clients"))
+        }
+        () => ok("Redis", detail),
+    }
 }
 
 impl From<BadFiles> for CliError {

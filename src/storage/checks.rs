@@ -39,6 +39,30 @@ pub async fn look_at(url: &str, damage_max_bytes: u64) -> Result<Looked, String>
     }
 }
 
+/// What the nodes of a PostgreSQL database have in common.
+#[derive(Debug)]
+pub struct Identity {
+    /// The store's epoch.
+    pub epoch: String,
+    /// As `NodeStore::database_id`.
+    pub database: String,
+    /// The secret that is used where `jwt_secret` is not set.
+    pub stored_secret: Option<String>,
+}
+
+/// Reads it; `None` if no hub has run there yet, or it cannot be read.
+pub async fn identity(url: &str) -> Option<Identity> {
+    let mut connection = postgres::connect_once(url).await.ok()?;
+    let sql = "SELECT value FROM settings WHERE name = $1";
+    let mut setting = async |name: &str| {
+        sqlx::query_scalar(sql).bind(name).fetch_optional(&mut connection).await.ok().flatten()
+    };
+    let (epoch, stored_secret) = (setting("epoch").await?, setting("jwt_secret").await);
+    let database = sqlx::query_scalar(postgres::DATABASE_ID).fetch_one(&mut connection).await;
+    let _ = connection.close().await;
+    Some(Identity { epoch, database: database.ok()?, stored_secret })
+}
+
 async fn look_at_server(url: &str) -> Result<String, String> {
     let mut connection = postgres::connect_once(url).await.map_err(|error| error.to_string())?;
     let found = ask(&mut connection).await.map_err(|error| error.to_string());

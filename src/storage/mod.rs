@@ -30,7 +30,7 @@ mod supervised;
 mod webhook_rows;
 
 pub use backups::{BackupError, backup, restore};
-pub use checks::{Looked, look_at, own_below_apart};
+pub use checks::{Identity, Looked, identity, look_at, own_below_apart};
 pub use open::{MigrateError, OpenError, found, migrate, open};
 pub use options::StoreOptions;
 pub use sqlite::Found;

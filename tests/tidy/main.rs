@@ -168,7 +168,7 @@ fn the_domain_is_pure() {
 fn the_actors_cannot_reach_the_outside() {
     let manifest = fs::read_to_string(root().join("actors/Cargo.toml")).unwrap();
     for banned in
-        ["sqlx", "rusqlite", "axum", "fred", "lettre", "reqwest", "fastwebsockets", "hyper"]
+        ["sqlx", "rusqlite", "axum", "redis", "lettre", "reqwest", "fastwebsockets", "hyper"]
     {
         assert!(!manifest.contains(banned), "actors/Cargo.toml depends on {banned}");
     }

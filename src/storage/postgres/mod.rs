@@ -84,6 +84,7 @@ use super::contents::ContentCache;
 use super::joined::Joined;
 use connect::connect;
 use ids::{BlockIds, Sequence};
+pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
 use transaction::{Work, begin, begun, failed};
 use writer::{Write, WriterHandle};

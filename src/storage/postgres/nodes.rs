@@ -18,6 +18,10 @@ macro_rules! now_ms {
     };
 }
 
+/// The server's directory, which its standbys share, and the database in it.
+pub(in crate::storage) const DATABASE_ID: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
+     FROM pg_database WHERE datname = current_database()";
+
 #[async_trait]
 impl NodeStore for PostgresStore {
     async fn register_node(&self, new: NewNode) -> Result<Node, StoreError> {
@@ -49,10 +53,7 @@ impl NodeStore for PostgresStore {
     }
 
     async fn database_id(&self) -> Result<String, StoreError> {
-        // The server's directory, which its standbys share, and the database in it.
-        let sql = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
-                   FROM pg_database WHERE datname = current_database()";
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.map_err(failed)
+        sqlx::query_scalar(DATABASE_ID).fetch_one(&self.pool).await.map_err(failed)
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {

@@ -168,6 +168,36 @@ async fn a_wrong_password_is_an_error() {
     open(format!("rediss://:hunter2@127.0.0.1:{}", redis.port())).await.unwrap();
 }
 
+/// What is published on a replica does not reach the clients of its primary, so a node that was
+/// left on one by a failover is cut off, although it hears itself.
+#[tokio::test]
+async fn a_node_whose_redis_has_become_a_replica_is_degraded() {
+    let Some(here) = Private::start(&[]).await else { return };
+    let Some(there) = Private::start(&[]).await else { return };
+    let follow = |redis: &Private, host: &str, port: &str| {
+        let own = redis.port().to_string();
+        let sent = std::process::Command::new("redis-cli")
+            .args(["-p", &own, "replicaof", host, port])
+            .output();
+        assert!(sent.unwrap().status.success());
+    };
+    let node = Node::join(&here.url(), &epoch(), "a/1").await;
+    node.is(BrokerState::Ok).await;
+    node.ear.forget();
+    follow(&here, "127.0.0.1", &there.port().to_string());
+    let begun = std::time::Instant::now();
+    node.is(BrokerState::Degraded).await;
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(node.broker.state(), BrokerState::Degraded, "it stays so");
+    let late = Node::join(&here.url(), &epoch(), "b/1").await;
+    assert_eq!(late.broker.state(), BrokerState::Degraded, "also one that starts");
+    follow(&here, "no", "one");
+    node.is(BrokerState::Ok).await;
+    late.is(BrokerState::Ok).await;
+    node.ear.hears("Missed").await;
+}
+
 #[tokio::test]
 async fn more_than_the_queue_takes_is_dropped_and_later_told_as_a_loss() {
     let Some(url) = server() else { return };

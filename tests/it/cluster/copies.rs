@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::{Shared, broker_is, observed};
 use crate::support::postgres::Database;
+use crate::support::process::command;
 use crate::support::redis::Private;
-use crate::support::{Hub, Person};
+use crate::support::{Hub, Person, SECRET};
 use crate::ws::Socket;
 
 async fn notify(hub: &Hub, from: &Person, to: &Person, title: &str) {
@@ -54,6 +55,22 @@ async fn nothing_of_a_copy_is_shown_and_nothing_of_the_original_is_lost() {
     Socket::established(&a, &carl, "").await.expect_nothing().await;
     let (delivered, last) = positions(&shared.database, &carl).await;
     assert_eq!((delivered, last), (4, 4));
+    let check = async |database: &Database| {
+        let mut check = command(&shared.folder.path().join("none.db"));
+        check.arg("check").env("BELLPULL_DATABASE_URL", database.url());
+        check.env("BELLPULL_REDIS_URL", shared.redis.as_ref().unwrap().url());
+        check.env("BELLPULL_JWT_SECRET", SECRET);
+        // The nodes run on this test's own thread.
+        let told = tokio::task::spawn_blocking(move || check.output().unwrap()).await.unwrap();
+        String::from_utf8(told.stdout).unwrap()
+    };
+    for database in [&shared.database, &copy] {
+        let told = check(database).await;
+        assert!(told.contains("nodes on a copy of this database use it, too"), "{told}");
+    }
     let told = observed(&b, &root, "hub").await["broker_refused"].to_string();
     assert!(told.contains("of another database"), "{told}");
+    staging.stop().await;
+    let told = check(&shared.database).await;
+    assert!(told.contains("takes messages, 2 nodes of this database publish"), "{told}");
 }

@@ -7,6 +7,7 @@ mod copies;
 mod due;
 mod forged;
 mod hints;
+mod hostile;
 mod leases;
 mod limits;
 mod members;
