@@ -5,6 +5,7 @@
 mod broker;
 mod identity;
 mod listeners;
+mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,18 +33,16 @@ use crate::delivery::link::Links;
 use crate::delivery::renderer::Renderer;
 use crate::delivery::runtime::DeliveryRuntime;
 use crate::delivery::template_service::{FOLLOW_EVERY, TemplateService};
-use crate::edge::address_limit::AddressLimit;
-use crate::edge::listen::{self, Listener, NoSockets};
 use crate::edge::{HandshakeLimit, TrustedProxies};
 use crate::http::{Edge, EdgeParts, Readiness};
 use crate::nodes::{JoinError, Membership};
 use crate::signals::GoldenSignals;
 use crate::storage::{self, StoreOptions};
-use crate::tls;
+use crate::tls::{self, Certificate};
 use crate::ws::{WsEdge, WsParts};
 use broker::broker;
 use identity::{join, names, stored_secret};
-use listeners::Listeners;
+use listeners::{Listeners, serve};
 
 /// The setting with the secret for links in external messages.
 const LINK_SETTING: &str = "link_secret";
@@ -56,6 +55,7 @@ const FINISH_MAX: Duration = Duration::from_secs(5);
 pub struct App {
     address: SocketAddr,
     scheme: &'static str,
+    certificate: Option<Arc<Certificate>>,
     store: Arc<dyn Store>,
     auth: Auth,
     hub: Hub,
@@ -309,9 +309,11 @@ impl App {
             tokio::spawn(auth.clone().follow(hub.projects.clone(), follow::FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow_keys()),
         ];
-        upkeep.extend(certificate.map(|certificate| tokio::spawn(tls::follow(certificate))));
+        upkeep
+            .extend(certificate.clone().map(|certificate| tokio::spawn(tls::follow(certificate))));
         Ok(Self {
             address,
+            certificate,
             scheme: config.scheme(),
             store,
             auth,
@@ -388,35 +390,6 @@ impl App {
         self.nodes.leave().await;
         self.store.close().await;
     }
-}
-
-/// Serves clients, and operators if they have an address of their own.
-fn serve(
-    edge: Edge,
-    sockets: WsEdge,
-    listeners: Listeners,
-    connections_per_address_max: u32,
-    stopping: &watch::Receiver<bool>,
-) -> Vec<JoinHandle<()>> {
-    let limits = edge.in_flight().clone();
-    // A proxy's address stands for many clients.
-    let limited = |listener: Listener| {
-        let proxies = edge.proxies().clone();
-        let is_exempt = move |address| proxies.trusts(address);
-        listener.limited(AddressLimit::new(connections_per_address_max, is_exempt), limits.unsent())
-    };
-    let (clients, operators) = (limited(listeners.clients), listeners.operators.map(limited));
-    let router = crate::http::router(edge.clone())
-        .merge(crate::ws::router(sockets.clone()))
-        .merge(crate::client::router())
-        .merge(crate::console::router());
-    let serving = listen::serve(clients, router, sockets, stopping.clone());
-    let mut servers = vec![tokio::spawn(serving)];
-    if let Some(listener) = operators {
-        let router = crate::http::operator_router(edge);
-        servers.push(tokio::spawn(listen::serve(listener, router, NoSockets, stopping.clone())));
-    }
-    servers
 }
 
 /// Logs which channels are not configured.

@@ -1,12 +1,12 @@
 //! Bellpull: a real-time notification server for tickets.
 //!
-//! In reading order: [`cli`] (one file per subcommand), [`config`], [`app`] (the composition
-//! root), the edges [`http`] and [`ws`] with what both share in [`edge`] and the client formats
-//! in [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external delivery
-//! in [`delivery`] (HTTP by [`tls`]), the other nodes in [`nodes`] and the messages to them in
+//! In reading order: [`cli`] (one file per subcommand), [`config`], [`app`] (the composition root),
+//! the edges [`http`] and [`ws`] with what both share in [`edge`] and the client formats in
+//! [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external delivery in
+//! [`delivery`] (HTTP by [`tls`]), the other nodes in [`nodes`] and the messages to them in
 //! [`broker`], logs and metrics in [`telemetry`], the last hour of them in [`signals`], systemd in
-//! `service`. The actors and the rules are a crate of their own, `bellpull_actors`, and so is the
-//! load tester, `bellpull_load`.
+//! `service`, files that change while the hub runs in `followed_file`. The actors and the rules are
+//! a crate of their own, `bellpull_actors`, and so is the load tester, `bellpull_load`.
 
 pub mod app;
 pub mod auth;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod console;
 pub mod delivery;
 pub mod edge;
+mod followed_file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod http;

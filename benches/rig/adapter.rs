@@ -12,6 +12,7 @@ use bellpull::config::Secret;
 use bellpull::config::delivery::{SmtpConfig, WhatsAppConfig};
 use bellpull::delivery::email::EmailSender;
 use bellpull::delivery::link::Links;
+use bellpull::delivery::mail_limits::StepLimits;
 use bellpull::delivery::renderer::Renderer;
 use bellpull::delivery::template_service::Templates;
 use bellpull::delivery::whatsapp::WhatsAppSender;
@@ -59,11 +60,13 @@ fn sender(sink: &Sink, connections: usize) -> Arc<dyn Sender> {
             let config = SmtpConfig {
                 url: Secret::new(sink.url()),
                 from: "Desk <desk@example.com>".to_owned(),
+                hello: None,
                 ca_file: None,
                 per_s: 0,
             };
             let connections = connections as u32;
-            Arc::new(EmailSender::new(&config, connections, attempt_max, "e", renderer).unwrap())
+            let limits = StepLimits::all(attempt_max);
+            Arc::new(EmailSender::new(&config, connections, limits, "e", renderer).unwrap())
         }
         Protocol::WhatsApp => {
             let config = WhatsAppConfig {
@@ -92,6 +95,7 @@ fn leased(protocol: Protocol, content: &Arc<MessageContent>, number: i64) -> Lea
         notification: None,
         attempt: 1,
         failures: 0,
+        cut_off: 0,
         addressee: Some(Addressee { id: UserId(number), name, locale }),
         target,
         account_link: None,

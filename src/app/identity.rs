@@ -11,6 +11,8 @@ use bellpull_actors::port::{AccountStore, Store, StoreError};
 
 use super::StartError;
 use super::listeners::Listeners;
+use crate::auth::NodePasses;
+use crate::auth::issue::hub_secret;
 use crate::config::{Config, Secret};
 use crate::nodes::{Membership, address};
 
@@ -38,7 +40,9 @@ pub(super) async fn join(
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let new = NewNode { name, url, operator_url, version };
-    Ok(Membership::join(store.clone(), new, listeners.certificate.as_ref()).await?)
+    let secret = hub_secret(config, &**store).await.map_err(StartError::of("database_url"))?;
+    let passes = NodePasses::new(&secret);
+    Ok(Membership::join(store.clone(), new, listeners.certificate.as_ref(), passes).await?)
 }
 
 /// A name that no other process has: the host's, and a random suffix.

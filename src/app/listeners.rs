@@ -1,13 +1,20 @@
-//! The addresses to listen on.
+//! The addresses to listen on, and what is served there.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::StartError;
 use crate::config::Config;
-use crate::edge::listen::{Connections, Listener};
+use crate::edge::address_limit::AddressLimit;
+use crate::edge::listen::{self, Connections, Listener, NoSockets};
 use crate::edge::tls::Acceptor;
+use crate::http::Edge;
 use crate::tls::{BadFiles, Certificate};
+use crate::ws::WsEdge;
 
 /// The addresses to listen on.
 pub(super) struct Listeners {
@@ -25,9 +32,11 @@ impl Listeners {
         let per_s = config.ws.handshakes_per_s;
         let tls = certificate.clone().map(|certificate| Acceptor::new(certificate, per_s));
         let tls = tls.transpose().map_err(StartError::of("tls.cert"))?;
+        let idle = Duration::from_secs(u64::from(config.http.idle_s));
         let bind = |setting, at| {
             let (address, listener) = bind(setting, at, config.ws.max_connections)?;
-            Ok::<_, StartError>((address, listener.encrypted(tls.as_ref())))
+            let listener = listener.encrypted(tls.as_ref()).idle_for(idle);
+            Ok::<_, StartError>((address, listener))
         };
         let (address, clients) = bind("listen", config.listen)?;
         let operator = config.operator_listen.map(|at| bind("operator.listen", at));
@@ -43,6 +52,35 @@ impl Listeners {
             .map(Listener::connections)
             .collect()
     }
+}
+
+/// Serves clients, and operators if they have an address of their own.
+pub(super) fn serve(
+    edge: Edge,
+    sockets: WsEdge,
+    listeners: Listeners,
+    connections_per_address_max: u32,
+    stopping: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let limits = edge.in_flight().clone();
+    // A proxy's address stands for many clients.
+    let limited = |listener: Listener| {
+        let proxies = edge.proxies().clone();
+        let is_exempt = move |address| proxies.trusts(address);
+        listener.limited(AddressLimit::new(connections_per_address_max, is_exempt), limits.unsent())
+    };
+    let (clients, operators) = (limited(listeners.clients), listeners.operators.map(limited));
+    let router = crate::http::router(edge.clone())
+        .merge(crate::ws::router(sockets.clone()))
+        .merge(crate::client::router())
+        .merge(crate::console::router());
+    let serving = listen::serve(clients, router, sockets, stopping.clone());
+    let mut servers = vec![tokio::spawn(serving)];
+    if let Some(listener) = operators {
+        let router = crate::http::operator_router(edge);
+        servers.push(tokio::spawn(listen::serve(listener, router, NoSockets, stopping.clone())));
+    }
+    servers
 }
 
 impl From<BadFiles> for StartError {

@@ -4,8 +4,6 @@
 //! seconds. If the file cannot be read or is invalid, the current keys stay in use and the log says
 //! why.
 
-use std::fs::File;
-use std::io::Read;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,6 +16,7 @@ use tokio::time::Instant;
 use super::AuthStartError;
 use super::key::{Key, from_jwks, from_pem};
 use crate::config::AuthConfig;
+use crate::followed_file;
 
 /// How often the file is read without a reason: a withdrawn key is accepted for this long.
 const EVERY: Duration = Duration::from_secs(60);
@@ -103,21 +102,23 @@ impl KeyFile {
     pub(super) async fn follow(&self) {
         loop {
             tokio::time::sleep(EVERY).await;
-            let read = async {
-                let mut tried = self.tried.lock().await;
-                self.read_anew(&mut tried).await;
-            };
-            if AssertUnwindSafe(read).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(self.read_now()).catch_unwind().await.is_err() {
                 self.source.complain("reading it has panicked");
             }
         }
     }
 
+    /// Reads the file.
+    pub(super) async fn read_now(&self) {
+        let mut tried = self.tried.lock().await;
+        self.read_anew(&mut tried).await;
+    }
+
     async fn read_anew(&self, tried: &mut Tried) {
         tried.at = Instant::now();
         let path = self.source.path.clone();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        let text = match read.unwrap_or_else(|error| Err(error.to_string())) {
+        let read = followed_file::in_time(move || read(&path)).await;
+        let text = match read.unwrap_or_else(Err) {
             Ok(text) => text,
             Err(problem) => {
                 tried.text = None;
@@ -153,15 +154,8 @@ impl Source {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    let read = read.map_err(|error| error.to_string())?;
-    if u64::try_from(read).is_ok_and(|read| read <= FILE_BYTES_MAX) {
-        Ok(text)
-    } else {
-        Err(format!("is larger than {FILE_BYTES_MAX} bytes"))
-    }
+    let text = followed_file::read(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+    String::from_utf8(text).map_err(|_| "is not UTF-8".to_owned())
 }
 
 #[cfg(test)]

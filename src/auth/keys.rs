@@ -60,6 +60,14 @@ impl Keys {
         }
     }
 
+    /// Reads foreign keys now.
+    pub(super) async fn read_anew(&self) {
+        match self {
+            Self::Own(_) => {}
+            Self::Foreign(file) => file.read_now().await,
+        }
+    }
+
     /// Reads foreign keys periodically; never returns.
     pub(super) async fn follow(&self) {
         match self {

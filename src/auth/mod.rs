@@ -7,7 +7,7 @@
 //! what other processes ended or withdrew (`withdrawn`: which of it is done already), `register`
 //! validates names, `registration_limit` limits registrations; `admission` decides whose password
 //! is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` opens sockets without a
-//! token in the URL; [`issue`] signs the hub's own tokens.
+//! token in the URL; [`issue`] signs the hub's own tokens, `pass` what nodes show each other.
 
 mod accounts;
 mod admission;
@@ -24,6 +24,7 @@ mod key;
 mod key_file;
 mod keys;
 mod logins;
+mod pass;
 pub mod password;
 pub mod register;
 mod registration_limit;
@@ -58,6 +59,7 @@ use self::foreign::Refused;
 use self::issue::Issuer;
 use self::keys::Keys;
 use self::logins::after;
+pub use self::pass::{NodePasses, SignedBody};
 use self::password::Passwords;
 use self::registration_limit::RegistrationLimit;
 pub use self::start::{AuthStartError, OWN_SHOWN_MAX, Signing, shown_own};
@@ -76,6 +78,7 @@ struct Inner {
     keys: Keys,
     /// `None` if another issuer signs the tokens.
     issuer: Option<Issuer>,
+    passes: NodePasses,
     accounts: Accounts,
     ended: EndedLogins,
     withdrawn: Withdrawn,
@@ -394,6 +397,11 @@ impl Auth {
     /// Reads the key file periodically, if another issuer signs the tokens; never returns.
     pub(crate) async fn follow_keys(self) {
         self.0.keys.follow().await;
+    }
+
+    /// Reads the keys of tokens anew, if they are in a file.
+    pub(crate) async fn read_keys_anew(&self) {
+        self.0.keys.read_anew().await;
     }
 
     /// Has it receive what other nodes tell of logins and accounts.

@@ -19,7 +19,7 @@ use super::password::Passwords;
 use super::registration_limit::RegistrationLimit;
 use super::withdrawn::Withdrawn;
 use super::ws_tickets::WsTickets;
-use super::{Auth, Inner};
+use super::{Auth, Inner, NodePasses};
 use crate::config::Config;
 
 /// A shorter secret can be guessed from one token, without asking the hub.
@@ -89,6 +89,7 @@ fn service_account() -> User {
 pub struct Signing {
     keys: Keys,
     issuer: Option<Issuer>,
+    passes: NodePasses,
     ended: EndedLogins,
 }
 
@@ -107,7 +108,10 @@ impl Signing {
             accounts.number_apart().await?;
             warn_of_own(accounts).await?;
         }
-        if let Some(file) = KeyFile::open(&config.auth)? {
+        let key_file = KeyFile::open(&config.auth)?;
+        let secret = hub_secret(config, accounts).await?;
+        let passes = NodePasses::new(&secret);
+        if let Some(file) = key_file {
             let is_any = config.auth.issuer.is_none() && config.auth.audience.is_none();
             if is_any && config.auth.jwks_file.is_some() {
                 tracing::warn!(
@@ -117,17 +121,16 @@ impl Signing {
             }
             let keys = Keys::Foreign(Box::new(file));
             if config.jwt_secret.is_some() {
-                tracing::warn!("jwt_secret is not used: tokens are issued elsewhere");
+                tracing::warn!("jwt_secret signs no tokens: they are issued elsewhere");
             }
-            return Ok(Self { keys, issuer: None, ended: EndedLogins::default() });
+            return Ok(Self { keys, issuer: None, passes, ended: EndedLogins::default() });
         }
-        let secret = hub_secret(config, accounts).await?;
         if secret.reveal().len() < SECRET_BYTES_WISE {
             tracing::warn!("jwt_secret is short: an attacker with a token can guess it");
         }
         let issuer = Issuer::new(&secret).named(config.auth.issuer.as_deref());
         let ended = EndedLogins::recall(accounts.ended_logins(now, ENDED_MAX).await?);
-        Ok(Self { keys: Keys::own(&secret), issuer: Some(issuer), ended })
+        Ok(Self { keys: Keys::own(&secret), issuer: Some(issuer), passes, ended })
     }
 }
 
@@ -142,13 +145,14 @@ impl Auth {
         users: Option<Users>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let Signing { keys, issuer, ended } = signing;
+        let Signing { keys, issuer, passes, ended } = signing;
         let shared = users.as_ref().and_then(Users::shared_limits);
         let registrations = config.auth.registrations_per_min;
         Self(Arc::new(Inner {
             config: config.auth.clone(),
             keys,
             issuer,
+            passes,
             accounts: Accounts::new(accounts),
             ended,
             withdrawn: Withdrawn::default(),

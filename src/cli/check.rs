@@ -18,7 +18,7 @@ use crate::delivery::outside::Outside;
 use crate::delivery::reach;
 use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
 use crate::storage::{self, Looked};
-use crate::tls::{BadFiles, Certificate, Own, hub_client};
+use crate::tls::{BadFiles, Certificate, Own, hub_client, set_outbound};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,6 +72,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     if args.running {
         return running(&config).await;
     }
+    set_outbound(&config.outbound).map_err(|bad| CliError::wrong(bad.to_string()))?;
     let mut failed = 0;
     let mut say = |line: Line| {
         failed += usize::from(line.state == State::Failed);
@@ -299,7 +300,7 @@ async fn public_url(config: &Config) -> Line {
     let Some(url) = &config.http.public_url else {
         return off(CHECK, "http.public_url is not set");
     };
-    let client = crate::tls::client().timeout(CALL_MAX).build();
+    let client = crate::tls::outbound_client().timeout(CALL_MAX).build();
     let asked = async { client?.get(format!("{url}/healthz")).send().await };
     match asked.await {
         Ok(answer) if answer.status().is_success() => ok(CHECK, format!("a hub answers at {url}")),

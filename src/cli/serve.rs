@@ -1,5 +1,7 @@
 //! `serve`: runs the hub until it is told to stop.
 
+use std::pin::pin;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
@@ -8,6 +10,7 @@ use crate::app::{App, StartError};
 use crate::config::Config;
 use crate::service::Service;
 use crate::telemetry::traces::init_traces;
+use crate::tls::set_outbound;
 use crate::{open_files, telemetry};
 
 const EXAMPLES: &str = "\
@@ -48,11 +51,15 @@ impl Args {
 /// Why it did not start (the setting), or that its supervision tree failed.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
+    set_outbound(&config.outbound).map_err(|bad| CliError::wrong(bad.to_string()))?;
     telemetry::init_metrics();
     let (files, connections_max) = (open_files::raise_limit(), config.ws.max_connections);
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
     let (public_url, otlp) = (config.http.public_url.clone(), config.otlp.clone());
-    let app = App::start(config).await?;
+    let Some(app) = signals.unless_told_to_stop(App::start(config)).await? else {
+        info!("told to stop while starting");
+        return Ok(());
+    };
     let traces = otlp.map(|otlp| init_traces(&otlp, app.nodes().name())).transpose();
     let traces = traces.map_err(|error| CliError::wrong(format!("otlp.endpoint: {error}")))?;
     open_files::check_limit(files, connections_max);
@@ -81,13 +88,26 @@ pub async fn attend(app: App, mut signals: Signals) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The signals that stop a hub. They are handled before it starts: a process that reads the first
-/// line may send one at once, and the hub must stop properly.
+/// The signals of a hub: SIGTERM, SIGINT and SIGQUIT stop it, SIGHUP has it read its certificate
+/// anew, and the others whose default would end the process without a drain do nothing. They are
+/// handled before it starts: a process that reads the first line may send one at once, and the hub
+/// must stop properly.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    stop: [Signal; 3],
+    reload: Signal,
 }
+
+/// The signals that a user or a tool may send by mistake; a handler that does nothing is not
+/// inherited by programs that the hub starts.
+const IGNORED: [SignalKind; 5] = [
+    SignalKind::user_defined1(),
+    SignalKind::user_defined2(),
+    SignalKind::alarm(),
+    SignalKind::io(),
+    // SIGVTALRM: a timer, like SIGALRM.
+    SignalKind::from_raw(26),
+];
 
 impl Signals {
     /// Installs the handlers.
@@ -99,27 +119,62 @@ impl Signals {
             signal(kind)
                 .map_err(|error| CliError::failed(format!("signals cannot be received: {error}")))
         };
-        let (terminate, interrupt) = (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
-        Ok(Self { terminate, interrupt })
+        for kind in IGNORED {
+            // A handler stays when nothing waits for its signal any more.
+            drop(of(kind)?);
+        }
+        let stop =
+            [of(SignalKind::terminate())?, of(SignalKind::interrupt())?, of(SignalKind::quit())?];
+        Ok(Self { stop, reload: of(SignalKind::hangup())? })
     }
 
-    /// Waits for SIGTERM or SIGINT.
-    #[cfg(feature = "load")]
+    /// Waits for a signal that stops the hub.
     pub(super) async fn received(&mut self) {
+        let [terminate, interrupt, quit] = &mut self.stop;
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
         }
     }
 
-    /// Waits for SIGTERM, SIGINT or an operator's request to stop, or for the supervision tree to
-    /// fail; returns whether it failed.
-    pub(super) async fn until_told_to_stop(&mut self, app: &App) -> bool {
+    /// Does it, unless a signal ends it before: then nothing of it is waited for, like a migration
+    /// behind another program's lock. It runs beside, so that it cannot hold up the signal.
+    async fn unless_told_to_stop<T: Send + 'static, E: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<Option<T>, CliError>
+    where
+        CliError: From<E>,
+    {
+        let mut working = tokio::spawn(work);
         tokio::select! {
-            () = app.nodes().told_to_drain() => false,
-            _ = self.terminate.recv() => false,
-            _ = self.interrupt.recv() => false,
-            () = app.hub().escalated() => true,
+            done = &mut working => match done {
+                Ok(done) => Ok(Some(done?)),
+                Err(error) => Err(CliError::failed(error.to_string())),
+            },
+            () = self.received() => {
+                working.abort();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits for a signal or an operator's request to stop, or for the supervision tree to fail;
+    /// returns whether it failed.
+    pub(super) async fn until_told_to_stop(&mut self, app: &App) -> bool {
+        let (mut drained, mut escalated) =
+            (pin!(app.nodes().told_to_drain()), pin!(app.hub().escalated()));
+        loop {
+            let [terminate, interrupt, quit] = &mut self.stop;
+            tokio::select! {
+                () = &mut drained => return false,
+                _ = terminate.recv() => return false,
+                _ = interrupt.recv() => return false,
+                _ = quit.recv() => return false,
+                () = &mut escalated => return true,
+                _ = self.reload.recv() => app.reload(),
+            }
         }
     }
 }

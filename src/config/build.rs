@@ -12,7 +12,8 @@ use super::effective;
 use super::load::{ConfigError, Sources, Values, error};
 use super::value::Value;
 use super::{
-    AuthConfig, Config, DeliveryConfig, HttpConfig, OtlpConfig, Secret, TlsConfig, WsConfig,
+    AuthConfig, Config, DeliveryConfig, HttpConfig, OtlpConfig, OutboundConfig, Secret, TlsConfig,
+    WsConfig,
 };
 
 impl Config {
@@ -63,6 +64,7 @@ impl Config {
             },
             http: HttpConfig {
                 allowed_origins: values.list("http.allowed_origins"),
+                idle_s: values.number("http.idle_s")?,
                 max_body_bytes: values.number("http.max_body_bytes")?,
                 max_unsent_bytes: values.number("http.max_unsent_bytes")?,
                 max_requests_per_user: values.number("http.max_requests_per_user")?,
@@ -94,6 +96,10 @@ impl Config {
             tls: tls(values)?,
             slow: slow(values)?,
             otlp: otlp(values)?,
+            outbound: OutboundConfig {
+                proxy: values.text("outbound.proxy").map(Secret::new),
+                ca_file: values.text("outbound.ca_file").map(PathBuf::from),
+            },
             operator_listen: values.address("operator.listen"),
             effective: effective::all(values),
             log_json: values.must_text("log")? == "json",

@@ -38,6 +38,8 @@ pub struct SmtpConfig {
     pub url: Secret,
     /// `smtp.from`: `Desk <desk@example.com>`.
     pub from: String,
+    /// `smtp.hello`: the hub's name in `EHLO`.
+    pub hello: Option<String>,
     /// `smtp.ca_file`: an additional certificate authority.
     pub ca_file: Option<PathBuf>,
     /// `smtp.per_s`: e-mails per second; 0 means no limit.
@@ -146,6 +148,7 @@ fn smtp(values: &Values) -> Result<Option<SmtpConfig>, ConfigError> {
     Ok(Some(SmtpConfig {
         url: Secret::new(url),
         from,
+        hello: values.text("smtp.hello"),
         ca_file: values.text("smtp.ca_file").map(PathBuf::from),
         per_s: values.number("smtp.per_s")?,
     }))

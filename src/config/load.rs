@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
+use super::injected::is_injected;
 use super::source::Source;
 use super::table::{SETTINGS, Setting, find, nearest};
 use super::value::{Value, parse};
@@ -118,6 +119,7 @@ impl Values {
                 Some(_) if raw.is_empty() => {}
                 Some(setting) => values.put(setting, raw, name.clone(), Source::Environment)?,
                 None if name == FILE_ENV => {}
+                None if is_injected(name.trim_start_matches(PREFIX), raw) => {}
                 None => return Err(unknown(name, name, SETTINGS.iter().map(Setting::env))),
             }
         }

@@ -9,6 +9,7 @@ mod build;
 mod database_url;
 pub mod delivery;
 mod effective;
+mod injected;
 mod load;
 mod reference;
 mod source;
@@ -80,6 +81,8 @@ pub struct Config {
     pub slow: SlowBounds,
     /// `otlp.*`: where traces go; `None`: nothing is traced.
     pub otlp: Option<OtlpConfig>,
+    /// `outbound.*`: how servers outside are reached.
+    pub outbound: OutboundConfig,
     /// `log`: `text` or `json`; `log_filter` (`info`) selects what is logged.
     pub log_json: bool,
     /// `log_filter`
@@ -103,6 +106,15 @@ impl Config {
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
+}
+
+/// `outbound.*`
+#[derive(Debug, Clone, Default)]
+pub struct OutboundConfig {
+    /// `outbound.proxy`: the proxy, which may have a password; `None`: as the environment says.
+    pub proxy: Option<Secret>,
+    /// `outbound.ca_file`: certificates that are trusted besides the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `otlp.*`
@@ -157,6 +169,8 @@ pub struct HttpConfig {
     /// `http.allowed_origins`: exact origins (`https://app.example.com`), or `*`; empty: the same
     /// host only.
     pub allowed_origins: Vec<String>,
+    /// `http.idle_s`: how long a connection may wait for its next request (75).
+    pub idle_s: u32,
     /// `http.max_body_bytes`: the largest request body (1 MiB).
     pub max_body_bytes: usize,
     /// `http.max_unsent_bytes`: all answers that clients have not read yet (64 MiB).

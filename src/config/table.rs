@@ -203,6 +203,9 @@ pub static SETTINGS: &[Setting] = &[
          by a link; accounts made by an operator, an admin or a foreign token count as verified"),
     setting("http.allowed_origins", "", "", Kind::Origins,
         "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
+    setting("http.idle_s", "", "75", number("seconds", 10, 3600),
+        "How long a connection may wait for its next request. Longer than a proxy before the hub \
+         keeps its own (nginx and AWS 60 s), or it sends requests into a connection that closes"),
     setting("http.max_body_bytes", "", "1048576", number("bytes", 1024, 67_108_864),
         "The largest request body"),
     setting("http.max_unsent_bytes", "", "67108864", number("bytes", 1_048_576, 1_099_511_627_776),
@@ -257,6 +260,10 @@ pub static SETTINGS: &[Setting] = &[
         "E-mail: smtp://user:password@host:587?tls=required, or smtps://; not set: off"),
     setting("smtp.from", "", "", Kind::Text,
         "E-mail: the sender, such as Desk <desk@example.com>"),
+    setting("smtp.hello", "", "", Kind::Text,
+        "E-mail: the name by which the hub greets the server, fully qualified (hub.example.com) or \
+         an address ([192.0.2.1]); not set: the host's name if it is fully qualified, else the \
+         address that the connection comes from"),
     setting("smtp.ca_file", "", "", Kind::File,
         "E-mail: PEM certificates that are trusted beside those of browsers: a server of one's own"),
     setting("smtp.per_s", "", "0", number("e-mails a second", 0, 100_000),
@@ -324,6 +331,13 @@ pub static SETTINGS: &[Setting] = &[
     setting("slow.frame_ms", "", "500", number("milliseconds", 0, 60_000),
         "Slow log: notifications that take longer from their announcement to the write to the \
          sockets; 0: none"),
+    setting("outbound.proxy", "", "", Kind::Secret,
+        "The HTTP proxy through which providers, push services, webhooks and the collector of \
+         traces are reached; not set: HTTPS_PROXY and HTTP_PROXY count. Not for what NO_PROXY \
+         names. Mail servers are reached directly"),
+    setting("outbound.ca_file", "", "", Kind::File,
+        "PEM certificates that are trusted besides those of browsers, for all that leaves the hub; \
+         so are those of SSL_CERT_FILE"),
     setting("otlp.endpoint", "", "", Kind::Url,
         "Tracing: an OpenTelemetry collector's base URL for OTLP over HTTP, such as \
          http://127.0.0.1:4318; not set: off"),

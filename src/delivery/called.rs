@@ -52,9 +52,10 @@ impl Called {
         };
         let error = match &outcome {
             Outcome::Sent { .. } => None,
-            Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => {
-                outcome.detail().map(str::to_owned)
-            }
+            Outcome::Later { .. }
+            | Outcome::AboutUs { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Gone { .. } => outcome.detail().map(str::to_owned),
         };
         Self { status, took_ms, error }
     }

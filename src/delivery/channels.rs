@@ -11,16 +11,23 @@ use tokio::sync::watch;
 
 use super::bad_channel::{BadChannel, bad};
 use super::callers::Callers;
-use super::email::{ANSWER_MAX, EmailSender, EmailSetup};
-use super::provider::ATTEMPT_MAX;
+use super::email::{EmailSender, EmailSetup};
+use super::mail_limits::StepLimits;
+use super::provider::{ATTEMPT_MAX, MESSAGE_MAX};
 use super::push::PushSender;
 use super::renderer::Renderer;
 use super::sms::SmsSender;
+use super::webhook::CALL_MAX;
 use super::whatsapp::WhatsAppSender;
 use crate::config::DeliveryConfig;
 
-/// Longer than any attempt, plus the wait of its record for a busy store.
+/// How long the deliveries of a process that has died wait for another one. It is longer than most
+/// attempts and the wait of their records for a busy store; slower ones extend their leases.
 const LEASE: Duration = Duration::from_secs(120);
+
+/// How much longer than an adapter's own limit the channel waits: it ends adapters that fail to
+/// keep theirs.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The dependencies of the channels.
 #[derive(Debug)]
@@ -55,11 +62,13 @@ struct Built {
     sender: Arc<dyn Sender>,
     /// Messages per second; 0 means no limit.
     per_s: u32,
+    /// How long its attempts may take, by its own limits.
+    attempt_max: Duration,
 }
 
 impl Built {
-    fn new(sender: impl Sender, per_s: u32) -> Self {
-        Self { sender: Arc::new(sender), per_s }
+    fn new(sender: impl Sender, per_s: u32, attempt_max: Duration) -> Self {
+        Self { sender: Arc::new(sender), per_s, attempt_max }
     }
 }
 
@@ -82,7 +91,7 @@ pub fn channels(
 ) -> Result<Vec<ChannelActor>, BadChannel> {
     let mut on = Vec::new();
     for Adapter { channel, build } in ADAPTERS {
-        let Some(Built { sender, per_s }) = build(config, parts)? else { continue };
+        let Some(Built { sender, per_s, attempt_max }) = build(config, parts)? else { continue };
         on.push(ChannelActor {
             channel,
             store: Arc::clone(&parts.store),
@@ -94,8 +103,8 @@ pub fn channels(
                 lane_max: lane_max(channel, config.in_flight),
                 per_s,
                 lease: LEASE,
+                send_max: attempt_max + GRACE,
                 retry: config.retry,
-                ..ChannelLimits::default()
             },
             nodes: parts.nodes.clone(),
             runtime: Some(parts.runtime.clone()),
@@ -107,39 +116,43 @@ pub fn channels(
 fn email(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
     let Some(smtp) = &config.smtp else { return Ok(None) };
     let (in_flight, renderer) = (config.in_flight, parts.renderer.clone());
-    let sender = EmailSender::new(smtp, in_flight, ANSWER_MAX, &parts.epoch, renderer);
+    let limits = StepLimits::STANDARD;
+    let sender = EmailSender::new(smtp, in_flight, limits, &parts.epoch, renderer);
     let sender = sender.map_err(|error| {
         let setting = match error {
             EmailSetup::Url | EmailSetup::NoPassword => "smtp.url",
             EmailSetup::NoCertificates(_) | EmailSetup::NoTls => "smtp.ca_file",
             EmailSetup::From => "smtp.from",
+            EmailSetup::Hello => "smtp.hello",
         };
         bad(setting)(error.to_string())
     })?;
-    Ok(Some(Built::new(sender, smtp.per_s)))
+    Ok(Some(Built::new(sender, smtp.per_s, limits.whole())))
 }
 
 fn whatsapp(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
     let Some(whatsapp) = &config.whatsapp else { return Ok(None) };
-    let sender = WhatsAppSender::new(whatsapp, ATTEMPT_MAX, parts.renderer.clone());
-    Ok(Some(Built::new(sender.map_err(bad("whatsapp.api_url"))?, whatsapp.per_s)))
+    let sender = WhatsAppSender::new(whatsapp, MESSAGE_MAX, parts.renderer.clone());
+    let sender = sender.map_err(bad("whatsapp.api_url"))?;
+    Ok(Some(Built::new(sender, whatsapp.per_s, MESSAGE_MAX)))
 }
 
 fn sms(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
     let Some(sms) = &config.sms else { return Ok(None) };
-    let sender = SmsSender::new(sms, ATTEMPT_MAX, parts.renderer.clone());
-    Ok(Some(Built::new(sender.map_err(bad("sms.api_url"))?, sms.per_s)))
+    let sender = SmsSender::new(sms, MESSAGE_MAX, parts.renderer.clone());
+    Ok(Some(Built::new(sender.map_err(bad("sms.api_url"))?, sms.per_s, MESSAGE_MAX)))
 }
 
 fn push(config: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
     let Some(push) = &config.push else { return Ok(None) };
     let Some(caller) = parts.callers.push.clone() else { return Ok(None) };
-    Ok(Some(Built::new(PushSender::new(caller, parts.renderer.clone()), push.per_s)))
+    let sender = PushSender::new(caller, parts.renderer.clone());
+    Ok(Some(Built::new(sender, push.per_s, ATTEMPT_MAX)))
 }
 
 /// Webhooks need no settings: only users who create one are affected.
 fn webhook(_: &DeliveryConfig, parts: &ChannelParts) -> Result<Option<Built>, BadChannel> {
-    Ok(Some(Built::new(parts.callers.webhooks.clone(), 0)))
+    Ok(Some(Built::new(parts.callers.webhooks.clone(), 0, CALL_MAX)))
 }
 
 /// How many of a channel's deliveries in progress may go to one host.

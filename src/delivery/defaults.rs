@@ -41,7 +41,8 @@ const EMAIL_HTML: &str = include_str!("email.html");
 
 const DIGEST_TEXT: &str = "Hello {{ name }},\n\nthis is new:\n\
     {% for item in items %}\n* {{ item.title }}\n  {{ item.body }}\n\
-    {% if item.link %}  {{ item.link }}\n{% endif %}{% endfor %}";
+    {% if item.link %}  {{ item.link }}\n{% endif %}{% endfor %}\
+    {% if unsubscribe %}\n-- \nWhat you are sent, and how often: {{ unsubscribe }}\n{% endif %}";
 
 const DIGEST_HTML: &str = include_str!("digest.html");
 
@@ -111,6 +112,7 @@ pub fn sample_digest(contents: usize) -> View {
         "title": format!("{contents} notifications"),
         "body": vec!["Work Started"; contents].join("\n"),
         "name": "Ada Lovelace",
+        "unsubscribe": "https://hub.example.com/console/preferences",
         "items": items,
     }))
 }

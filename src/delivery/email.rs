@@ -3,16 +3,17 @@
 //! Connections are reused. A delivery's `Message-ID` is derived from its id, so an attempt after a
 //! crash is the same message to every server on the way.
 //!
-//! The server's reply decides: 5xx is permanent, 4xx is retried, and so is every failed connection,
-//! whatever had been sent on it (even between the text and its acknowledgement: the `Message-ID`
-//! stays the same). A server that rejects the hub itself (wrong password, no TLS) counts as an
-//! outage, not as the recipient's failure.
+//! The server's reply decides, by the table of [`bellpull_actors::domain::fault::smtp`]. Every
+//! failed connection is retried, whatever had been sent on it (even between the text and its
+//! acknowledgement: the `Message-ID` stays the same).
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bellpull_actors::domain::delivery::{Leased, Outcome};
+use bellpull_actors::domain::fault::smtp::fault;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::Sender;
 use bellpull_actors::trace::Trace;
@@ -26,20 +27,14 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::link::Unsubscribe;
+use super::mail_limits::StepLimits;
 use super::mail_server::{MailServer, Way};
-use super::mail_turns::Failure;
+use super::mail_turns::{Failure, Refused};
 use super::renderer::Renderer;
 use super::template::Rendered;
 use super::{refused, said};
 use crate::config::delivery::SmtpConfig;
-
-/// The time limit for opening a connection and for handing over a message. The whole attempt has
-/// the channel's limit.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(15);
-
-/// Rejections of the hub rather than of the recipient: missing or wrong authentication, no
-/// encryption.
-const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
+use crate::tls::extra_roots;
 
 /// Sends over SMTP.
 #[derive(Debug)]
@@ -51,6 +46,13 @@ pub struct EmailSender {
     renderer: Renderer,
 }
 
+/// How a recipient ends mails like this one.
+struct WayOut {
+    link: String,
+    /// Whether one request without a login does it (RFC 8058).
+    is_one_click: bool,
+}
+
 /// Why e-mail cannot be set up; the text names the problem, never the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EmailSetup {
@@ -60,6 +62,9 @@ pub enum EmailSetup {
     /// `smtp.url`
     #[error("has a user without a password")]
     NoPassword,
+    /// `smtp.hello`
+    #[error("is neither a full name such as hub.example.com nor an address such as [192.0.2.1]")]
+    Hello,
     /// `smtp.ca_file`
     #[error("cannot be used: {0}")]
     NoCertificates(String),
@@ -73,42 +78,48 @@ pub enum EmailSetup {
 
 impl EmailSender {
     /// A sender through the configured server (`smtp://user:password@host:port`, `smtps://`,
-    /// `?tls=required`). It keeps at most `connections` open connections, and each step has the
-    /// time limit `answer_max`. `epoch` identifies this hub's store.
+    /// `?tls=required`). It keeps at most `connections` open connections. `epoch` identifies this
+    /// hub's store.
     ///
     /// # Errors
     /// [`EmailSetup`].
     pub fn new(
         config: &SmtpConfig,
         connections: u32,
-        answer_max: Duration,
+        limits: StepLimits,
         epoch: &str,
         renderer: Renderer,
     ) -> Result<Self, EmailSetup> {
         let from: Mailbox = config.from.parse().map_err(|_| EmailSetup::From)?;
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
-        let server = MailServer::new(way(config)?, connections, answer_max);
+        let server = MailServer::new(way(config)?, connections, limits);
         let message_domain = format!("{epoch}.bellpull");
         Ok(Self { server, from, message_domain, renderer })
     }
 
     async fn message(&self, leased: &Leased, to: Address) -> Result<Message, lettre::error::Error> {
         let unsubscribe = self.unsubscribe(leased);
-        let rendered = self.renderer.render(leased, Channel::Email, unsubscribe.as_deref()).await;
+        let way_out = unsubscribe.as_ref().map(|way_out| way_out.link.as_str());
+        let rendered = self.renderer.render(leased, Channel::Email, way_out).await;
         let Rendered { subject, text, html, .. } = rendered;
         let mut builder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(leased.addressee.as_ref().map(|one| one.name.clone()), to))
             .message_id(Some(format!("<delivery-{}@{}>", leased.id, self.message_domain)))
-            .subject(subject)
             .header(AutoSubmitted("auto-generated".to_owned()));
+        builder = match encoded(&subject) {
+            Some(encoded) => builder.raw_header(encoded),
+            None => builder.subject(subject),
+        };
         if let Some(parent) = Trace::current().traceparent() {
             builder = builder.header(Traceparent(parent));
         }
-        if let Some(link) = unsubscribe {
-            builder = builder
-                .header(ListUnsubscribe(format!("<{link}>")))
-                .header(ListUnsubscribePost("List-Unsubscribe=One-Click".to_owned()));
+        if let Some(WayOut { link, is_one_click }) = unsubscribe {
+            builder = builder.header(ListUnsubscribe(format!("<{link}>")));
+            if is_one_click {
+                let one_click = "List-Unsubscribe=One-Click".to_owned();
+                builder = builder.header(ListUnsubscribePost(one_click));
+            }
         }
         match html {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, html)),
@@ -116,16 +127,20 @@ impl EmailSender {
         }
     }
 
-    /// A digest covers many events, so its recipient unsubscribes in the preferences. Mails about
-    /// the account itself have no unsubscribe link.
-    fn unsubscribe(&self, leased: &Leased) -> Option<String> {
+    /// A digest covers many events, so its recipient chooses in the preferences. Mails about the
+    /// account itself have no unsubscribe link.
+    fn unsubscribe(&self, leased: &Leased) -> Option<WayOut> {
         if leased.account_link.is_some() {
             return None;
         }
-        let [content] = &leased.contents[..] else { return None };
+        let links = &self.renderer.links;
+        let [content] = &leased.contents[..] else {
+            return links.preferences().map(|link| WayOut { link, is_one_click: false });
+        };
         let event = content.message.event.as_str().to_owned();
         let user = leased.addressee.as_ref()?.id;
-        self.renderer.links.unsubscribe(&Unsubscribe { user, event })
+        let link = links.unsubscribe(&Unsubscribe { user, event })?;
+        Some(WayOut { link, is_one_click: true })
     }
 }
 
@@ -135,7 +150,7 @@ impl Sender for EmailSender {
         let Some(to) = leased.target.account_address(Channel::Email) else {
             return refused("it is not for an e-mail address");
         };
-        let Ok(to) = to.parse::<Address>() else {
+        let Some(to) = address(to) else {
             return refused("the recipient's address is none");
         };
         let message = match self.message(leased, to).await {
@@ -176,11 +191,38 @@ pub(super) fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
             Some(Credentials::new(user, password))
         }
     };
-    let hello = match url.path().trim_matches('/') {
-        "" => ClientId::default(),
-        name => ClientId::Domain(name.to_owned()),
+    // A name in the path is the older way to give it.
+    let path = Some(url.path().trim_matches('/')).filter(|name| !name.is_empty());
+    let hello = match config.hello.as_deref().or(path) {
+        Some(name) => Some(hello(name).ok_or(EmailSetup::Hello)?),
+        None => own_name(),
     };
     Ok(Way { host, port: url.port().unwrap_or(port), tls, credentials, hello })
+}
+
+/// A name for `EHLO`: a domain with a dot, or an address in brackets.
+fn hello(name: &str) -> Option<ClientId> {
+    if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        return match address.strip_prefix("IPv6:") {
+            Some(address) => address.parse().ok().map(ClientId::Ipv6),
+            None => address.parse().ok().map(ClientId::Ipv4),
+        };
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let is_domain = name.len() <= 253 && name.contains('.') && name.split('.').all(is_label);
+    is_domain.then(|| ClientId::Domain(name.to_owned()))
+}
+
+/// The host's name, if it is fully qualified: servers refuse a bare one.
+fn own_name() -> Option<ClientId> {
+    let name = hostname::get().ok()?.into_string().ok()?;
+    // A host that is called by a number is no address literal.
+    hello(&name).filter(|_| name.parse::<std::net::IpAddr>().is_err())
 }
 
 /// Which certificates are trusted.
@@ -195,13 +237,49 @@ fn parameters(config: &SmtpConfig, host: String) -> Result<TlsParameters, EmailS
         }
         builder = builder.add_root_certificate(bundle);
     }
+    if !extra_roots().is_empty() {
+        let bundle = Certificate::from_pem(extra_roots()).map_err(|error| unusable(&error))?;
+        builder = builder.add_root_certificate(bundle);
+    }
     builder.build().map_err(|error| unusable(&error))
+}
+
+/// A subject that contains what looks like an encoded word (RFC 2047): the library would send it as
+/// it is, and readers would decode it, line breaks and all.
+fn encoded(subject: &str) -> Option<HeaderValue> {
+    /// An encoded word has at most 75 characters: 45 bytes make 60.
+    const WORD_BYTES_MAX: usize = 45;
+    if !subject.contains("=?") {
+        return None;
+    }
+    let mut words = vec![String::new()];
+    for c in subject.chars() {
+        match words.last_mut() {
+            Some(word) if word.len() + c.len_utf8() <= WORD_BYTES_MAX => word.push(c),
+            _ => words.push(c.into()),
+        }
+    }
+    let words = words.iter().map(|word| format!("=?utf-8?B?{}?=", STANDARD.encode(word)));
+    let encoded = words.collect::<Vec<_>>().join("\r\n ");
+    let name = HeaderName::new_from_ascii_str("Subject");
+    Some(HeaderValue::dangerous_new_pre_encoded(name, subject.to_owned(), encoded))
+}
+
+/// An address whose domain is in the form that every server takes: `bücher.example` is
+/// `xn--bcher-kva.example` (RFC 5891).
+fn address(text: &str) -> Option<Address> {
+    let (local, domain) = text.rsplit_once('@')?;
+    if domain.is_ascii() {
+        return text.parse().ok();
+    }
+    let url = Url::parse(&format!("http://{domain}/")).ok()?;
+    Address::new(local, url.host_str()?).ok()
 }
 
 /// What an SMTP error means for a delivery.
 fn judge(failure: &Failure) -> Outcome {
-    let error = match failure {
-        Failure::Smtp(error) => error,
+    let Refused(step, error) = match failure {
+        Failure::Smtp(refused) => refused,
         Failure::OnlyAscii(_) => return refused(&failure.to_string()),
         Failure::Silent(_) => {
             return Outcome::Later { error: failure.to_string(), after: None, is_outage: true };
@@ -215,14 +293,10 @@ fn judge(failure: &Failure) -> Outcome {
         let _ = write!(text, ": {cause}");
     }
     let error_text = said(&text);
-    let is_about_us = error.status().is_some_and(|code| ABOUT_US.contains(&u16::from(code)));
-    if error.is_permanent() && !is_about_us {
-        return Outcome::Refused { error: error_text };
+    match error.status() {
+        Some(code) => fault(*step, code.into(), &text).outcome(error_text, None),
+        None => Outcome::Later { error: error_text, after: None, is_outage: true },
     }
-    // 421 and every failed connection: the server as a whole. Other 4xx: this recipient.
-    let is_recipients =
-        error.is_transient() && error.status().is_some_and(|code| u16::from(code) != 421);
-    Outcome::Later { error: error_text, after: None, is_outage: !is_recipients }
 }
 
 macro_rules! header {
@@ -266,9 +340,9 @@ header! {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
@@ -287,10 +361,11 @@ mod tests {
         let config = SmtpConfig {
             url: Secret::new(url.to_owned()),
             from: "desk@example.com".to_owned(),
+            hello: None,
             ca_file: None,
             per_s: 0,
         };
-        EmailSender::new(&config, 1, SOON, "e", renderer())
+        EmailSender::new(&config, 1, StepLimits::all(SOON), "e", renderer())
     }
 
     #[tokio::test]
@@ -305,6 +380,88 @@ mod tests {
         let traced = text(span.trace().within(message()).await.unwrap());
         let wanted = format!("Traceparent: {}\r\n", span.trace().traceparent().unwrap());
         assert!(traced.contains(&wanted), "{traced}");
+    }
+
+    #[tokio::test]
+    async fn a_title_like_an_encoded_word_is_shown_as_it_was_typed() {
+        let sender = sender("smtp://127.0.0.1:1").unwrap();
+        let long = "ü".repeat(40);
+        for title in [
+            "=?utf-8?q?Your_account_is_closed=0A=E2=80=AE?=",
+            "a =?utf-8?q?b?= c",
+            &format!("{long} =?"),
+        ] {
+            let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
+            let leased = leased(to, title, "x");
+            let message =
+                sender.message(&leased, "ada@example.com".parse().unwrap()).await.unwrap();
+            let text = String::from_utf8(message.formatted()).unwrap().replace("\r\n ", "");
+            let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+            let words = subject.split_terminator("?=").map(|word| {
+                let word = word.strip_prefix("=?utf-8?B?").expect("an encoded word");
+                String::from_utf8(STANDARD.decode(word).unwrap()).unwrap()
+            });
+            assert_eq!(words.collect::<String>(), title, "{subject}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_digest_leads_to_the_preferences() {
+        let sender = sender("smtp://127.0.0.1:1").unwrap();
+        let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
+        let mut leased = leased(to, "One", "x");
+        leased.contents.push(leased.contents[0].clone());
+        let message = sender.message(&leased, "ada@example.com".parse().unwrap()).await.unwrap();
+        let text = String::from_utf8(message.formatted()).unwrap();
+        let link = sender.renderer.links.preferences().unwrap();
+        assert!(text.contains(&format!("List-Unsubscribe: <{link}>\r\n")), "{text}");
+        assert!(!text.contains("List-Unsubscribe-Post"), "{text}");
+        assert!(text.contains(&format!("how often: {link}")), "{text}");
+    }
+
+    #[test]
+    fn a_domain_of_other_letters_is_sent_in_its_ascii_form() {
+        for (text, wanted) in [
+            ("x@bücher.example", Some("x@xn--bcher-kva.example")),
+            ("x@example.com", Some("x@example.com")),
+            ("ü@example.com", Some("ü@example.com")),
+            ("x", None),
+        ] {
+            assert_eq!(address(text).map(|found| found.to_string()).as_deref(), wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_since_its_last_mail_costs_no_attempt() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sender = sender(&format!("smtp://{}", listener.local_addr().unwrap())).unwrap();
+        let server = tokio::spawn(async move {
+            for _ in 0..3 {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (read, mut write) = stream.into_split();
+                write.write_all(b"220 mail.example\r\n").await.unwrap();
+                let mut lines = tokio::io::BufReader::new(read).lines();
+                let mut is_text = false;
+                while let Some(line) = lines.next_line().await.unwrap() {
+                    let has_ended = is_text && line == ".";
+                    if is_text && !has_ended {
+                        continue;
+                    }
+                    is_text = !is_text && line == "DATA";
+                    let answer: &[u8] = if is_text { b"354 go on\r\n" } else { b"250 ok\r\n" };
+                    write.write_all(answer).await.unwrap();
+                    if has_ended {
+                        break; // and closes without a word
+                    }
+                }
+            }
+        });
+        for _ in 0..3 {
+            let to = Target::Account(Channel::Email, "ada@example.com".to_owned());
+            let outcome = sender.send(&leased(to, "Title", "x")).await;
+            assert!(matches!(outcome, Outcome::Sent { .. }), "{outcome:?}");
+        }
+        server.await.unwrap();
     }
 
     #[tokio::test]
@@ -383,7 +540,7 @@ mod tests {
             ("250 ok\r\n451 later\r\n503 no valid recipients\r\n", false, "QUIT\r\n"),
             // The server waits for a text: the next command would be taken for one.
             ("250 ok\r\n550 no such mailbox\r\n354 go on\r\n", true, ""),
-            ("550 not from you\r\n503 what?\r\n503 what?\r\n", true, "QUIT\r\n"),
+            ("550 not from you\r\n503 what?\r\n503 what?\r\n", false, "QUIT\r\n"),
             ("421 going away\r\n", false, ""),
             ("250 ok\r\n421 going away\r\n", false, ""),
         ] {
@@ -396,6 +553,8 @@ mod tests {
             assert_eq!(found, is_refused, "{answers:?}: {outcome:?}");
             let is_outage = matches!(outcome, Outcome::Later { is_outage: true, .. });
             assert_eq!(is_outage, answers[0].contains("421"), "{answers:?}: {outcome:?}");
+            let is_about_us = matches!(outcome, Outcome::AboutUs { .. });
+            assert_eq!(is_about_us, answers[0].starts_with("550 not"), "{answers:?}: {outcome:?}");
             drop(sender);
             assert_eq!(server.await.unwrap(), [ENVELOPE, after], "{answers:?}");
         }
@@ -413,6 +572,46 @@ mod tests {
         );
         drop(sender);
         assert_eq!(server.await.unwrap(), [""]);
+    }
+
+    #[test]
+    fn a_greeting_is_a_fully_qualified_name_or_an_address() {
+        for (name, shown) in [
+            ("hub.example.com", "hub.example.com"),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ] {
+            assert_eq!(hello(name).unwrap().to_string(), shown);
+        }
+        for bad in ["vm", "", "hub..example", "-a.b", "a b.c", "[hub]", "[::1]", "hub.example."] {
+            assert!(hello(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_name_the_server_is_greeted_by_the_connections_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 mail.example\r\n").await.unwrap();
+            let mut buffer = [0; 1_024];
+            let read = stream.read(&mut buffer).await.unwrap();
+            String::from_utf8(buffer[..read].to_vec()).unwrap()
+        });
+        let config = SmtpConfig {
+            url: Secret::new(url),
+            from: "desk@example.com".to_owned(),
+            hello: Some("hub.example.com".to_owned()),
+            ca_file: None,
+            per_s: 0,
+        };
+        let named = way(&config).unwrap().hello.unwrap();
+        assert_eq!(named.to_string(), "hub.example.com");
+        let way = Way { hello: None, ..way(&config).unwrap() };
+        let reached = MailServer::new(way, 0, StepLimits::all(SOON)).reach().await;
+        assert!(reached.is_err(), "it closes the connection");
+        assert_eq!(server.await.unwrap(), "EHLO [127.0.0.1]\r\n");
     }
 
     #[tokio::test]

@@ -79,6 +79,12 @@ impl Links {
         Some(format!("{base}/unsubscribe/{}/", self.token(unsubscribe)))
     }
 
+    /// Where users choose what they are sent, after a login.
+    #[must_use]
+    pub fn preferences(&self) -> Option<String> {
+        self.public_url.as_ref().map(|base| format!("{base}/console/preferences"))
+    }
+
     fn token(&self, Unsubscribe { user, event }: &Unsubscribe) -> String {
         let said = URL_SAFE_NO_PAD.encode(format!("{user}:{event}"));
         let signature = self.mac(&said).finalize().into_bytes();

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
+use bellpull_actors::domain::fault::smtp::SmtpStep;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error as SmtpError;
@@ -10,6 +11,9 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter, ServerInfo};
 use lettre::transport::smtp::response::Response;
+use tokio::time::timeout;
+
+use super::mail_limits::StepLimits;
 
 /// The status of a server that closes the connection.
 const GOING_AWAY: u16 = 421;
@@ -24,15 +28,20 @@ pub(super) struct Line {
 /// A server's reply to a step.
 pub(super) enum Said {
     Yes(Response),
-    No(SmtpError),
+    No(Refused),
 }
+
+/// A step that failed: the server's reply, or why there was none.
+#[derive(Debug, thiserror::Error)]
+#[error("{1}")]
+pub(super) struct Refused(pub(super) SmtpStep, #[source] pub(super) SmtpError);
 
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The server's reply, or why there was no connection.
     #[error(transparent)]
-    Smtp(#[from] SmtpError),
+    Smtp(#[from] Refused),
     /// The server did not reply in time.
     #[error("the server did not answer within {0:?}")]
     Silent(Duration),
@@ -44,61 +53,86 @@ pub(super) enum Failure {
 impl Line {
     /// Hands over a message. If this returns a reply, no other reply is outstanding on this
     /// connection; after an error the dialogue may be in the middle of a command.
-    pub(super) async fn hand_over(&mut self, message: &Message) -> Result<Said, Failure> {
+    pub(super) async fn hand_over(
+        &mut self,
+        message: &Message,
+        limits: StepLimits,
+    ) -> Result<Said, Failure> {
         let text = message.formatted();
         let text = String::from_utf8_lossy(&text);
         let steps = opening(self.connection.server_info(), message.envelope(), &text)?;
         if self.pipelines {
-            if let Said::No(refusal) = self.say_at_once(&steps).await? {
-                return Ok(Said::No(refusal));
+            let limit = limits.envelope(&steps);
+            if let Said::No(refused) = in_time(limit, self.say_at_once(&steps)).await? {
+                return Ok(Said::No(refused));
             }
         } else {
-            for step in &steps {
-                if let Said::No(refusal) = self.say(step).await? {
-                    return Ok(Said::No(refusal));
+            for (at, text) in steps.iter().enumerate() {
+                let step = step_of(at, steps.len());
+                let limit = if step == SmtpStep::Text { limits.data } else { limits.command };
+                if let Said::No(refused) = in_time(limit, self.say(step, text)).await? {
+                    return Ok(Said::No(refused));
                 }
             }
         }
-        Ok(self.say(Text(&text)).await?)
+        in_time(limits.text(text.len()), self.say(SmtpStep::Text, Text(&text))).await
     }
 
-    async fn say(&mut self, step: impl Display) -> Result<Said, SmtpError> {
-        answered(self.connection.command(step).await)
+    async fn say(&mut self, step: SmtpStep, text: impl Display) -> Result<Said, Refused> {
+        answered(step, self.connection.command(text).await)
     }
 
     /// Sends all steps in one write and reads the reply to each.
-    async fn say_at_once(&mut self, steps: &[String]) -> Result<Said, SmtpError> {
-        let mut said = self.say(steps.concat()).await?;
-        let mut refusal = None;
-        for _ in 1..steps.len() {
+    async fn say_at_once(&mut self, steps: &[String]) -> Result<Said, Refused> {
+        let mut said = self.say(SmtpStep::Sender, steps.concat()).await?;
+        let mut refused = None;
+        for at in 1..steps.len() {
             if let Said::No(error) = said {
-                refusal.get_or_insert(error);
+                refused.get_or_insert(error);
             }
-            said = match (answered(self.connection.read_response().await), refusal.take()) {
-                (Err(_), Some(refusal)) => return Err(refusal),
+            let next = self.connection.read_response().await;
+            said = match (answered(step_of(at, steps.len()), next), refused.take()) {
+                (Err(_), Some(refused)) => return Err(refused),
                 (next, earlier) => {
-                    refusal = earlier;
+                    refused = earlier;
                     next?
                 }
             };
         }
-        match (refusal, said) {
+        match (refused, said) {
             (None, said) => Ok(said),
-            (Some(refusal), Said::No(_)) => Ok(Said::No(refusal)),
+            (Some(refused), Said::No(_)) => Ok(Said::No(refused)),
             // The server waits for a text that has no recipient.
-            (Some(refusal), Said::Yes(_)) => Err(refusal),
+            (Some(refused), Said::Yes(_)) => Err(refused),
         }
     }
 }
 
+/// What the command at that place names.
+fn step_of(at: usize, count: usize) -> SmtpStep {
+    match at {
+        0 => SmtpStep::Sender,
+        _ if at + 1 == count => SmtpStep::Text,
+        _ => SmtpStep::Recipient,
+    }
+}
+
+/// A step within its time limit.
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Failure> {
+    Ok(timeout(limit, step).await.map_err(|_| Failure::Silent(limit))??)
+}
+
 /// A server's reply, unless it announces that it closes the connection.
-fn answered(said: Result<Response, SmtpError>) -> Result<Said, SmtpError> {
+fn answered(step: SmtpStep, said: Result<Response, SmtpError>) -> Result<Said, Refused> {
     match said {
         Ok(response) => Ok(Said::Yes(response)),
         Err(error) if error.status().is_some_and(|code| u16::from(code) != GOING_AWAY) => {
-            Ok(Said::No(error))
+            Ok(Said::No(Refused(step, error)))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(Refused(step, error)),
     }
 }
 

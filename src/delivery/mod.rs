@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`template`] with [`defaults`], [`proof`] and [`template_service`] (message
 //! texts, including those that admins wrote), [`link`] and [`account_link`] (links in them),
-//! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`] and [`mail_turns`];
+//! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`], [`mail_limits`] and
+//! [`mail_turns`];
 //! [`provider`] (what the HTTP adapters share), [`whatsapp`] with its [`reports`], [`sms`] with its
 //! [`sms_reports`], and, for addresses that users name ([`outside`]), [`push`] with [`push_crypt`]
 //! and [`webhook`], and [`callers`] (the clients of both, also for a user's test, [`called`]);
@@ -21,6 +22,7 @@ pub mod email;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
 pub mod link;
+pub mod mail_limits;
 mod mail_server;
 mod mail_turns;
 pub mod outside;
@@ -58,11 +60,12 @@ fn refused(error: &str) -> Outcome {
 }
 
 /// A telephone number in E.164 form (a plus and digits), or `None` if it is not one. Spaces,
-/// dashes, brackets and a leading 00 are accepted.
+/// dashes and brackets are accepted. A number without a plus, which an account may have from
+/// earlier, may be a national one, and would reach a stranger in another country.
 fn telephone(text: &str) -> Option<String> {
     let is_filler = |c: char| c.is_whitespace() || "-./()".contains(c);
     let bare: String = text.chars().filter(|c| !is_filler(*c)).collect();
-    let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
+    let digits = bare.strip_prefix('+')?;
     // E.164: at most 15 digits, and no leading zero.
     let is_number = (6..=15).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())
@@ -84,8 +87,10 @@ mod tests {
     fn telephone_numbers_are_taken_as_people_write_them() {
         for (written, wanted) in [
             ("+49 30 123-456", Some("+4930123456")),
-            ("0049 (30) 123456", Some("+4930123456")),
-            ("4930123456", Some("+4930123456")),
+            ("+49 (30) 123456", Some("+4930123456")),
+            ("0049 (30) 123456", None),
+            ("4930123456", None),
+            ("5551234567", None),
             ("030 123456", None),
             ("+49", None),
             ("", None),

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::delivery::Outcome;
+use bellpull_actors::domain::fault::Fault;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
 use super::outside::{NotOutside, Outside, PublicResolver};
 use super::said;
 
-/// The time limit of an attempt, from the name's resolution to the last byte of the answer. The
-/// channel's own limit, 30 s, only ends adapters that fail to keep theirs.
+/// The time limit of an attempt at a host that users name, from the name's resolution to the last
+/// byte of the answer.
 pub(super) const ATTEMPT_MAX: Duration = Duration::from_secs(20);
+
+/// The same for the providers of SMS and WhatsApp. They accept a message before they answer, and a
+/// repetition is a copy where they have no idempotency key, so the limit is twice as long as their
+/// own (Twilio ends a request after 26 s).
+pub(super) const MESSAGE_MAX: Duration = Duration::from_secs(60);
 
 /// How much of an answer is read, in bytes; these APIs answer with a hundredth of that.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -56,7 +61,8 @@ impl Provider {
 
     /// A client for URLs that users name.
     pub(super) fn to(outside: Outside, attempt_max: Duration) -> Result<Self, reqwest::Error> {
-        let builder = crate::tls::client().timeout(attempt_max).pool_idle_timeout(IDLE_MAX);
+        let builder =
+            crate::tls::outbound_client().timeout(attempt_max).pool_idle_timeout(IDLE_MAX);
         let builder = match outside {
             Outside::Public => builder.dns_resolver(Arc::new(PublicResolver)),
             Outside::Any => builder,
@@ -108,16 +114,22 @@ impl Answer {
     /// What a status other than 2xx means. `error` is the provider's own error text; a body that is
     /// not the provider's JSON is left out, because it may repeat the request.
     pub(super) fn judge(&self, error: Option<String>) -> Outcome {
+        let fault = match self.status.as_u16() {
+            // Of a host that a user named, not of a provider: its credentials are not ours.
+            401..=404 | 407 => Fault::Message,
+            status => Fault::of_status(status),
+        };
+        self.by(fault, error)
+    }
+
+    /// What a status other than 2xx means, if that is at fault.
+    pub(super) fn by(&self, fault: Fault, error: Option<String>) -> Outcome {
         let status = self.status.as_u16();
-        let error = said(&match error {
+        let error = match error {
             Some(error) => format!("HTTP {status}: {error}"),
             None => format!("HTTP {status}"),
-        });
-        match status {
-            408 | 425 | 429 => self.later(error, false),
-            500.. => self.later(error, true),
-            _ => Outcome::Refused { error },
-        }
+        };
+        fault.outcome(said(&error), self.after)
     }
 
     /// A temporary failure, retried when the provider says so.
@@ -159,13 +171,13 @@ fn unanswered(error: reqwest::Error) -> Outcome {
     Outcome::Later { error: said(&error), after: None, is_outage: true }
 }
 
-/// `Retry-After`, in seconds or as a date.
+/// `Retry-After`, in seconds or as a date in one of the three forms that RFC 9110 (5.6.7) requires.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let at = rfc2822::parse(text).ok()?.timestamp();
+    let at = Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()?;
     Duration::try_from(at.duration_since(now)).ok()
 }
 
@@ -179,9 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn a_providers_wish_is_read_in_both_its_forms() {
+    fn a_providers_wish_is_read_in_all_its_forms() {
         assert_eq!(after("120"), Some(Duration::from_secs(120)));
         assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(after("Wednesday, 21-Oct-15 07:28:00 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(after("Wed Oct 21 07:28:00 2015"), Some(Duration::from_secs(60)));
         for bad in ["Wed, 21 Oct 2015 07:26:00 GMT", "-1", "soon", ""] {
             assert_eq!(after(bad), None, "{bad}");
         }

@@ -158,9 +158,10 @@ impl Sender for PushSender {
             Outcome::Later { error, after, .. } => {
                 Outcome::Later { error, after, is_outage: false }
             }
-            outcome @ (Outcome::Sent { .. } | Outcome::Refused { .. } | Outcome::Gone { .. }) => {
-                outcome
-            }
+            outcome @ (Outcome::Sent { .. }
+            | Outcome::AboutUs { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Gone { .. }) => outcome,
         }
     }
 }

@@ -1,15 +1,22 @@
 //! Whether providers can be reached and accept our credentials: what `check` asks before the first
 //! message.
 
+use std::time::Duration;
+
 use lettre::message::Mailbox;
 use lettre::{Address, Message};
 use reqwest::Url;
 
-use super::email::{ANSWER_MAX, EmailSetup, way};
+use super::email::{EmailSetup, way};
+use super::mail_limits::StepLimits;
 use super::mail_server::MailServer;
-use super::provider::{ATTEMPT_MAX, Provider, under};
+use super::provider::{Provider, under};
 use super::said;
 use crate::config::delivery::{SmsConfig, SmtpConfig, WhatsAppConfig};
+
+/// How long an operator waits for each step of a provider that does not answer. A channel waits
+/// longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Logs in at the mail server, and sends a mail to an address if there is one.
 ///
@@ -19,7 +26,7 @@ pub async fn mail(config: &SmtpConfig, to: Option<&str>) -> Result<String, Strin
     let setup = |error: EmailSetup| error.to_string();
     let way = way(config).map_err(setup)?;
     let host = way.host.clone();
-    let server = MailServer::new(way, 0, ANSWER_MAX);
+    let server = MailServer::new(way, 0, StepLimits::all(PATIENCE));
     let failed = |error: super::mail_turns::Failure| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         said(&match cause.filter(|cause| !error.to_string().contains(cause)) {
@@ -50,7 +57,7 @@ pub async fn mail(config: &SmtpConfig, to: Option<&str>) -> Result<String, Strin
 /// Why not, in one line.
 pub async fn whatsapp(config: &WhatsAppConfig) -> Result<String, String> {
     let url = under(base(&config.api_url)?, &[&config.phone_number_id]);
-    let provider = Provider::new(ATTEMPT_MAX).map_err(|error| error.to_string())?;
+    let provider = Provider::new(PATIENCE).map_err(|error| error.to_string())?;
     ask(&provider, provider.get_from(url).bearer_auth(config.token.reveal())).await
 }
 
@@ -61,7 +68,7 @@ pub async fn whatsapp(config: &WhatsAppConfig) -> Result<String, String> {
 pub async fn sms(config: &SmsConfig) -> Result<String, String> {
     let account = format!("{}.json", config.account);
     let url = under(base(&config.api_url)?, &["Accounts", &account]);
-    let provider = Provider::new(ATTEMPT_MAX).map_err(|error| error.to_string())?;
+    let provider = Provider::new(PATIENCE).map_err(|error| error.to_string())?;
     let request = provider.get_from(url).basic_auth(&config.account, Some(config.token.reveal()));
     ask(&provider, request).await
 }

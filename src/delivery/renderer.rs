@@ -43,7 +43,7 @@ impl Renderer {
             .iter()
             .map(|content| (&content.message, self.links.action(&content.message.action_url)))
             .collect();
-        let view = View::of_digest(&items, name);
+        let view = View::of_digest(&items, name, unsubscribe);
         self.templates.render(DIGEST, channel, locale, view).await
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome};
+use bellpull_actors::domain::fault::twilio::fault;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::text::shortened;
 use bellpull_actors::port::Sender;
@@ -21,6 +22,9 @@ const BODY_MAX: usize = 1_600;
 
 /// The prefix of messaging services' ids; a service chooses a number itself.
 const SERVICE_PREFIX: &str = "MG";
+
+/// A message that failed immediately, as a status.
+const FAILED: u16 = 400;
 
 /// Sends through Twilio's API.
 #[derive(Debug)]
@@ -58,10 +62,10 @@ impl Sender for SmsSender {
             return refused("it is not for SMS");
         };
         let Some(to) = telephone(number) else {
-            return refused("the recipient's number is none in international form");
+            return refused("the recipient's number does not begin with + and the country's code");
         };
         let rendered = self.renderer.render(leased, Channel::Sms, None).await;
-        let body = shortened(rendered.text.trim(), BODY_MAX);
+        let body = cut(rendered.text.trim());
         let is_service = self.from.starts_with(SERVICE_PREFIX);
         let from = if is_service { "MessagingServiceSid" } else { "From" };
         let callback = self.renderer.links.hook(HOOK);
@@ -81,23 +85,38 @@ impl Sender for SmsSender {
     }
 }
 
+/// A text of the length that the API takes. The usual mark of a cut is a letter outside of SMS's
+/// own alphabet, with which all letters take twice the room: it is used where the text has others
+/// too.
+fn cut(text: &str) -> String {
+    let short = shortened(text, BODY_MAX);
+    match short.strip_suffix('…') {
+        Some(kept) if short != text && kept.is_ascii() => {
+            format!("{}...", kept.get(..BODY_MAX - 3).unwrap_or(kept))
+        }
+        Some(_) | None => short,
+    }
+}
+
 fn judge(answer: &Answer) -> Outcome {
     let body = answer.json();
     if !answer.status.is_success() {
-        let text = body["message"].as_str().map(|text| match body["code"].as_i64() {
+        let code = body["code"].as_i64();
+        let text = body["message"].as_str().map(|text| match code {
             Some(code) => format!("{code} {text}"),
             None => text.to_owned(),
         });
-        return answer.judge(text);
+        return answer.by(fault(answer.status.as_u16(), code), text);
     }
     let Some(sid) = body["sid"].as_str().filter(|sid| !sid.is_empty()) else {
         return answer.is_none();
     };
     // Accepted, and failed immediately.
     if matches!(body["status"].as_str(), Some("failed" | "undelivered" | "canceled")) {
-        let code = body["error_code"].as_i64().unwrap_or_default();
+        let code = body["error_code"].as_i64();
         let text = body["error_message"].as_str().unwrap_or("it failed");
-        return refused(&format!("{code} {text}"));
+        let error = super::said(&format!("{} {text}", code.unwrap_or_default()));
+        return fault(FAILED, code).outcome(error, None);
     }
     Outcome::Sent { provider_id: Some(sid.to_owned()) }
 }
@@ -155,7 +174,11 @@ mod tests {
         sender(&server, "MG77").send(&text(&"a".repeat(3_000))).await;
         let sent = server.request(0).text();
         assert!(sent.starts_with("To=%2B4930123456&MessagingServiceSid=MG77&Body=Title"), "{sent}");
-        assert!(sent.contains("aaa%E2%80%A6&StatusCallback="), "{sent}");
+        assert!(sent.contains("aaa...&StatusCallback="), "{sent}");
+        assert_eq!(cut(&"a".repeat(5_000)).len(), BODY_MAX);
+        let other = cut(&"ж".repeat(5_000));
+        assert!(other.ends_with('…') && other.chars().count() == BODY_MAX);
+        assert_eq!(cut("Done…"), "Done…");
     }
 
     #[tokio::test]
@@ -170,6 +193,9 @@ mod tests {
         let bad = r#"{"code":21211,"message":"Invalid 'To' Phone Number","status":400}"#;
         let error = "HTTP 400: 21211 Invalid 'To' Phone Number".to_owned();
         assert_eq!(outcome(Reply::json(400, bad)).await, Outcome::Refused { error });
+        let ours = r#"{"code":20003,"message":"Authenticate","status":401}"#;
+        let error = "HTTP 401: 20003 Authenticate".to_owned();
+        assert_eq!(outcome(Reply::json(401, ours)).await, Outcome::AboutUs { error, after: None });
         let failed = r#"{"sid":"SM1","status":"failed","error_code":30007,"error_message":"Carrier violation"}"#;
         let error = "30007 Carrier violation".to_owned();
         assert_eq!(outcome(Reply::json(201, failed)).await, Outcome::Refused { error });

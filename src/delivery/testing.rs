@@ -187,6 +187,7 @@ pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
         notification: Some(NotificationId(3)),
         attempt: 1,
         failures: 0,
+        cut_off: 0,
         addressee: Some(addressee),
         target,
         account_link: None,

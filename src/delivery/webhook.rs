@@ -104,9 +104,10 @@ impl Sender for WebhookCaller {
             Outcome::Later { error, after, .. } => {
                 Outcome::Later { error, after, is_outage: false }
             }
-            outcome @ (Outcome::Sent { .. } | Outcome::Refused { .. } | Outcome::Gone { .. }) => {
-                outcome
-            }
+            outcome @ (Outcome::Sent { .. }
+            | Outcome::AboutUs { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Gone { .. }) => outcome,
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::delivery::{Leased, Outcome};
+use bellpull_actors::domain::fault::Fault;
+use bellpull_actors::domain::fault::meta::fault;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::text::shortened;
 use bellpull_actors::port::Sender;
@@ -25,10 +27,6 @@ use crate::config::delivery::WhatsAppConfig;
 const TEXT_MAX: usize = 4_096;
 /// The length of a template parameter, in characters, so that two fit into the limit of 1024.
 const PARAMETER_MAX: usize = 450;
-
-/// The API's error codes for rate limits, whatever their HTTP status: of the application, the
-/// account, the number, and the pair of numbers.
-const THROTTLED: [i64; 4] = [4, 80_007, 130_429, 131_056];
 
 /// Sends through the Cloud API.
 #[derive(Debug)]
@@ -123,7 +121,7 @@ impl Sender for WhatsAppSender {
             return refused("it is not for WhatsApp");
         };
         let Some(to) = telephone(number) else {
-            return refused("the recipient's number is none in international form");
+            return refused("the recipient's number does not begin with + and the country's code");
         };
         let request = self
             .provider
@@ -153,10 +151,12 @@ fn judge(answer: &Answer) -> Outcome {
         Some(code) => format!("{code} {text}"),
         None => text.to_owned(),
     });
-    if code.is_some_and(|code| THROTTLED.contains(&code)) {
-        return answer.later(super::said(&text.unwrap_or_default()), false);
+    match fault(answer.status.as_u16(), code, error["error_subcode"].as_i64()) {
+        Fault::Busy if code.is_some() => {
+            answer.later(super::said(&text.unwrap_or_default()), false)
+        }
+        fault => answer.by(fault, text),
     }
-    answer.judge(text)
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ mod tests {
         let error = "HTTP 400: 100 Recipient is not a valid number".to_owned();
         assert_eq!(outcome(Reply::json(400, bad)).await, Outcome::Refused { error });
         let refused = outcome(Reply::json(401, "<html>")).await;
-        assert_eq!(refused, Outcome::Refused { error: "HTTP 401".to_owned() });
+        assert_eq!(refused, Outcome::AboutUs { error: "HTTP 401".to_owned(), after: None });
         let moved = outcome(Reply::json(302, "").with("Location: http://127.0.0.1:1/")).await;
         assert_eq!(moved, Outcome::Refused { error: "HTTP 302".to_owned() });
 

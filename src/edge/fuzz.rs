@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 
 use super::forwarded::{forwarded, x_forwarded_for};
-use super::listen::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::listen::{HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX};
 use super::proxies::TrustedProxies;
 use super::strict_heads::{HeadScan, StrictHeads};
 
@@ -41,7 +41,7 @@ pub(crate) fn requests(first: &[u8], second: &[u8]) -> Vec<Request<Vec<u8>>> {
         .half_close(true) // the bytes end, but the client waits for its answers
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(StrictHeads::new(stream)), service);
+        .serve_connection(TokioIo::new(StrictHeads::new(stream, HEAD_TIMEOUT)), service);
     let mut connection = std::pin::pin!(connection);
     let is_over = (0..POLLS_MAX).any(|_| connection.as_mut().now_or_never().is_some());
     assert!(is_over, "a connection that has ended goes on");

@@ -41,8 +41,11 @@ use super::write_limit::{Patience, WriteLimit};
 /// if `net.core.somaxconn` is lower.
 const BACKLOG: u32 = 8_192;
 
-/// How long a client may take for a request's head, and stay idle between requests.
+/// How long a client may take for a request's head.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may wait for its next request, where no setting says so (`http.idle_s`).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The size limit of a request head: a token in a URL is about 1 KiB, and proxies add fields.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -103,6 +106,7 @@ pub struct Listener {
     connections: Connections,
     addresses: AddressLimit,
     patience: Patience,
+    idle: Duration,
 }
 
 impl Listener {
@@ -128,7 +132,7 @@ impl Listener {
         let addresses = AddressLimit::new(0, |_| false);
         let unsent = Unsent::new(UNSENT_USUAL);
         let patience = Patience { long: WRITE_TIMEOUT, short: SHORT_WRITE_TIMEOUT, unsent };
-        Ok(Self { listener, tls: None, connections, addresses, patience })
+        Ok(Self { listener, tls: None, connections, addresses, patience, idle: IDLE_TIMEOUT })
     }
 
     /// Expects TLS of every connection.
@@ -136,6 +140,11 @@ impl Listener {
     pub(crate) fn encrypted(mut self, tls: Option<&Acceptor>) -> Self {
         self.tls = tls.cloned();
         self
+    }
+
+    /// The same, with connections that may wait so long for their next request.
+    pub(crate) fn idle_for(self, idle: Duration) -> Self {
+        Self { idle, ..self }
     }
 
     /// Adds a limit on each address's HTTP connections, and a shorter write limit while this budget
@@ -234,9 +243,9 @@ pub async fn serve(
     sockets: impl FastPath + Sync,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let Listener { listener, tls, connections, addresses, patience } = listener;
+    let Listener { listener, tls, connections, addresses, patience, idle } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
-    let rules = Arc::new(Rules { router, tls, addresses, patience, connections, refusals });
+    let rules = Arc::new(Rules { router, tls, addresses, patience, idle, connections, refusals });
     // Each connection's task holds a sender; when the last is dropped, all are done.
     let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
     let mut pause = PAUSES.0;
@@ -288,6 +297,7 @@ struct Rules {
     tls: Option<Acceptor>,
     addresses: AddressLimit,
     patience: Patience,
+    idle: Duration,
     connections: Connections,
     refusals: Connections,
 }
@@ -348,7 +358,7 @@ impl Arrived {
             return refuse(stream, ADDRESS_REFUSAL, &rules.refusals);
         };
         let is_encrypted = stream.is_encrypted();
-        let stream = StrictHeads::new(Prefixed::new(stream, begun));
+        let stream = StrictHeads::new(Prefixed::new(stream, begun), HEAD_TIMEOUT);
         let stream = WriteLimit::new(stream, rules.patience.clone());
         let (router, connections) = (rules.router.clone(), rules.connections.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -361,7 +371,8 @@ impl Arrived {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            // The wait for a head; the head itself has less time: see `StrictHeads`.
+            .header_read_timeout(rules.idle)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
             .serve_connection(TokioIo::new(stream), service)
@@ -464,6 +475,30 @@ mod tests {
         let read = stream.read_to_string(&mut answer);
         timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
         answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
+        let served = start(9, router());
+        let request = "GET /peer HTTP/1.1\r\nHost: x\r\n";
+        let (mut idle, mut slow) =
+            tokio::join!(TcpStream::connect(served.address), TcpStream::connect(served.address),);
+        let mut buffer = [0; 1_024];
+        for stream in [&mut idle, &mut slow] {
+            let stream = stream.as_mut().unwrap();
+            stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+            assert_ne!(stream.read(&mut buffer).await.unwrap(), 0);
+        }
+        let (mut idle, mut slow) = (idle.unwrap(), slow.unwrap());
+        // A head that does not end.
+        slow.write_all(request.as_bytes()).await.unwrap();
+        let begun = std::time::Instant::now();
+        let ended = timeout(HEAD_TIMEOUT * 2, slow.read(&mut buffer)).await.expect("an end");
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        assert!(begun.elapsed() >= HEAD_TIMEOUT, "{:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let answer = ask(&mut idle, &format!("{request}Connection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     async fn wait_until_open(served: &Served, count: usize) {

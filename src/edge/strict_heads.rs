@@ -15,9 +15,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How many bytes of a header's name and value are compared: the relevant ones are shorter.
 const WORD_MAX: usize = 20;
@@ -109,6 +111,20 @@ impl HeadScan {
             at += 1;
         }
         None
+    }
+
+    /// Whether a head has begun and is not complete.
+    fn is_in_head(&self) -> bool {
+        matches!(
+            self.place,
+            Place::RequestLine
+                | Place::RequestLf
+                | Place::LineStart
+                | Place::Name
+                | Place::Value(_)
+                | Place::ValueLf(_)
+                | Place::HeadLf
+        )
     }
 
     /// Whether the bytes so far are exactly one complete head without a body.
@@ -277,16 +293,31 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
 }
 
-/// A connection whose reader never sees an invalid head in full.
+/// A connection whose reader never sees an invalid head in full, and which ends where a head takes
+/// longer than its time: a connection may be idle between requests for longer than that.
 #[derive(Debug)]
 pub(crate) struct StrictHeads<S> {
     stream: S,
     scan: HeadScan,
+    head_max: Duration,
+    /// Since when a head is awaited that has begun, or the first one.
+    head_since: Option<Instant>,
+    /// When that is too long; made only where a head does not come at once.
+    head_ends: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> StrictHeads<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, scan: HeadScan::default() }
+    pub(crate) fn new(stream: S, head_max: Duration) -> Self {
+        let (scan, head_since) = (HeadScan::default(), Some(Instant::now()));
+        Self { stream, scan, head_max, head_since, head_ends: None }
+    }
+
+    /// Whether the time for the head that is awaited is over.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(since) = self.head_since else { return false };
+        let at = since + self.head_max;
+        let ends = self.head_ends.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        ends.as_mut().poll(cx).is_ready()
     }
 
     /// The connection itself.
@@ -305,13 +336,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictHeads<S> {
             return Poll::Ready(Ok(())); // the end
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(read) => read?,
+            Poll::Pending if self.is_late(cx) => {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Pending => return Poll::Pending,
+        }
         let read = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         if let Some(at) = self.scan.fault(read) {
             if let Some(bad) = read.get_mut(at) {
                 *bad = 0;
             }
             buffer.set_filled(before + at + 1);
+        }
+        if buffer.filled().len() > before {
+            self.head_ends = None;
+            self.head_since = match self.scan.is_in_head() {
+                true => self.head_since.or_else(|| Some(Instant::now())),
+                false => None,
+            };
         }
         Poll::Ready(Ok(()))
     }

@@ -14,6 +14,7 @@ use super::fields::{Fields, kind};
 use super::in_flight::Slot;
 use super::once::SentKey;
 use super::strict_json;
+use crate::auth::{AuthError, SignedBody};
 use crate::edge::unsent::UNCOUNTED_MAX;
 
 /// The size limit of bodies (`http.max_body_bytes`).
@@ -69,7 +70,10 @@ where
     }
 }
 
-/// The raw body, for senders that sign its bytes.
+/// The largest batch of reports that a provider sends: Meta's have up to 3 MB.
+const REPORTS_MAX: usize = 3 << 20;
+
+/// The raw body, for providers that sign its bytes.
 #[derive(Debug)]
 pub(super) struct Raw(pub(super) Vec<u8>);
 
@@ -82,7 +86,8 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        read(&parts, body, BodyLimit::from_ref(state)).await.map(Self)
+        let BodyLimit(limit) = BodyLimit::from_ref(state);
+        read(&parts, body, BodyLimit(limit.max(REPORTS_MAX))).await.map(Self)
     }
 }
 
@@ -142,6 +147,9 @@ async fn read(
     }
     if let (Some(slot), Some(room)) = (slot, room) {
         slot.keep(room);
+    }
+    if parts.extensions.get::<SignedBody>().is_some_and(|signed| !signed.is(&bytes)) {
+        return Err(AuthError::BadToken("it is a pass for another body").into());
     }
     Ok(bytes)
 }

@@ -24,6 +24,7 @@ use super::query::Params;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
+use crate::auth::Principal;
 use crate::nodes::Membership;
 
 /// The longest time for which a circuit is opened: a week. What is to stay open longer has no time.
@@ -65,7 +66,7 @@ async fn close(
     let session: u32 = session.parse().map_err(|_| ApiError::NotFound)?;
     if let Some(node) = elsewhere(&nodes, &mut params, &headers).await? {
         let path = format!("/api/operator/users/{user}/sessions/{session}/close/");
-        return passed_on(&nodes, &node, &path, &headers, None).await;
+        return passed_on(&nodes, &node, &path, &principal, None).await;
     }
     hub.close_session(user, session, &principal.user.username).await?;
     let message = format!("session {session} of user/{user} is closed");
@@ -121,7 +122,7 @@ async fn circuit(
         let state = if is_open { "open" } else { "closed" };
         let body = serde_json::to_string(&PassedOn { state, for_s });
         let body = body.map_err(|_| ApiError::Internal)?;
-        return passed_on(&nodes, &node, &path, &headers, Some(body)).await;
+        return passed_on(&nodes, &node, &path, &principal, Some(body)).await;
     }
     let until =
         for_s.and_then(|for_s| clock.now().checked_add(SignedDuration::from_secs(for_s)).ok());
@@ -167,9 +168,9 @@ pub(super) async fn passed_on(
     nodes: &Membership,
     node: &Node,
     path: &str,
-    headers: &HeaderMap,
+    caller: &Principal,
     body: Option<String>,
 ) -> Result<Response, ApiError> {
     let path = format!("{path}?node={}", node.name);
-    pass_on_with(nodes, node, Method::POST, &path, (headers, body)).await
+    pass_on_with(nodes, node, Method::POST, &path, (caller, body)).await
 }

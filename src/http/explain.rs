@@ -320,13 +320,16 @@ fn state(row: &DeliveryRow) -> String {
             "Held back: ended by the link in an e-mail.".to_owned()
         }
         (DeliveryStatus::Suppressed, Some(Rule::Seen)) => {
-            "Called off: it was seen before its step was due.".to_owned()
+            "Called off: it was seen before it went out.".to_owned()
         }
         (DeliveryStatus::Suppressed, Some(Rule::MovedOn)) => {
             "Called off: the ticket moved on before its step was due.".to_owned()
         }
         (DeliveryStatus::Suppressed, Some(Rule::Unverified)) => {
             "Held back: the e-mail address is not confirmed.".to_owned()
+        }
+        (DeliveryStatus::Suppressed, Some(Rule::NotVisible)) => {
+            "Called off: its recipient could not see the ticket any more.".to_owned()
         }
         (DeliveryStatus::Suppressed, Some(Rule::Expired)) => {
             "Held back: the link in it was no longer good.".to_owned()

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::node::{Node, NodeName, NodeState};
 use reqwest::Method;
@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
+use crate::auth::Principal;
 use crate::nodes::Membership;
 use crate::nodes::peers::{PASSED_ON, PeerAnswer, Question};
 
@@ -59,7 +60,7 @@ async fn drain(
         Addressee::Own(own) => own,
         Addressee::Other(node) => {
             let path = format!("/api/operator/nodes/{}/drain/", node.name);
-            return pass_on(&nodes, &node, Method::POST, &path, &headers).await;
+            return pass_on(&nodes, &node, Method::POST, &path, &principal).await;
         }
         Addressee::Left(name) => return Err(left(&name)),
     };
@@ -105,7 +106,7 @@ pub(super) fn left(name: &NodeName) -> ApiError {
     ApiError::Conflict { code: "node_left", detail: format!("The node {name} has left.") }
 }
 
-/// Has the other node answer, with the caller's credentials.
+/// Has the other node answer the caller.
 ///
 /// # Errors
 /// [`ApiError::Unavailable`] if it does not answer.
@@ -114,9 +115,9 @@ pub(super) async fn pass_on(
     node: &Node,
     method: Method,
     path: &str,
-    headers: &HeaderMap,
+    caller: &Principal,
 ) -> Result<Response, ApiError> {
-    pass_on_with(nodes, node, method, path, (headers, None)).await
+    pass_on_with(nodes, node, method, path, (caller, None)).await
 }
 
 /// The same with a body.
@@ -128,18 +129,12 @@ pub(super) async fn pass_on_with(
     node: &Node,
     method: Method,
     path: &str,
-    (headers, body): (&HeaderMap, Option<String>),
+    (caller, body): (&Principal, Option<String>),
 ) -> Result<Response, ApiError> {
-    let authorization = credentials(headers)?;
-    let answer = nodes.peers().ask(node, &Question { method, path, authorization, body }).await;
+    let answer = nodes.peers().ask(node, &Question { method, path, caller, body }).await;
     let PeerAnswer { status, body } = answer.map_err(|error| {
         warn!(%error, "a request could not be passed on");
         ApiError::Unavailable
     })?;
     Ok((status, [(CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// The caller's credentials, as another node checks them.
-pub(super) fn credentials(headers: &HeaderMap) -> Result<&HeaderValue, ApiError> {
-    headers.get(AUTHORIZATION).ok_or(ApiError::NotAuthenticated)
 }

@@ -74,7 +74,8 @@ async fn key(
 }
 
 /// Subscribes a browser; the body is its `PushSubscription` as JSON. Subscribing a browser again
-/// replaces its subscription. Beyond 20 the oldest is removed.
+/// replaces its subscription. Beyond 20 the oldest is removed. A subscription ends with the login
+/// that made it: at a logout, and with a new password.
 #[utoipa::path(
     post, path = "/api/push/subscriptions/", tag = "Push", request_body = doc::NewSubscription,
     responses(
@@ -102,7 +103,8 @@ async fn subscribe(
     let keys = keys.and_then(|keys| body.note("keys", keys));
     body.finish()?;
     let (p256dh, auth) = keys.unwrap_or_default();
-    let browser = NewSubscription { endpoint: endpoint.clone(), lane, p256dh, auth };
+    let login = principal.login;
+    let browser = NewSubscription { endpoint: endpoint.clone(), lane, p256dh, auth, login };
     let id = store.subscribe(principal.user.id, browser, clock.now()).await?;
     Ok((StatusCode::CREATED, Json(res::Subscription { id, endpoint })))
 }

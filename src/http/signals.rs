@@ -17,6 +17,7 @@ use super::query::Params;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
+use crate::auth::Principal;
 use crate::config::Effective;
 use crate::nodes::Membership;
 use crate::signals::GoldenSignals;
@@ -44,7 +45,7 @@ pub(super) fn routes() -> Routes {
 async fn signals(
     State(signals): State<GoldenSignals>,
     State(nodes): State<Membership>,
-    _: Operator,
+    Operator(principal): Operator,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
@@ -52,7 +53,7 @@ async fn signals(
     let node = params.text("node").map(str::to_owned);
     params.finish()?;
     let path = |node: &str| format!("/api/operator/signals/?node={node}&after={after}");
-    if let Some(answer) = elsewhere(&nodes, node, &headers, path).await? {
+    if let Some(answer) = elsewhere(&nodes, node, (&headers, &principal), path).await? {
         return Ok(answer);
     }
     Ok(Json(res::SignalList {
@@ -77,14 +78,14 @@ async fn signals(
 async fn settings(
     State(InForce(settings)): State<InForce>,
     State(nodes): State<Membership>,
-    _: Operator,
+    Operator(principal): Operator,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let node = params.text("node").map(str::to_owned);
     params.finish()?;
     let path = |node: &str| format!("/api/operator/settings/?node={node}");
-    if let Some(answer) = elsewhere(&nodes, node, &headers, path).await? {
+    if let Some(answer) = elsewhere(&nodes, node, (&headers, &principal), path).await? {
         return Ok(answer);
     }
     let list = res::SettingList { node: nodes.name().to_string(), results: settings.to_vec() };
@@ -95,7 +96,7 @@ async fn settings(
 pub(super) async fn elsewhere(
     nodes: &Membership,
     node: Option<String>,
-    headers: &HeaderMap,
+    (headers, caller): (&HeaderMap, &Principal),
     path: impl Fn(&str) -> String,
 ) -> Result<Option<Response>, ApiError> {
     let Some(name) = node else { return Ok(None) };
@@ -103,7 +104,7 @@ pub(super) async fn elsewhere(
         Addressee::Own(_) => Ok(None),
         Addressee::Other(node) => {
             let path = path(&node.name.to_string());
-            Ok(Some(pass_on(nodes, &node, Method::GET, &path, headers).await?))
+            Ok(Some(pass_on(nodes, &node, Method::GET, &path, caller).await?))
         }
         Addressee::Left(name) => Err(left(&name)),
     }

@@ -41,7 +41,7 @@ pub(super) fn routes() -> Routes {
 async fn slow(
     State(log): State<SlowLog>,
     State(nodes): State<Membership>,
-    _: Operator,
+    Operator(principal): Operator,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
@@ -56,7 +56,7 @@ async fn slow(
         let kind = kind.map(|kind| format!("&kind={}", kind.as_str())).unwrap_or_default();
         format!("/api/operator/slow/?node={node}&limit={limit}{kind}")
     };
-    if let Some(answer) = elsewhere(&nodes, node, &headers, path).await? {
+    if let Some(answer) = elsewhere(&nodes, node, (&headers, &principal), path).await? {
         return Ok(answer);
     }
     let entries = log.newest(kind, limit);

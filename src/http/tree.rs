@@ -20,13 +20,14 @@ use super::Edge;
 use super::body::{NoFields, Strict};
 use super::by_hand::{elsewhere, passed_on};
 use super::error::ApiError;
-use super::nodes::{Addressee, addressee, credentials, left, pass_on};
+use super::nodes::{Addressee, addressee, left, pass_on};
 use super::openapi as doc;
 use super::query::Params;
 use super::readiness::Readiness;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
+use crate::auth::Principal;
 use crate::nodes::Membership;
 use crate::nodes::peers::Question;
 
@@ -96,7 +97,7 @@ async fn watch(
         let actor = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
         let there = format!("/api/operator/actors/{actor}/trace/");
         let body = Some(format!(r#"{{"for_s":{for_s}}}"#));
-        return passed_on(&nodes, &node, &there, &headers, body).await;
+        return passed_on(&nodes, &node, &there, &principal, body).await;
     }
     let time = Duration::from_secs(for_s.unsigned_abs());
     let until = hub.watch_messages(path, time, &principal.user.username).await?;
@@ -120,7 +121,7 @@ async fn tree(
     State(hub): State<Hub>,
     State(nodes): State<Membership>,
     State(readiness): State<Readiness>,
-    _: Operator,
+    Operator(principal): Operator,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
@@ -132,12 +133,12 @@ async fn tree(
     });
     let own = Own { hub: &hub, nodes: &nodes, readiness: &readiness, children };
     let Some(name) = node else {
-        return Ok(Json(all(&own, &headers).await?).into_response());
+        return Ok(Json(all(&own, &principal).await?).into_response());
     };
     match addressee(&nodes, &name, &headers).await? {
         Addressee::Own(_) => Ok(Json(own.tree().await?).into_response()),
         Addressee::Other(node) => {
-            pass_on(&nodes, &node, Method::GET, &own.path_at(&node), &headers).await
+            pass_on(&nodes, &node, Method::GET, &own.path_at(&node), &principal).await
         }
         Addressee::Left(name) => {
             Ok(Json(res::Actor::absent(&name.shared(), "left")).into_response())
@@ -176,7 +177,7 @@ impl Own<'_> {
 }
 
 /// The trees of all nodes, asked at once.
-async fn all(own: &Own<'_>, headers: &HeaderMap) -> Result<res::Actor, ApiError> {
+async fn all(own: &Own<'_>, caller: &Principal) -> Result<res::Actor, ApiError> {
     let known = own.nodes.all().await?;
     let is_own = |node: &Node| node.name == *own.nodes.name();
     if known.iter().all(is_own) {
@@ -185,7 +186,7 @@ async fn all(own: &Own<'_>, headers: &HeaderMap) -> Result<res::Actor, ApiError>
     let trees = known.iter().map(async |node| match node.state {
         _ if is_own(node) => own.tree().await.map(|tree| res::Child::Own(Box::new(tree))),
         NodeState::Left => Ok(absent(node, "left")),
-        NodeState::Up | NodeState::Draining => Ok(other(own, node, headers).await?),
+        NodeState::Up | NodeState::Draining => Ok(other(own, node, caller).await?),
     });
     let trees: Result<Vec<res::Child>, ApiError> = join_all(trees).await.into_iter().collect();
     Ok(res::Actor::cluster(&own.nodes.name().shared(), trees?))
@@ -196,9 +197,9 @@ fn absent(node: &Node, state: &'static str) -> res::Child {
 }
 
 /// Another node's tree, or that there is none now.
-async fn other(own: &Own<'_>, node: &Node, headers: &HeaderMap) -> Result<res::Child, ApiError> {
-    let (path, authorization) = (own.path_at(node), credentials(headers)?);
-    let question = Question { method: Method::GET, path: &path, authorization, body: None };
+async fn other(own: &Own<'_>, node: &Node, caller: &Principal) -> Result<res::Child, ApiError> {
+    let path = own.path_at(node);
+    let question = Question { method: Method::GET, path: &path, caller, body: None };
     let answer = own.nodes.peers().ask(node, &question).await;
     let tree = match &answer {
         Ok(answer) if answer.status == StatusCode::OK => {
@@ -257,7 +258,7 @@ async fn restart(
     if let Addressee::Other(node) = addressee {
         let actor = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
         let there = format!("/api/operator/actors/{actor}/restart/?node={}", node.name);
-        return pass_on(&nodes, &node, Method::POST, &there, &headers).await;
+        return pass_on(&nodes, &node, Method::POST, &there, &principal).await;
     }
     hub.restart(path, &principal.user.username).await?;
     let (message, path) = (format!("{path} starts again"), path.to_owned());

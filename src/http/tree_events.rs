@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use bellpull_actors::domain::node::{HEARTBEAT_EVERY, Node, NodeName};
 use bellpull_actors::hub::Hub;
@@ -28,7 +28,7 @@ use tracing::debug;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
-use super::nodes::{Addressee, addressee, credentials, left};
+use super::nodes::{Addressee, addressee, left};
 use super::openapi as doc;
 use super::query::Params;
 use super::readiness::Readiness;
@@ -135,8 +135,8 @@ async fn events(
     };
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let cursor = Cursor::parse(last.unwrap_or_default(), nodes.name());
-    let authorization = credentials(&headers)?.clone();
-    let gathering = Gathering { hub, nodes, authorization, whose, cursor: cursor.clone() };
+    let caller = principal.clone();
+    let gathering = Gathering { hub, nodes, caller, whose, cursor: cursor.clone() };
     let end = async move {
         tokio::select! {
             // Otherwise a stopping hub would wait for its readers until the grace period ends.
@@ -185,7 +185,7 @@ enum Whose {
 struct Gathering {
     hub: Hub,
     nodes: Membership,
-    authorization: HeaderValue,
+    caller: Principal,
     whose: Whose,
     cursor: Cursor,
 }
@@ -265,11 +265,11 @@ impl Gathering {
         mut last: Option<u64>,
         queue: mpsc::Sender<Notice>,
     ) -> impl Future<Output = (NodeName, Option<u64>)> + Send + 'static {
-        let (peers, authorization) = (self.nodes.peers().clone(), self.authorization.clone());
+        let (peers, caller) = (self.nodes.peers().clone(), self.caller.clone());
         async move {
             let path = format!("/api/operator/events/?node={}", node.name);
-            let (method, authorization) = (Method::GET, &authorization);
-            let question = Question { method, path: &path, authorization, body: None };
+            let (method, caller) = (Method::GET, &caller);
+            let question = Question { method, path: &path, caller, body: None };
             let mut response = match peers.stream(&node, &question, last).await {
                 Ok(response) => response,
                 Err(error) => {

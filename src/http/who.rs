@@ -8,6 +8,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use bellpull_actors::rate::retry_after_s;
 use bellpull_actors::write_rate::WriteRate;
 
@@ -16,6 +17,7 @@ use super::error::ApiError;
 use super::in_flight::Slot;
 use crate::auth::{Auth, AuthError, Principal};
 use crate::edge::{TrustedProxies, peer};
+use crate::nodes::peers::{PASS_SCHEME, PASSED_ON};
 
 /// The caller's account. A request that writes (by its method) is counted against the account's
 /// limit here, so no handler that knows its caller can bypass the limit.
@@ -46,8 +48,18 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers)?;
-        let principal = Auth::from_ref(state).authenticate(token).await?;
+        let auth = Auth::from_ref(state);
+        let principal = match pass(&parts.headers) {
+            Some(pass) => {
+                let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+                let request = format!("{} {path}", parts.method);
+                let (principal, body) = auth.open_pass(pass, &request).await?;
+                // Whoever reads the body compares it.
+                parts.extensions.insert(body);
+                principal
+            }
+            None => auth.authenticate(bearer(&parts.headers)?).await?,
+        };
         if let Some(slot) = parts.extensions.get::<Slot>() {
             slot.belongs_to(&principal)?;
         }
@@ -146,6 +158,13 @@ where
     let address = address(parts, state);
     let act = Act::of(parts, principal, address, AuditLog::from_ref(state));
     act.into_iter().for_each(|act| slot.note(act));
+}
+
+/// The pass of a request that another node has passed on.
+fn pass(headers: &HeaderMap) -> Option<&str> {
+    headers.get(PASSED_ON)?;
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix(PASS_SCHEME)?.strip_prefix(' ')
 }
 
 /// The token of `Authorization: Bearer …`. Credentials of another scheme are ignored.

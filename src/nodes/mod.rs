@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 
 use peers::Peers;
 
+use crate::auth::NodePasses;
 use crate::tls::Certificate;
 
 /// How often a node that starts looks whether its name has become free.
@@ -77,8 +78,9 @@ impl Membership {
         store: Arc<dyn NodeStore>,
         new: NewNode,
         certificate: Option<&Arc<Certificate>>,
+        passes: NodePasses,
     ) -> Result<Self, JoinError> {
-        let peers = Peers::new(certificate)?;
+        let peers = Peers::new(certificate, passes)?;
         let node = register(&*store, &new).await?;
         info!(node = %node.name, url = node.url, "this node has joined");
         let owner = LeaseOwner::new(node.name.as_str(), node.started_at);

@@ -1,19 +1,25 @@
 //! Calls of another node's operator endpoints, for an operator who asked this one.
 //!
-//! A call carries the operator's own credentials: the other node decides by them as if it had been
-//! asked itself, its log names the operator, and this works with foreign tokens too. A call that
-//! was passed on is not passed on again (see [`PASSED_ON`]): an address that another process has
-//! taken over leads to an error, not in a circle.
+//! A call carries a pass for this one request, which names the operator: the other node decides as
+//! if it had been asked itself, and its log names the operator. The operator's own token is not
+//! sent, because a node's address is a row that may be wrong. A call that was passed on is not
+//! passed on again (see [`PASSED_ON`]): an address that another process has taken over leads to an
+//! error, not in a circle.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use bellpull_actors::domain::node::Node;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Client, Method, Response, StatusCode};
+use jiff::Timestamp;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 
+use crate::auth::{NodePasses, Principal};
 use crate::tls::{Certificate, Own, hub_client};
+
+/// The scheme of `Authorization` that a pass has.
+pub const PASS_SCHEME: &str = "Bellpull-Node";
 
 /// Marks a request that another node has passed on.
 pub const PASSED_ON: HeaderName = HeaderName::from_static("bellpull-passed-on");
@@ -46,6 +52,7 @@ pub struct Unanswered {
 #[derive(Debug, Clone)]
 pub struct Peers {
     client: Client,
+    passes: NodePasses,
 }
 
 /// What one node asks of another.
@@ -55,8 +62,8 @@ pub struct Question<'a> {
     pub method: Method,
     /// The path, with its query.
     pub path: &'a str,
-    /// The operator's credentials.
-    pub authorization: &'a HeaderValue,
+    /// The operator.
+    pub caller: &'a Principal,
     /// The body, JSON; `None`: there is none.
     pub body: Option<String>,
 }
@@ -66,10 +73,9 @@ impl Peers {
     ///
     /// # Errors
     /// If the TLS settings are unusable.
-    pub fn new(own: Option<&Arc<Certificate>>) -> Result<Self, reqwest::Error> {
-        Ok(Self {
-            client: hub_client(own.cloned().map(Own::Live)).connect_timeout(CONNECT_MAX).build()?,
-        })
+    pub fn new(own: Option<&Arc<Certificate>>, passes: NodePasses) -> Result<Self, reqwest::Error> {
+        let client = hub_client(own.cloned().map(Own::Live)).connect_timeout(CONNECT_MAX);
+        Ok(Self { client: client.build()?, passes })
     }
 
     /// Asks a node, and reads its answer within two seconds.
@@ -124,11 +130,16 @@ impl Peers {
         question: &Question<'_>,
         last_event: Option<u64>,
     ) -> Result<Response, Unanswered> {
-        let Question { method, path, authorization, body } = question;
+        let Question { method, path, caller, body } = question;
+        let unanswered = |why: String| Unanswered { node: node.name.to_string(), why };
+        let signed = format!("{method} {}", sent_as(path));
+        let body_bytes = body.as_deref().unwrap_or_default().as_bytes();
+        let pass = self.passes.sign(caller, signed, body_bytes, Timestamp::now());
+        let pass = pass.map_err(|error| unanswered(error.to_string()))?;
         let mut request = self
             .client
             .request(method.clone(), format!("{}{path}", node.operator_url))
-            .header(AUTHORIZATION, (*authorization).clone())
+            .header(AUTHORIZATION, format!("{PASS_SCHEME} {pass}"))
             .header(PASSED_ON, "1");
         if let Some(id) = last_event {
             request = request.header("last-event-id", id);
@@ -136,9 +147,18 @@ impl Peers {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        request.send().await.map_err(|error| Unanswered {
-            node: node.name.to_string(),
-            why: error.without_url().to_string(),
-        })
+        request.send().await.map_err(|error| unanswered(error.without_url().to_string()))
     }
+}
+
+/// The path with its query in the form in which the client library sends it.
+fn sent_as(path: &str) -> String {
+    let url = Url::parse(&format!("http://node{path}"));
+    url.map_or_else(
+        |_| path.to_owned(),
+        |url| match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        },
+    )
 }

@@ -10,6 +10,7 @@ use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::plan::digest::Part;
+use bellpull_actors::domain::plan::late::has_waited;
 use bellpull_actors::domain::plan::step::{Step, called_off_by};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::{LeaseLimit, LeaseOwner, StoreError};
@@ -112,12 +113,17 @@ pub(super) struct LeasedRow {
     pub(super) address: String,
     pub(super) attempt: u32,
     pub(super) failures: u32,
+    pub(super) cut_off: u32,
     pub(super) is_digest: bool,
     pub(super) digest_id: Option<i64>,
     /// The recipient's language, if set.
     pub(super) locale: Option<Locale>,
     /// Its state as a step of an escalation, if it is one.
     pub(super) step: Option<Step>,
+    /// Whether a rule delayed it when it was written.
+    pub(super) is_delayed: bool,
+    /// What its recipient has done since it was written.
+    pub(super) called_off: Option<Rule>,
     /// Of an e-mail: what holds it back.
     pub(super) stopped_by: Option<Rule>,
     /// The link that it contains.
@@ -135,7 +141,23 @@ impl LeasedRow {
     /// Why it is not sent.
     pub(super) fn held_back_by(&self) -> Option<Rule> {
         let no_address = || self.address.is_empty().then_some(Rule::NoAddress);
-        self.step.and_then(called_off_by).or_else(no_address).or(self.stopped_by)
+        let step = self.step.and_then(called_off_by);
+        step.or_else(no_address).or(self.stopped_by).or(self.called_off)
+    }
+
+    /// Its recipient has done something since it was written. A step of an escalation that is due
+    /// goes to whom its policy names, whoever may see the ticket.
+    pub(super) fn call_off(&mut self, rule: Rule) {
+        if rule != Rule::NotVisible || self.step.is_none() || self.failures > 0 {
+            self.called_off = Some(rule);
+        }
+    }
+
+    /// Whether it has to be looked at again what its recipient wants. The contents of a digest that
+    /// was tried before are fixed.
+    pub(super) fn has_waited(&self, now: Timestamp) -> bool {
+        let due_at = Timestamp::from_millisecond(self.due_at_ms).unwrap_or(now);
+        self.digest_id.is_none() && has_waited(self.is_delayed, self.failures, due_at, now)
     }
 
     /// Itself, as one of several that go out together.
@@ -168,6 +190,7 @@ impl LeasedRow {
             notification: self.notification,
             attempt: self.attempt,
             failures: self.failures,
+            cut_off: self.cut_off,
             addressee: self.recipient.map(|id| Addressee {
                 id,
                 name: self.name.unwrap_or_default(),

@@ -42,7 +42,10 @@ pub(super) fn changed<'a>(
 pub(super) fn provider_ids(attempts: &[&Attempt]) -> Vec<String> {
     let name = |attempt: &&Attempt| match &attempt.outcome {
         Outcome::Sent { provider_id } => provider_id.clone(),
-        Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => None,
+        Outcome::Later { .. }
+        | Outcome::AboutUs { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Gone { .. } => None,
     };
     attempts.iter().filter_map(name).collect()
 }

@@ -81,7 +81,7 @@ pub struct Traces(SdkTracerProvider);
 /// # Errors
 /// A text, if the exporter cannot be built.
 pub fn init_traces(otlp: &OtlpConfig, node: &NodeName) -> Result<Traces, String> {
-    let client = crate::tls::client().timeout(EXPORT_MAX).build();
+    let client = crate::tls::outbound_client().timeout(EXPORT_MAX).build();
     let client = client.map_err(|error| error.to_string())?;
     let collector =
         Collector { client, runtime: Handle::current(), is_away: AtomicBool::new(false) };

@@ -1,10 +1,8 @@
 //! The server's certificate and key: two PEM files, read anew when they change.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::crypto::ring;
@@ -12,12 +10,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tracing::{info, warn};
 use x509_cert::der::Decode;
 
 use crate::config::TlsConfig;
+use crate::followed_file::{self, read};
 
 /// How soon a change of the files is seen.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
@@ -40,22 +39,16 @@ pub struct BadFiles {
 pub struct Certificate {
     files: TlsConfig,
     current: RwLock<Current>,
+    /// Notified when the files are to be read at once.
+    asked: Notify,
 }
 
 #[derive(Debug)]
 struct Current {
     key: Arc<CertifiedKey>,
     expires_at: Timestamp,
-    stamps: [Option<Stamp>; 2],
     /// Why the files of the last change cannot be used.
     problem: Option<BadFiles>,
-}
-
-/// What changes with a file's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
 }
 
 /// What [`Certificate::reload`] found.
@@ -69,16 +62,12 @@ pub enum Reload {
     Bad(BadFiles),
 }
 
-fn stamps(files: &TlsConfig) -> [Option<Stamp>; 2] {
-    [stamp(&files.cert), stamp(&files.key)]
-}
-
 fn of_cert(files: &TlsConfig, problem: String) -> BadFiles {
     BadFiles { setting: "tls.cert", file: files.cert.clone(), problem }
 }
 
 fn read_chain(files: &TlsConfig) -> Result<Vec<CertificateDer<'static>>, BadFiles> {
-    let text = read(&files.cert).map_err(|error| of_cert(files, error.to_string()))?;
+    let text = read(&files.cert, FILE_MAX).map_err(|error| of_cert(files, error.to_string()))?;
     let chain: Result<_, _> = CertificateDer::pem_slice_iter(&text).collect();
     chain.map_err(|error| of_cert(files, format!("not valid PEM: {error}")))
 }
@@ -95,7 +84,7 @@ fn read_both(files: &TlsConfig) -> Result<(Arc<CertifiedKey>, Timestamp), BadFil
     let first = chain.first().ok_or_else(|| of_cert("no certificate in it"))?;
     let expires_at = expiry(first).ok_or_else(|| of_cert("its first certificate is not X.509"))?;
     let of_key = |problem| BadFiles { setting: "tls.key", file: files.key.clone(), problem };
-    let text = read(&files.key).map_err(|error| of_key(error.to_string()))?;
+    let text = read(&files.key, FILE_MAX).map_err(|error| of_key(error.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|error| of_key(format!("no private key in PEM: {error}")))?;
     let key = CertifiedKey::from_der(chain, key, &ring::default_provider());
@@ -117,28 +106,21 @@ impl Certificate {
     /// # Errors
     /// [`BadFiles`].
     pub fn load(files: TlsConfig) -> Result<Self, BadFiles> {
-        let stamps = stamps(&files);
         let (key, expires_at) = read_both(&files)?;
-        let current = RwLock::new(Current { key, expires_at, stamps, problem: None });
-        Ok(Self { files, current })
+        let current = RwLock::new(Current { key, expires_at, problem: None });
+        Ok(Self { files, current, asked: Notify::new() })
     }
 
-    /// Reads the files again if they have changed. Both must fit together, so while only one is
-    /// replaced the certificate before stays in use, and the next call tries again.
+    /// Reads the files again. Their content decides, not their times: a tool that swaps a link may
+    /// keep those. Both must fit together, so while only one is replaced the certificate before
+    /// stays in use, and the next call tries again.
     pub fn reload(&self) -> Reload {
-        let stamps = stamps(&self.files);
-        {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            if current.stamps == stamps && current.problem.is_none() {
-                return Reload::Unchanged;
-            }
-        }
         let read = read_both(&self.files);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok((key, expires_at)) => {
                 let is_same = current.key.cert == key.cert;
-                *current = Current { key, expires_at, stamps, problem: None };
+                *current = Current { key, expires_at, problem: None };
                 if is_same { Reload::Unchanged } else { Reload::Renewed }
             }
             Err(problem) if current.problem.as_ref() == Some(&problem) => Reload::Unchanged,
@@ -147,6 +129,11 @@ impl Certificate {
                 Reload::Bad(problem)
             }
         }
+    }
+
+    /// Has [`follow`] read the files now.
+    pub fn ask(&self) {
+        self.asked.notify_one();
     }
 
     /// Until when it is valid.
@@ -179,41 +166,39 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(FILE_MAX).read_to_end(&mut text)?;
-    Ok(text)
-}
-
 fn expiry(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
     let seconds = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
     Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
 }
 
-/// Uses new files within [`FOLLOW_EVERY`] of their change; ends with the hub.
+/// Uses new files within [`FOLLOW_EVERY`] of their change, or when asked to; ends with the hub.
 pub async fn follow(certificate: Arc<Certificate>) {
+    let mut hangs = false;
     loop {
         certificate.publish();
-        sleep(FOLLOW_EVERY).await;
+        let _ = timeout(FOLLOW_EVERY, certificate.asked.notified()).await;
         let reloading = Arc::clone(&certificate);
-        match spawn_blocking(move || reloading.reload()).await {
+        let reload = followed_file::in_time(move || reloading.reload()).await;
+        let has_hung = std::mem::replace(&mut hangs, reload.is_err());
+        match reload {
             Ok(Reload::Renewed) => info!("a new TLS certificate is in use, {certificate}"),
             Ok(Reload::Bad(problem)) => {
                 warn!("{}: {problem}; the certificate before stays in use", problem.setting);
             }
-            Ok(Reload::Unchanged) | Err(_) => {}
+            Err(_) if has_hung => {}
+            Err(problem) => {
+                warn!("tls.cert, tls.key: {problem}; the certificate before stays in use");
+            }
+            Ok(Reload::Unchanged) => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::edge::tls::testing::write_files;
 
@@ -237,6 +222,29 @@ mod tests {
         assert_eq!(certificate.reload(), Reload::Unchanged);
         fs::remove_file(&files.cert).unwrap();
         assert!(matches!(certificate.reload(), Reload::Bad(_)));
+    }
+
+    #[test]
+    fn the_content_of_files_decides_and_not_their_time() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (files, renewed) = (write_files(folder.path()), write_files(other.path()));
+        // As a link does that is swapped: same time, same length.
+        let length = |path: &PathBuf| fs::metadata(path).unwrap().len();
+        for (old, new) in [(&files.cert, &renewed.cert), (&files.key, &renewed.key)] {
+            let longest = length(old).max(length(new));
+            for path in [old, new] {
+                let mut text = fs::read_to_string(path).unwrap();
+                text.extend(std::iter::repeat_n('\n', (longest - length(path)) as usize));
+                fs::write(path, text).unwrap();
+            }
+        }
+        let certificate = Certificate::load(files.clone()).unwrap();
+        for (old, new) in [(&files.cert, &renewed.cert), (&files.key, &renewed.key)] {
+            let time = fs::metadata(old).unwrap().modified().unwrap();
+            fs::copy(new, old).unwrap();
+            fs::File::options().append(true).open(old).unwrap().set_modified(time).unwrap();
+        }
+        assert_eq!(certificate.reload(), Reload::Renewed);
     }
 
     #[test]

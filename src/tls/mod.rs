@@ -2,9 +2,10 @@
 //!
 //! A client trusts the root certificates that browsers trust. They are compiled in, so it works
 //! where no certificates are installed. It follows no redirects (a request for one server is not
-//! for another) and uses no proxy that is not configured.
+//! for another). For servers outside, `outbound` adds a proxy and certificates of one's own.
 
 mod certificate;
+mod outbound;
 mod own;
 
 use std::sync::{Arc, LazyLock};
@@ -15,15 +16,14 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use self::certificate::{BadFiles, Certificate, follow};
+pub use self::outbound::{BadOutbound, extra_roots, outbound_client, set_outbound};
 pub use self::own::Own;
 use self::own::OwnOrPublic;
 
 /// Created once: it holds all the roots.
 static TLS: LazyLock<Option<Public>> = LazyLock::new(|| {
-    // A second call fails because the same provider is already installed.
-    let _ = ring::default_provider().install_default();
     let roots = Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    let provider = CryptoProvider::get_default().map(Arc::clone)?;
+    let provider = provider()?;
     let verifier =
         WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().ok()?;
     let builder = ClientConfig::builder_with_provider(provider);
@@ -38,9 +38,16 @@ struct Public {
     verifier: Arc<WebPkiServerVerifier>,
 }
 
-/// A builder for clients.
+/// The process' cryptography.
+fn provider() -> Option<Arc<CryptoProvider>> {
+    // A second call fails because the same provider is already installed.
+    let _ = ring::default_provider().install_default();
+    CryptoProvider::get_default().map(Arc::clone)
+}
+
+/// A builder for clients, which use no proxy.
 pub fn client() -> reqwest::ClientBuilder {
-    built(TLS.as_ref().map(|public| public.config.clone()))
+    built(TLS.as_ref().map(|public| public.config.clone())).no_proxy()
 }
 
 /// The same for this installation's own hubs, whose certificate it trusts besides.
@@ -52,10 +59,11 @@ pub fn hub_client(own: Option<Own>) -> reqwest::ClientBuilder {
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
         config
     }))
+    .no_proxy()
 }
 
 fn built(tls: Option<ClientConfig>) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder().no_proxy().redirect(Policy::none());
+    let builder = reqwest::Client::builder().redirect(Policy::none());
     match tls {
         Some(tls) => builder.tls_backend_preconfigured(tls),
         None => builder, // it then says itself what is missing

@@ -31,7 +31,7 @@ impl Renewer {
         tokio::spawn(async move {
             let looked = renewer.look(&token).await;
             let renewal = looked.as_ref().map(renewal).map_err(Clone::clone);
-            shared.end_renewing(Heard::Renewed { tag, renewal });
+            shared.end_renewing(Heard::Renewed { tag, renewal }).await;
             // A logout since the token was checked has not closed this session.
             if let Ok(principal) = looked
                 && let Err(why) = renewer.auth.recheck(&principal).await

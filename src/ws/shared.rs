@@ -22,8 +22,14 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 const IDLE: u8 = 0;
 /// A token is being checked: further ones are refused.
 const CHECKING: u8 = 1;
-/// Its outcome is being queued for the user's actor: a further one waits for that.
+/// Its outcome is being queued for the user's actor.
 const REPORTING: u8 = 2;
+/// The same, and another token is being checked: its outcome waits for the first one's.
+const NEXT: u8 = 3;
+
+/// How long that outcome waits each time: queueing takes microseconds, unless the thread that does
+/// it has to wait for a core.
+const TURN: Duration = Duration::from_millis(1);
 
 /// One per open socket: every byte counts 100,000 times.
 #[derive(Debug)]
@@ -42,8 +48,8 @@ pub(super) struct Shared {
     has_waiter: AtomicBool,
     /// The connection accepted bytes again before the session was bound.
     missed_writable: AtomicBool,
-    /// Whether a token is being checked: [`IDLE`], [`CHECKING`] or [`REPORTING`]. One byte: a lock
-    /// would take eight.
+    /// Whether a token is being checked: [`IDLE`], [`CHECKING`], [`REPORTING`] or [`NEXT`]. One
+    /// byte: a lock would take eight.
     renewing: AtomicU8,
     /// The connection's place in the listener's count.
     _held: Option<Held>,
@@ -111,31 +117,38 @@ impl Shared {
         // Before the report: a write that blocks right after it must be able to wait again.
         self.has_waiter.store(false, Ordering::SeqCst);
         self.missed_writable.store(true, Ordering::SeqCst);
-        // `introduce` checks the flag after it has set the sink, so one of the two sees it.
+        // `bind_session` checks the flag after it has set the sink, so one of the two sees it.
         if self.sink.get().is_some() && self.missed_writable.swap(false, Ordering::SeqCst) {
             self.tell(Heard::Writable);
         }
     }
 
-    /// Whether a token may be checked: none is at the moment.
+    /// Whether a token may be checked: none is at the moment. A client that has the outcome of one
+    /// is not told that a token is being checked, even if the task that told it is not done yet.
     pub(super) fn begin_renewing(&self) -> bool {
-        loop {
-            match self.renewing.compare_exchange(IDLE, CHECKING, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => return true,
-                // For as long as a message takes to be queued.
-                Err(REPORTING) => std::thread::yield_now(),
-                Err(_) => return false,
-            }
-        }
+        self.renewing_from(|state| match state {
+            IDLE => Some(CHECKING),
+            REPORTING => Some(NEXT),
+            _ => None,
+        })
     }
 
-    /// Reports the outcome; the next token may be checked. Both happen at once: a client that has
-    /// the answer is not told that a token is being checked, and answers keep their order.
-    pub(super) fn end_renewing(&self, outcome: Heard) {
+    /// Reports the outcome, after that of the token before; the next token may be checked.
+    pub(super) async fn end_renewing(&self, outcome: Heard) {
+        while self.renewing.load(Ordering::SeqCst) == NEXT {
+            tokio::time::sleep(TURN).await;
+        }
         self.renewing.store(REPORTING, Ordering::SeqCst);
         self.tell(outcome);
-        self.renewing.store(IDLE, Ordering::SeqCst);
+        self.end_reporting();
+    }
+
+    fn end_reporting(&self) {
+        self.renewing_from(|state| Some(if state == NEXT { CHECKING } else { IDLE }));
+    }
+
+    fn renewing_from(&self, next: impl FnMut(u8) -> Option<u8>) -> bool {
+        self.renewing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).is_ok()
     }
 
     /// Records a sign of life.
@@ -191,4 +204,34 @@ pub(super) fn now_ns() -> u64 {
 fn now_ms() -> u32 {
     // The remainder fits.
     u32::try_from((now_ns() / 1_000_000) % (u64::from(u32::MAX) + 1)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use bellpull_actors::session::NotRenewed;
+
+    use super::super::tests::pair;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_that_comes_while_an_outcome_is_queued_is_checked_and_told_after_it() {
+        let mut pair = pair().await;
+        let shared = Arc::clone(&pair.shared);
+        assert!(shared.begin_renewing() && !shared.begin_renewing());
+        // The first outcome's thread has to wait for a core in the middle.
+        shared.renewing.store(REPORTING, Ordering::SeqCst);
+        assert!(shared.begin_renewing(), "its client may have it already");
+        assert!(!shared.begin_renewing(), "one more is too many");
+        let outcome = Heard::Renewed { tag: None, renewal: Err(NotRenewed::Unavailable) };
+        let second = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move { shared.end_renewing(outcome).await }
+        });
+        tokio::time::sleep(10 * TURN).await;
+        assert!(pair.heard.try_recv().is_err(), "before the first");
+        shared.end_reporting();
+        second.await.unwrap();
+        assert!(matches!(pair.heard.try_recv(), Ok(Heard::Renewed { .. })));
+        assert!(shared.begin_renewing());
+    }
 }

@@ -101,6 +101,7 @@ mod tests {
             notification: None,
             attempt,
             failures: 0,
+            cut_off: 0,
             addressee: None,
             account_link: None,
             target: Target::Account(Channel::Email, "a@example.com".to_owned()),

@@ -10,6 +10,9 @@
 //! their results back. Results gather while a record is being written, and the next record takes
 //! them all.
 //!
+//! A provider may take longer to answer than a lease lasts: the lease of an attempt in progress is
+//! extended (`held`), and an attempt that takes long gives its place to another.
+//!
 //! It is notified of due deliveries ([`ChannelMessage::Nudge`]), and checks by itself when the next
 //! delivery is due and every [`LOOK_EVERY`] (clocks are set, and other nodes fail).
 //!
@@ -27,7 +30,7 @@ mod place;
 mod supervisor;
 mod work;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
 use std::time::Duration;
@@ -66,14 +69,14 @@ const LEASED_PER_PLACE: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelLimits {
     /// How many deliveries may be with the provider at once, of all nodes together; 1 or more. Each
-    /// node may have one, however many nodes there are.
+    /// node may have one, however many nodes there are. As many again may wait for a slow answer.
     pub in_flight_max: usize,
     /// How many deliveries of one lane may be in progress at once (see [`DeliveryStore::lease`]),
     /// of all nodes together; `u32::MAX` for a channel with one provider. Each node may have one.
     pub lane_max: u32,
     /// How many may begin in a second, of all nodes together; 0 for any number.
     pub per_s: u32,
-    /// How long a lease lasts: longer than [`Self::send_max`].
+    /// How long a lease lasts; while an attempt is in progress, it is extended.
     pub lease: Duration,
     /// The time limit of an attempt. Beyond it the provider counts as down.
     pub send_max: Duration,
@@ -82,6 +85,12 @@ pub struct ChannelLimits {
 }
 
 impl ChannelLimits {
+    /// How much of a lease must be left for an attempt to begin: the whole time of a short one.
+    #[must_use]
+    pub fn begin_within(&self) -> Duration {
+        self.send_max.min(self.lease / 2)
+    }
+
     /// How many deliveries one of so many nodes may have with the provider at once.
     #[must_use]
     pub fn in_flight_share(&self, nodes: u32) -> usize {
@@ -220,8 +229,8 @@ pub struct ChannelState {
     own: Handle<ChannelMessage>,
     /// Leased, and not begun.
     queue: VecDeque<Leased>,
-    /// How many deliveries are with the provider.
-    in_flight: usize,
+    /// The deliveries that are with the provider, and since when.
+    begun: HashMap<DeliveryId, Instant>,
     /// What was begun and is not recorded.
     in_progress: InProgress,
     /// The tasks that sent them. Dropped with the state, and then aborted.
@@ -282,7 +291,7 @@ impl Actor for ChannelActor {
             hold,
             own,
             queue: VecDeque::new(),
-            in_flight: 0,
+            begun: HashMap::new(),
             in_progress: InProgress::default(),
             senders: JoinSet::new(),
             results: Vec::new(),
@@ -352,7 +361,7 @@ impl ChannelActor {
     fn health(&self, call: Call<(), ChannelHealth>, state: &ChannelState) {
         let Some(((), reply)) = call.open() else { return };
         let (circuit, cause) = self.circuit(state);
-        let (channel, in_flight) = (self.channel, state.in_flight);
+        let (channel, in_flight) = (self.channel, state.begun.len());
         reply.send(ChannelHealth { channel, circuit, cause, in_flight });
     }
 
@@ -377,7 +386,7 @@ impl ChannelActor {
             "circuit": circuit,
             "held_open": held,
             "leased": state.queue.len(),
-            "in_flight": state.in_flight,
+            "in_flight": state.begun.len(),
             "in_flight_max": self.limits.in_flight_share(nodes),
             "per_s": self.limits.gap(nodes).map(rate),
             "to_record": state.results.len(),

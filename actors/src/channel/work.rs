@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::held::while_held;
+use super::held::Held;
 use super::in_progress;
 use super::permit::LeasePermit;
 use super::{
@@ -26,9 +26,18 @@ use crate::failures::back_off;
 use crate::port::{LeaseLimit, in_time};
 use crate::trace::TraceSpan;
 
-/// Attempts that died with their process count less: a delivery is given up after this many times
-/// its normal number of attempts.
+/// Attempts that died with their process count less: a delivery is given up when there are this
+/// many times as many as it has attempts.
 const CUT_OFF_FACTOR: u32 = 4;
+
+/// How long an attempt keeps others from beginning. Mail servers answer within a second or two; one
+/// that lets a mail wait for minutes does not make all others wait. So up to twice as many attempts
+/// are in progress as may begin.
+const PLACE_MAX: Duration = Duration::from_secs(15);
+
+/// For how long a message is kept that a provider does not take because of us: as long as mail
+/// servers try (RFC 5321, 4.5.4.1: four to five days).
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 /// The step of a trace in which a provider is called. A digest belongs to its first message's.
 fn attempt_span(channel: Channel, leased: &Leased) -> TraceSpan {
@@ -44,6 +53,7 @@ fn note_outcome(span: &mut TraceSpan, outcome: &Outcome) {
     match outcome {
         Outcome::Sent { .. } => span.set("bellpull.outcome", "sent"),
         Outcome::Later { error, .. }
+        | Outcome::AboutUs { error, .. }
         | Outcome::Refused { error, .. }
         | Outcome::Gone { error, .. } => {
             span.fail(|| error.clone());
@@ -87,7 +97,7 @@ impl ChannelActor {
                 self.store_answers(state);
             }
             Own::Tried(attempt, with) => {
-                state.in_flight -= 1;
+                state.begun.remove(&attempt.delivery);
                 while state.senders.try_join_next().is_some() {}
                 self.judge(&attempt, state);
                 // What went out in one message has one outcome.
@@ -153,7 +163,7 @@ impl ChannelActor {
         metrics::gauge!("bellpull_deliveries_leased", "channel" => channel)
             .set(count(state.queue.len()));
         metrics::gauge!("bellpull_deliveries_in_flight", "channel" => channel)
-            .set(count(state.in_flight));
+            .set(count(state.begun.len()));
         let is_held = state.hold.now(self.clock.now()).is_some();
         let is_open = is_held || state.circuit.name() != "closed";
         metrics::gauge!("bellpull_circuit_open", "channel" => channel)
@@ -196,7 +206,7 @@ impl ChannelActor {
         let is_probe = room == 1 && state.circuit.name() != "closed";
         self.send_what_may_be_sent(room, is_probe, now, state);
         let wanted = if is_probe { 1 } else { LEASED_PER_PLACE * room };
-        let held = state.queue.len() + state.in_flight;
+        let held = state.queue.len() + state.places(now).taken;
         let is_low = held < wanted && state.queue.len() < room;
         let can_record = state.results.len() <= LEASED_PER_PLACE * self.limits.in_flight_max;
         let is_free = !state.is_leasing && !state.has_strays && !is_store_away;
@@ -212,12 +222,17 @@ impl ChannelActor {
         now: Instant,
         state: &mut ChannelState,
     ) {
-        while state.in_flight < room && !state.queue.is_empty() {
+        let most = 2 * self.limits.in_flight_share(*self.nodes.borrow());
+        while !state.queue.is_empty() && state.begun.len() < most {
+            let Places { taken, next_free } = state.places(now);
+            if taken >= room {
+                return next_free.into_iter().for_each(|at| self.wake_at(at, state));
+            }
             if state.next_at > now {
                 return self.wake_at(state.next_at, state);
             }
             let Some(leased) = state.queue.pop_front() else { return };
-            if self.until(leased.leased_until) < self.limits.send_max {
+            if self.until(leased.leased_until) < self.limits.begin_within() {
                 // Another owner may lease it before it is sent: it is leased again.
                 self.give_back_these(vec![leased], state);
                 continue;
@@ -236,20 +251,19 @@ impl ChannelActor {
     fn send(&self, leased: Leased, state: &mut ChannelState) {
         let (sender, own, clock) = (self.sender.clone(), state.own.clone(), self.clock.clone());
         let (retry, send_max) = (self.limits.retry, self.limits.send_max);
-        state.in_flight += 1;
+        state.begun.insert(leased.id, Instant::now());
         state.in_progress.begin(&leased);
-        let channel = self.channel;
+        let (channel, held) = (self.channel, Held::of(self, &leased));
         state.senders.spawn(async move {
             let mut span = attempt_span(channel, &leased);
             let (started_at, started) = (clock.now(), Instant::now());
-            let outcome = if leased.attempt > retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
+            let outcome = if leased.cut_off >= retry.attempts.saturating_mul(CUT_OFF_FACTOR) {
                 // The delivery itself may be what makes the process die.
                 Outcome::Refused { error: "given up: every attempt was cut off".to_owned() }
             } else {
                 let sending = AssertUnwindSafe(sender.send(&leased)).catch_unwind();
                 let sending = span.trace().within(sending);
-                let sending = while_held(&*clock, leased.leased_until, sending);
-                match tokio::time::timeout(send_max, sending).await {
+                match tokio::time::timeout(send_max, held.during(sending)).await {
                     Ok(Some(Ok(outcome))) => outcome,
                     Ok(Some(Err(_))) => later("the sender failed", false),
                     Ok(None) => later("the hub was suspended until its lease had ended", false),
@@ -270,8 +284,11 @@ impl ChannelActor {
     fn judge(&self, attempt: &Attempt, state: &mut ChannelState) {
         let outcome = match &attempt.outcome {
             Outcome::Sent { .. } => "sent",
-            Outcome::Later { .. } if attempt.due_at.is_some() => "later",
-            Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => "failed",
+            Outcome::Later { .. } | Outcome::AboutUs { .. } if attempt.due_at.is_some() => "later",
+            Outcome::Later { .. }
+            | Outcome::AboutUs { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Gone { .. } => "failed",
         };
         match outcome {
             "sent" => state.sent += 1,
@@ -281,7 +298,12 @@ impl ChannelActor {
         let channel = self.channel.as_str();
         metrics::counter!("bellpull_attempts_total", "channel" => channel, "outcome" => outcome)
             .increment(1);
-        if let Outcome::Later { error, is_outage: true, .. } = &attempt.outcome {
+        if let Outcome::AboutUs { error, .. } = &attempt.outcome {
+            if state.circuit.refused(Instant::now()) {
+                warn!(channel, error, "the provider refuses this hub: its circuit is open");
+                state.trouble = Some(error.clone());
+            }
+        } else if let Outcome::Later { error, is_outage: true, .. } = &attempt.outcome {
             if state.circuit.outage(Instant::now()) {
                 warn!(channel, error, "the provider is down: its circuit is open");
                 state.trouble = Some(error.clone());
@@ -371,7 +393,7 @@ impl ChannelActor {
 
     fn drain(&self, state: &mut ChannelState) {
         self.give_back(state);
-        let is_done = state.in_flight == 0 && state.results.is_empty() && state.giving_back == 0;
+        let is_done = state.begun.is_empty() && state.results.is_empty() && state.giving_back == 0;
         if is_done
             && !state.is_recording
             && !state.is_leasing
@@ -418,6 +440,20 @@ impl ChannelActor {
     }
 }
 
+/// The places of a channel: how many are taken, and when the first of them is free at the latest.
+struct Places {
+    taken: usize,
+    next_free: Option<Instant>,
+}
+
+impl ChannelState {
+    /// An attempt has a place for [`PLACE_MAX`].
+    fn places(&self, now: Instant) -> Places {
+        let ends = self.begun.values().map(|begun| *begun + PLACE_MAX).filter(|end| *end > now);
+        Places { taken: ends.clone().count(), next_free: ends.min() }
+    }
+}
+
 fn later(error: &str, is_outage: bool) -> Outcome {
     Outcome::Later { error: error.to_owned(), after: None, is_outage }
 }
@@ -429,10 +465,24 @@ fn due_again(
     retry: crate::domain::retry::RetryRule,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let Outcome::Later { after, .. } = outcome else { return None };
-    let wait = retry.wait_after(leased.failures + 1, chance(), *after)?;
+    let wait = match outcome {
+        Outcome::Later { after, .. } => retry.wait_after(leased.failures + 1, chance(), *after)?,
+        Outcome::AboutUs { after, .. } if is_news(leased, now) => {
+            retry.wait_uncounted(chance(), *after)
+        }
+        Outcome::AboutUs { .. }
+        | Outcome::Sent { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Gone { .. } => return None,
+    };
     let wait = jiff::SignedDuration::try_from(wait).unwrap_or_default();
     Some(now.saturating_add(wait).unwrap_or(Timestamp::MAX))
+}
+
+/// Whether a message that a provider does not take because of us is worth another attempt.
+fn is_news(leased: &Leased, now: Timestamp) -> bool {
+    let oldest = leased.contents.iter().map(|content| content.message.created_at).min();
+    oldest.is_none_or(|oldest| now.duration_since(oldest) < GIVEN_UP_AFTER)
 }
 
 /// A random number: each state of the standard library's hash has random keys.

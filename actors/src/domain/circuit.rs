@@ -1,8 +1,9 @@
 //! A channel's circuit breaker: a provider that is down is not called for a while, so that
 //! deliveries do not use up their attempts.
 //!
-//! Closed until [`OPENS_AFTER`] consecutive outages; then open, for a time that doubles with each
-//! failed probe; then half open: one delivery is attempted, and its outcome decides.
+//! Closed until [`OPENS_AFTER`] consecutive outages, or a refusal of this hub; then open, for a
+//! time that doubles with each failed probe; then half open: one delivery is attempted, and its
+//! outcome decides.
 
 use std::time::Duration;
 
@@ -88,19 +89,24 @@ impl<T: Copy + PartialOrd + std::ops::Add<Duration, Output = T>> Circuit<T> {
     /// The provider did not answer, or answered that it is down. Whether that has opened the
     /// circuit.
     pub fn outage(&mut self, now: T) -> bool {
-        let opens = match self.stand {
-            Stand::Closed { outages } => {
-                self.stand = Stand::Closed { outages: outages + 1 };
-                outages + 1 >= OPENS_AFTER
+        if let Stand::Closed { outages } = &mut self.stand {
+            *outages += 1;
+            if *outages < OPENS_AFTER {
+                return false;
             }
-            Stand::HalfOpen { .. } => true,
-            Stand::Open { .. } => false,
-        };
-        if opens {
-            self.stand = Stand::Open { until: now + self.wait };
-            self.wait = (self.wait * 2).min(WAIT_MAX);
         }
-        opens
+        self.refused(now)
+    }
+
+    /// The provider refused this hub: the next attempt would be refused too. Whether that has
+    /// opened the circuit.
+    pub fn refused(&mut self, now: T) -> bool {
+        if matches!(self.stand, Stand::Open { .. }) {
+            return false;
+        }
+        self.stand = Stand::Open { until: now + self.wait };
+        self.wait = (self.wait * 2).min(WAIT_MAX);
+        true
     }
 
     /// `closed`, `open` or `half_open`: for operators.
@@ -145,6 +151,16 @@ mod tests {
         assert_eq!(circuit.pass(s(6)), Pass::Wait);
         assert!(circuit.answered());
         assert_eq!((circuit.pass(s(6)), circuit.name()), (Pass::All, "closed"));
+    }
+
+    #[test]
+    fn a_refusal_of_this_hub_opens_it_at_once() {
+        let mut circuit = Test::default();
+        assert!(circuit.refused(s(0)) && !circuit.refused(s(1)));
+        assert_eq!(circuit.pass(s(5)), Pass::Probe);
+        circuit.probe();
+        assert!(circuit.refused(s(5)));
+        assert_eq!(circuit.pass(s(6)), Pass::NotBefore(s(15)));
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct Leased {
     /// How many failed attempts were recorded. Fewer than were leased if a process died during
     /// some.
     pub failures: u32,
+    /// How many leases ended without a record of their attempts, where it was leased often.
+    pub cut_off: u32,
     /// The recipient; `None` for a project's webhook.
     pub addressee: Option<Addressee>,
     /// Its address.
@@ -126,6 +128,14 @@ pub enum Outcome {
         /// this delivery only: such outcomes open the channel's circuit.
         is_outage: bool,
     },
+    /// Not now, and not because of this message: the provider refuses this hub. Opens the channel's
+    /// circuit, and costs no attempt.
+    AboutUs {
+        /// The provider's text, for a reader.
+        error: String,
+        /// When the provider wants to be called again.
+        after: Option<Duration>,
+    },
     /// Never: the same would be answered again.
     Refused {
         /// The provider's text, for a reader.
@@ -144,7 +154,7 @@ impl Outcome {
     pub fn kind(&self) -> OutcomeKind {
         match self {
             Self::Sent { .. } => OutcomeKind::Sent,
-            Self::Later { .. } => OutcomeKind::Later,
+            Self::Later { .. } | Self::AboutUs { .. } => OutcomeKind::Later,
             Self::Refused { .. } => OutcomeKind::Refused,
             Self::Gone { .. } => OutcomeKind::Gone,
         }
@@ -155,9 +165,10 @@ impl Outcome {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Sent { provider_id } => provider_id.as_deref(),
-            Self::Later { error, .. } | Self::Refused { error } | Self::Gone { error } => {
-                Some(error)
-            }
+            Self::Later { error, .. }
+            | Self::AboutUs { error, .. }
+            | Self::Refused { error }
+            | Self::Gone { error } => Some(error),
         }
     }
 }
@@ -228,7 +239,7 @@ pub enum Rule {
     Digest,
     /// It waits whether the recipient sees it elsewhere first.
     Escalation,
-    /// The recipient has seen it elsewhere first.
+    /// The recipient has seen it before it could leave.
     Seen,
     /// Its ticket moved on before the recipient had seen it.
     MovedOn,
@@ -236,11 +247,13 @@ pub enum Rule {
     Unverified,
     /// The link in it had expired, or was used or void, before it could leave.
     Expired,
+    /// The recipient may not see its ticket any more.
+    NotVisible,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Preference,
         Self::NoAddress,
         Self::Unsubscribed,
@@ -251,6 +264,7 @@ impl Rule {
         Self::MovedOn,
         Self::Unverified,
         Self::Expired,
+        Self::NotVisible,
     ];
 
     /// The rule's name in rows and JSON.
@@ -267,6 +281,7 @@ impl Rule {
             Self::MovedOn => "moved_on",
             Self::Unverified => "unverified",
             Self::Expired => "expired",
+            Self::NotVisible => "not_visible",
         }
     }
 

@@ -22,6 +22,7 @@ mod encodings;
 pub mod escalation;
 pub mod event;
 pub mod explain;
+pub mod fault;
 pub mod idempotency;
 pub mod ids;
 pub mod inbox;

@@ -30,15 +30,22 @@ impl RetryRule {
     /// that.
     #[must_use]
     pub fn wait_after(self, attempt: u32, jitter: u32, wish: Option<Duration>) -> Option<Duration> {
-        if attempt >= self.attempts {
-            return None;
-        }
+        (attempt < self.attempts).then(|| self.wait(attempt, jitter, wish))
+    }
+
+    /// The same after an attempt that does not count: the wait before a second one.
+    #[must_use]
+    pub fn wait_uncounted(self, jitter: u32, wish: Option<Duration>) -> Duration {
+        self.wait(1, jitter, wish)
+    }
+
+    fn wait(self, attempt: u32, jitter: u32, wish: Option<Duration>) -> Duration {
         let doublings = attempt.saturating_sub(1).min(20);
         let longest_ms = u64::try_from(WAIT_MAX.as_millis()).unwrap_or(u64::MAX);
         let full_ms = (u64::from(self.base_ms) << doublings).min(longest_ms);
         let chance_ms = full_ms / 4 * u64::from(jitter) / u64::from(u32::MAX);
         let own = Duration::from_millis(full_ms - full_ms / 8 + chance_ms);
-        Some(own.max(wish.unwrap_or_default().min(WAIT_MAX)))
+        own.max(wish.unwrap_or_default().min(WAIT_MAX))
     }
 }
 

@@ -129,6 +129,16 @@ pub trait DeliveryStore: std::fmt::Debug + Send + Sync + 'static {
         leases: Vec<(DeliveryId, u32)>,
     ) -> Result<(), StoreError>;
 
+    /// Moves the end of leases whose attempts are in progress. Each is named with its attempt.
+    /// Whether this owner still holds all of them; those that it does not hold under that number
+    /// are not changed. Idempotent.
+    async fn extend(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
     /// When the channel's next delivery is due that is not leased, or its next lease ends, of
     /// whichever owner, whichever is first. Lanes of which this owner has leased `lane_max` are
     /// passed over: there the end of an attempt is waited for.

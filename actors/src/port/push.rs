@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::domain::delivery::PushTarget;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{LoginId, UserId};
 
 /// The most browsers of one account; one more replaces the oldest.
 pub const SUBSCRIPTIONS_MAX: u32 = 20;
@@ -21,17 +21,19 @@ pub struct NewSubscription {
     pub p256dh: String,
     /// Its secret for authentication, 16 bytes, base64url.
     pub auth: String,
+    /// The login that subscribes it, if the token belongs to one: the subscription ends with it.
+    pub login: Option<LoginId>,
 }
 
 /// All subscriptions. The stores read them when they write deliveries, and remove one when its push
-/// service reports that it is gone.
+/// service reports that it is gone, or when the login ends that made it.
 #[async_trait]
 pub trait PushStore: std::fmt::Debug + Send + Sync + 'static {
     /// Sends the user's notifications to this browser from now on, and no other user's: an account
     /// that had subscribed it was logged in there before. Returns its id.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is no such account.
+    /// [`StoreError::NotFound`] if there is no such account, or its login has ended.
     async fn subscribe(
         &self,
         user: UserId,

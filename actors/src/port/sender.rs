@@ -8,7 +8,7 @@ use crate::domain::delivery::{Leased, Outcome};
 #[async_trait]
 pub trait Sender: std::fmt::Debug + Send + Sync + 'static {
     /// Attempts one delivery. Never panics because of a provider's answer, never takes longer than
-    /// its own time limit (30 s), and passes the delivery's key to the provider, so that an attempt
+    /// the channel's time limit, and passes the delivery's key to the provider, so that an attempt
     /// after a crash can be recognised as the same message.
     async fn send(&self, leased: &Leased) -> Outcome;
 }

@@ -12,6 +12,7 @@ mod outbox;
 mod outlet;
 mod projects;
 mod retention;
+mod sender;
 mod sends;
 mod store;
 mod tickets;
@@ -19,8 +20,9 @@ mod tickets;
 pub use broker::{FakeBroker, FakeNet};
 pub use clock::FakeClock;
 pub use limits::FakeLimits;
-pub use outbox::{DIGEST, FakeDelivery, FakeOutbox, FakeSender, Reaction};
+pub use outbox::{DIGEST, FakeDelivery, FakeOutbox};
 pub use outlet::{FakeOutlet, Frame, Probe, Seen};
+pub use sender::{FakeSender, Reaction};
 pub use store::{FakeStore, Mode, Op};
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The outbox in memory, and a provider whose answers a test chooses.
+//! The outbox in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use crate::domain::ids::{DeliveryId, NotificationId, UserId};
 use crate::domain::locale::Locale;
 use crate::domain::notification::DeliveryStatus;
 use crate::domain::routing::Channel;
-use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, Sender, SetBack, StoreError};
+use crate::port::{Clock, DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
 
 /// How long a test waits for an expected state before it fails.
-const PATIENCE: Duration = Duration::from_secs(7_200);
+pub(super) const PATIENCE: Duration = Duration::from_secs(7_200);
 
 /// The lane of those deliveries that go out together, in one e-mail.
 pub const DIGEST: &str = "digest";
@@ -40,6 +40,17 @@ pub struct FakeDelivery {
     pub recorded: Vec<Attempt>,
     /// The operations that are slow.
     pub lane: &'static str,
+}
+
+impl FakeDelivery {
+    fn recorded(&self) -> u32 {
+        u32::try_from(self.recorded.len()).unwrap_or(u32::MAX)
+    }
+
+    fn failures(&self) -> u32 {
+        let counts = |one: &&Attempt| !matches!(one.outcome, Outcome::AboutUs { .. });
+        u32::try_from(self.recorded.iter().filter(counts).count()).unwrap_or(u32::MAX)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -223,7 +234,8 @@ impl DeliveryStore for FakeOutbox {
                 id,
                 notification: Some(NotificationId(id.0)),
                 attempt: one.attempts,
-                failures: u32::try_from(one.recorded.len()).unwrap_or(u32::MAX),
+                failures: one.failures(),
+                cut_off: (one.attempts - 1).saturating_sub(one.recorded()),
                 addressee: Some(Addressee {
                     id: UserId(1),
                     name: "Ada".to_owned(),
@@ -299,7 +311,9 @@ impl DeliveryStore for FakeOutbox {
                 one.leased_until = None;
                 match (&attempt.outcome, attempt.due_at) {
                     (Outcome::Sent { .. }, _) => one.status = DeliveryStatus::Sent,
-                    (Outcome::Later { .. }, Some(due_at)) => one.due_at = due_at,
+                    (Outcome::Later { .. } | Outcome::AboutUs { .. }, Some(due_at)) => {
+                        one.due_at = due_at;
+                    }
                     _ => one.status = DeliveryStatus::Failed,
                 }
             }
@@ -327,6 +341,28 @@ impl DeliveryStore for FakeOutbox {
         drop(data);
         self.changed.send_replace(());
         Ok(())
+    }
+
+    async fn extend(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut data = self.open()?;
+        let mut has_all = true;
+        for (id, attempt) in leases {
+            let is_held = |one: &&mut FakeDelivery| {
+                one.leased_until.is_some()
+                    && one.attempts == attempt
+                    && one.owner.as_ref() == Some(owner)
+            };
+            match data.deliveries.get_mut(&id).filter(is_held) {
+                Some(one) => one.leased_until = Some(until),
+                None => has_all = false,
+            }
+        }
+        Ok(has_all)
     }
 
     async fn next_due(
@@ -380,98 +416,4 @@ fn joined(leased: Vec<Leased>, is_in_digest: impl Fn(DeliveryId) -> bool) -> Vec
         all.push(first);
     }
     all
-}
-
-/// A provider's behaviour by delivery id and attempt.
-type Does = dyn Fn(DeliveryId, u32) -> Reaction + Send + Sync;
-
-/// A provider's behaviour.
-#[derive(Debug)]
-pub enum Reaction {
-    /// It answers, after so long.
-    Answers(Duration, Outcome),
-    /// It never does.
-    Hangs,
-    /// Its callers panic.
-    Panics,
-}
-
-/// A provider that behaves as a test says, and records what it was sent.
-pub struct FakeSender {
-    does: Box<Does>,
-    /// The deliveries that it was sent, with their attempts, in order.
-    given: Mutex<Vec<(DeliveryId, u32)>>,
-    in_flight: watch::Sender<usize>,
-    most: watch::Sender<usize>,
-}
-
-impl std::fmt::Debug for FakeSender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeSender").field("given", &self.given).finish_non_exhaustive()
-    }
-}
-
-impl FakeSender {
-    /// A provider that does so.
-    #[must_use]
-    pub fn new(does: impl Fn(DeliveryId, u32) -> Reaction + Send + Sync + 'static) -> Arc<Self> {
-        let (given, does) = (Mutex::default(), Box::new(does));
-        let (in_flight, most) = (watch::Sender::new(0), watch::Sender::new(0));
-        Arc::new(Self { does, given, in_flight, most })
-    }
-
-    /// What it was sent so far.
-    #[must_use]
-    pub fn given(&self) -> Vec<(i64, u32)> {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        given.iter().map(|(id, attempt)| (id.0, *attempt)).collect()
-    }
-
-    /// The most that it had to do at once.
-    #[must_use]
-    pub fn most_in_flight(&self) -> usize {
-        *self.most.borrow()
-    }
-
-    /// Waits until it was sent this many.
-    ///
-    /// # Panics
-    /// If it does not happen in time.
-    #[expect(clippy::panic, reason = "a fake fails the test that uses it")]
-    pub async fn until_in_flight(&self, count: usize) {
-        let mut in_flight = self.in_flight.subscribe();
-        let waiting = in_flight.wait_for(|now| *now == count);
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("it never had {count} to do");
-        }
-    }
-}
-
-/// Counts down however a call ends.
-struct InFlight<'a>(&'a watch::Sender<usize>);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-#[async_trait]
-impl Sender for FakeSender {
-    #[expect(clippy::panic, reason = "tests ask for it")]
-    async fn send(&self, leased: &Leased) -> Outcome {
-        let given = (leased.id, leased.attempt);
-        self.given.lock().unwrap_or_else(PoisonError::into_inner).push(given);
-        self.in_flight.send_modify(|count| *count += 1);
-        let _counted = InFlight(&self.in_flight);
-        self.most.send_modify(|most| *most = (*most).max(*self.in_flight.borrow()));
-        match (self.does)(leased.id, leased.attempt) {
-            Reaction::Answers(after, outcome) => {
-                tokio::time::sleep(after).await;
-                outcome
-            }
-            Reaction::Hangs => std::future::pending().await,
-            Reaction::Panics => panic!("the provider's answer was too much"),
-        }
-    }
 }

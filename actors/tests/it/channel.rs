@@ -10,7 +10,7 @@ use bellpull_actors::domain::ids::DeliveryId;
 use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent};
 use bellpull_actors::domain::retry::RetryRule;
 use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::LeaseOwner;
+use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner};
 use bellpull_actors::testing::{DIGEST, FakeClock, FakeOutbox, FakeSender, Reaction};
 use bellpull_actors::vitals::{Handle, Vitals};
 use jiff::{SignedDuration, Timestamp};
@@ -342,4 +342,36 @@ async fn a_host_that_hangs_does_not_hold_up_the_others() {
     assert_eq!(slow, 1, "one at a time");
     post.outbox.until(|outbox| outbox.of(2).attempts > 0).await;
     assert!(post.sender.most_in_flight() <= 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_lasts_as_long_as_its_attempt() {
+    let limits = ChannelLimits { send_max: SECOND * 3_600, ..ChannelLimits::default() };
+    let post = post(1, limits, takes(SECOND * 600)).await;
+    let other = LeaseOwner::new("b", Timestamp::UNIX_EPOCH);
+    for _ in 0..59 {
+        tokio::time::sleep(SECOND * 10).await;
+        let (now, until) = (post.clock.now(), post.clock.now() + SECOND);
+        let leased = post.outbox.lease(&other, Channel::Email, 1.into(), now, until).await.unwrap();
+        assert!(leased.is_empty(), "taken over in the middle of an attempt, at {now}");
+    }
+    post.outbox.until(|outbox| outbox.count(Sent) == 1).await;
+    assert_eq!(post.sender.given(), [(1, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_take_long_give_their_places_to_others() {
+    let limits = ChannelLimits { send_max: SECOND * 3_600, ..two_at_once() };
+    let slow = |id: DeliveryId, _| {
+        let time = if id.0 <= 3 { SECOND * 600 } else { SECOND };
+        Reaction::Answers(time, sent())
+    };
+    let post = post(40, limits, slow).await;
+    let begun = tokio::time::Instant::now();
+    post.outbox.until(|outbox| outbox.count(Sent) == 37).await;
+    assert!(begun.elapsed() < SECOND * 90, "{:?}", begun.elapsed());
+    assert_eq!(post.observe().await["in_flight"], 3);
+    post.outbox.until(|outbox| outbox.count(Sent) == 40).await;
+    assert!(post.sender.most_in_flight() <= 4, "{}", post.sender.most_in_flight());
+    assert_eq!(post.sender.given().len(), 40);
 }

@@ -99,7 +99,11 @@ impl View {
 
     /// The variables for a digest.
     #[must_use]
-    pub fn of_digest(items: &[(&Message, Option<String>)], name: &str) -> Self {
+    pub fn of_digest(
+        items: &[(&Message, Option<String>)],
+        name: &str,
+        unsubscribe: Option<&str>,
+    ) -> Self {
         let item = |(message, link): &(&Message, Option<String>)| json!({ "title": message.title, "body": message.body, "link": link });
         let titles: Vec<&str> = items.iter().map(|(message, _)| message.title.as_str()).collect();
         Self(json!({
@@ -107,6 +111,7 @@ impl View {
             "title": format!("{} notifications", items.len()),
             "body": titles.join("\n"),
             "name": name,
+            "unsubscribe": unsubscribe,
             "items": items.iter().map(item).collect::<Vec<_>>(),
         }))
     }

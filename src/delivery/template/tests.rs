@@ -99,7 +99,8 @@ fn what_a_part_takes_from_outside_is_known() {
 #[test]
 fn a_digest_lists_all_its_items() {
     let (one, two) = (message("One", "first"), message("Two", "<second>"));
-    let view = View::of_digest(&[(&one, Some("https://x.example/".into())), (&two, None)], "Ada");
+    let view =
+        View::of_digest(&[(&one, Some("https://x.example/".into())), (&two, None)], "Ada", None);
     let rendered = render(&default_of("digest", Channel::Email), &view).unwrap();
     assert_eq!(rendered.subject, "2 notifications");
     assert!(rendered.text.contains("* One\n  first\n  https://x.example/\n\n* Two\n"));

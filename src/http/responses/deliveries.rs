@@ -32,7 +32,8 @@ pub(in crate::http) struct OutboxDelivery {
     status: &'static str,
     status_display: &'static str,
     /// What suppresses or delays it: one of `preference`, `no_address`, `unsubscribed`,
-    /// `quiet_hours`, `digest`, `escalation`, `seen`, `moved_on`, `unverified` and `expired`.
+    /// `quiet_hours`, `digest`, `escalation`, `seen`, `moved_on`, `unverified`, `expired`
+    /// and `not_visible`.
     #[schema(required)]
     rule: Option<&'static str>,
     /// How many attempts were started.

@@ -118,6 +118,28 @@ impl DeliveryStore for PostgresStore {
         work.commit().await
     }
 
+    async fn extend(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "WITH held AS (SELECT d.id FROM unnest($1::bigint[], $2::bigint[]) \
+                   AS v (id, number) JOIN deliveries d ON d.id = v.id AND d.leases = v.number \
+                   WHERE d.leased_until IS NOT NULL AND d.lease_owner = $3 \
+                   ORDER BY d.id FOR UPDATE OF d) \
+                   UPDATE deliveries d SET leased_until = $4 FROM held WHERE d.id = held.id";
+        let all = u64::try_from(leases.len()).unwrap_or(u64::MAX);
+        let (ids, numbers): (Vec<i64>, Vec<i64>) =
+            leases.iter().map(|(id, number)| (id.0, i64::from(*number))).unzip();
+        let mut work = self.begin().await?;
+        let query = sqlx::query(sql).bind(ids).bind(numbers).bind(owner.as_str());
+        let query = query.bind(until.as_millisecond());
+        let done = query.execute(&mut *work).await.map_err(failed)?;
+        work.commit().await?;
+        Ok(done.rows_affected() == all)
+    }
+
     async fn next_due(
         &self,
         owner: &LeaseOwner,

@@ -9,6 +9,7 @@ use bellpull_actors::port::StoreError;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use super::late;
 use super::transaction::failed;
 use crate::storage::delivery_rows::count;
 use crate::storage::leases::{Lease, LeasedRow};
@@ -85,10 +86,23 @@ async fn waiting(
     let room = |begun: &Vec<LeasedRow>| i64::try_from(room(begun.len())).unwrap_or(i64::MAX);
     let rooms: Vec<i64> = begun.values().map(room).collect();
     let query = sqlx::query(WAITING).bind(wanted.now.as_millisecond());
-    let query = query.bind(recipients).bind(names).bind(rooms);
+    let query = query.bind(recipients).bind(names.clone()).bind(rooms);
     let mut waiting = BTreeMap::<i64, Vec<Part>>::new();
-    for row in query.fetch_all(connection).await.map_err(failed)? {
+    for row in query.fetch_all(&mut *connection).await.map_err(failed)? {
         waiting.entry(int(&row, "place")?).or_default().push(part(&row)?);
+    }
+    // The contents of one that was tried before are fixed.
+    let is_new = |place: &i64| {
+        let at = usize::try_from(place - 1).ok();
+        at.and_then(|at| names.get(at)).is_some_and(Option::is_none)
+    };
+    let new = waiting.iter().filter(|(place, _)| is_new(place)).flat_map(|(_, parts)| parts);
+    let new: Vec<DeliveryId> = new.map(|part| part.id).collect();
+    let called_off = late::called_off(connection, wanted.channel, new.into_iter()).await?;
+    if !called_off.is_empty() {
+        let is_left = |part: &Part| called_off.iter().all(|(id, _)| *id != part.id);
+        waiting.values_mut().for_each(|parts| parts.retain(is_left));
+        late::hold_back(connection, called_off.iter().copied()).await?;
     }
     Ok(waiting)
 }

@@ -14,9 +14,9 @@ use bellpull_actors::port::StoreError;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use super::digests;
 use super::lanes::{held, lane_room, lanes};
 use super::transaction::{Work, failed};
+use super::{digests, late};
 use crate::storage::delivery_rows::{count, optional_name};
 use crate::storage::error::corrupt;
 use crate::storage::leases::{Lease, LeasedRow, Leasing, Reading};
@@ -63,7 +63,9 @@ const DUE: &str = concat!(
     CASE WHEN $1 <> 'EMAIL' THEN NULL WHEN k.id IS NOT NULL THEN \
     CASE WHEN k.ended_at IS NULL AND k.expires_at > $2 THEN NULL ELSE 'expired' END \
     WHEN $5 AND NOT u.email_verified THEN 'unverified' END AS stopped_by, \
-    k.id AS link_id, k.purpose AS link_purpose, k.expires_at AS link_expires_at \
+    k.id AS link_id, k.purpose AS link_purpose, k.expires_at AS link_expires_at, \
+    CASE WHEN d.leases < 4 THEN 0 ELSE d.leases - (SELECT count(*) FROM delivery_attempts t \
+    WHERE t.delivery_id = d.id) END AS cut_off, d.rule IS NOT NULL AS is_delayed \
     FROM deliveries d LEFT JOIN notifications n ON n.id = d.notification_id \
     LEFT JOIN account_links k ON d.recipient_id IS NULL AND $1 = 'EMAIL' AND k.id = d.target_id \
     LEFT JOIN users u ON u.id = coalesce(d.recipient_id, k.user_id) \
@@ -78,14 +80,11 @@ const DUE: &str = concat!(
 const LEASE: &str = "UPDATE deliveries SET leased_until = $2, lease_owner = $3, \
     leases = leases + 1 WHERE id = ANY ($1)";
 
-const HOLD_BACK: &str = "UPDATE deliveries d SET status = 'SUPPRESSED', rule = v.rule, \
-    leased_until = NULL, lease_owner = NULL \
-    FROM unnest($1::bigint[], $2::text[]) AS v (id, rule) WHERE d.id = v.id";
-
 /// Leases what is due. Held back are, and others are leased in their place: a delivery that has
 /// lost its address since it was written; one to a disabled account; an escalation step that was
-/// leased when its notification was seen or its ticket moved on, and was deferred; and an e-mail to
-/// an unverified address, or whose link is no longer open.
+/// leased when its notification was seen or its ticket moved on, and was deferred; an e-mail to an
+/// unverified address, or whose link is no longer open; and what has waited while its recipient
+/// lost the wish, the need or the right to get it.
 pub(super) async fn lease(
     mut work: Work,
     verify_email: bool,
@@ -96,15 +95,21 @@ pub(super) async fn lease(
     let mut leasing = Leasing::new(wanted.limit);
     let mut has_changed = false;
     while let Some(room) = leasing.wanted() {
-        let Reading { found, held_back } =
-            leasing.take(due(&mut work, verify_email, wanted, room).await?);
+        let mut due = due(&mut work, verify_email, wanted, room).await?;
+        let waited = due.iter().filter(|row| row.has_waited(wanted.now)).map(|row| row.id);
+        for (id, rule) in late::called_off(&mut work, wanted.channel, waited).await? {
+            let row = due.iter_mut().find(|row| row.id == id);
+            row.into_iter().for_each(|row| row.call_off(rule));
+        }
+        let Reading { found, held_back } = leasing.take(due);
         has_changed |= !found.is_empty() || !held_back.is_empty();
         if !found.is_empty() {
             let query = sqlx::query(LEASE).bind(found).bind(wanted.until.as_millisecond());
             let query = query.bind(wanted.owner.as_str());
             query.execute(&mut *work).await.map_err(failed)?;
         }
-        hold_back(&mut work, held_back).await?;
+        let held_back = held_back.into_iter().map(|(id, rule)| (DeliveryId(id), rule));
+        late::hold_back(&mut work, held_back).await?;
     }
     let leased = leasing.into_rows();
     if !has_changed {
@@ -130,19 +135,6 @@ async fn due(
     query.fetch_all(connection).await.map_err(failed)?.iter().map(leased_row).collect()
 }
 
-async fn hold_back(
-    connection: &mut PgConnection,
-    rows: Vec<(i64, Rule)>,
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let (ids, rules): (Vec<i64>, Vec<&str>) =
-        rows.into_iter().map(|(id, rule)| (id, rule.as_str())).unzip();
-    let query = sqlx::query(HOLD_BACK).bind(ids).bind(rules);
-    query.execute(connection).await.map(drop).map_err(failed)
-}
-
 fn leased_row(row: &PgRow) -> Result<LeasedRow, StoreError> {
     let digest_id = row.int("digest_id")?;
     let is_seen = row.flag("is_seen")?;
@@ -159,6 +151,9 @@ fn leased_row(row: &PgRow) -> Result<LeasedRow, StoreError> {
         address: string(row, "address")?,
         attempt: count(row, "attempt")?,
         failures: count(row, "failures")?,
+        cut_off: count(row, "cut_off")?,
+        is_delayed: row.flag("is_delayed")?,
+        called_off: None,
         is_digest: row.flag("is_digest")?,
         digest_id,
         locale: locale.map_err(|_| corrupt("locale"))?,

@@ -202,6 +202,13 @@ async fn save(connection: &mut PgConnection, logins: &[Login]) -> Result<(), Sto
     let revoked: Vec<Option<i64>> =
         logins.iter().map(|login| login.revoked_at.map(Timestamp::as_millisecond)).collect();
     let query = sqlx::query(sql).bind(ids).bind(generations).bind(access).bind(revoked);
-    query.execute(connection).await.map_err(failed)?;
+    query.execute(&mut *connection).await.map_err(failed)?;
+    // What a login has subscribed ends with it.
+    let ended = logins.iter().filter(|login| login.revoked_at.is_some());
+    let ended: Vec<i64> = ended.map(|login| login.id.0).collect();
+    if !ended.is_empty() {
+        let sql = "DELETE FROM push_subscriptions WHERE login_id = ANY ($1)";
+        sqlx::query(sql).bind(ended).execute(connection).await.map_err(failed)?;
+    }
     Ok(())
 }

@@ -34,6 +34,7 @@ mod ids;
 mod inbox;
 mod keys;
 mod lanes;
+mod late;
 mod leases;
 mod logins;
 mod messages;

@@ -32,20 +32,27 @@ impl PushStore for PostgresStore {
         browser: NewSubscription,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        let NewSubscription { endpoint, lane, p256dh, auth } = &browser;
+        let NewSubscription { endpoint, lane, p256dh, auth, login } = &browser;
+        let login = login.map(|login| login.0);
         let mut work = self.begin().await?;
         sqlx::query(LOCK_BROWSER).bind(endpoint).execute(&mut *work).await.map_err(failed)?;
         account_rows::lock(&mut work, user).await?;
+        // Its end waits for this, or this sees it.
+        let sql = "SELECT revoked_at IS NOT NULL FROM logins WHERE id = $1 FOR SHARE";
+        let query = sqlx::query_scalar(sql).bind(login);
+        if query.fetch_optional(&mut *work).await.map_err(failed)? == Some(true) {
+            return Err(StoreError::NotFound);
+        }
         let sql = "DELETE FROM push_subscriptions WHERE endpoint = $1 AND user_id <> $2";
         let query = sqlx::query(sql).bind(endpoint).bind(user.0);
         query.execute(&mut *work).await.map_err(failed)?;
         let sql = "INSERT INTO push_subscriptions \
-                   (user_id, endpoint, lane, p256dh, auth, created_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (endpoint) DO UPDATE SET \
+                   (user_id, endpoint, lane, p256dh, auth, created_at, login_id) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (endpoint) DO UPDATE SET \
                    p256dh = excluded.p256dh, auth = excluded.auth, \
-                   created_at = excluded.created_at RETURNING id";
+                   created_at = excluded.created_at, login_id = excluded.login_id RETURNING id";
         let query = sqlx::query_scalar(sql).bind(user.0).bind(endpoint).bind(lane);
-        let query = query.bind(p256dh).bind(auth).bind(now.as_millisecond());
+        let query = query.bind(p256dh).bind(auth).bind(now.as_millisecond()).bind(login);
         let id = query.fetch_one(&mut *work).await.map_err(failed)?;
         let query = sqlx::query(REMOVE_EXCESS).bind(user.0).bind(i64::from(SUBSCRIPTIONS_MAX));
         query.execute(&mut *work).await.map_err(failed)?;

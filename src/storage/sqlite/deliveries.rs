@@ -65,6 +65,16 @@ impl DeliveryStore for SqliteStore {
         self.writer.write(Write::GiveBack(owner.clone(), leases)).await.map(drop)
     }
 
+    async fn extend(
+        &self,
+        owner: &LeaseOwner,
+        leases: Vec<(DeliveryId, u32)>,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let all = u64::try_from(leases.len()).unwrap_or(u64::MAX);
+        Ok(self.changed(Write::Extend(owner.clone(), leases, until)).await? == all)
+    }
+
     async fn next_due(
         &self,
         owner: &LeaseOwner,

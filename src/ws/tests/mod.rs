@@ -56,15 +56,15 @@ enum Line {
 /// Both, for what depends on how a connection writes.
 const LINES: [Line; 2] = [Line::Plain, Line::Tls];
 
-struct Pair {
+pub(super) struct Pair {
     client: Box<dyn Io>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     outlet: Box<WsOutlet>,
-    heard: UnboundedReceiver<Heard>,
+    pub(super) heard: UnboundedReceiver<Heard>,
 }
 
 /// A connection with the smallest possible buffers, and its two halves.
-async fn pair() -> Pair {
+pub(super) async fn pair() -> Pair {
     pair_over(Line::Plain).await
 }
 

@@ -163,7 +163,7 @@ async fn mails_are_counted_over_both_nodes() {
     let with_mail = |config: &mut Config| {
         let url = Secret::new("smtp://127.0.0.1:1".to_owned());
         let from = "desk@example.com".to_owned();
-        config.delivery.smtp = Some(SmtpConfig { url, from, ca_file: None, per_s: 0 });
+        config.delivery.smtp = Some(SmtpConfig { url, from, hello: None, ca_file: None, per_s: 0 });
     };
     let Some(nodes) = Nodes::joined_with(with_mail).await else { return };
     let reset = async |hub: &Hub, nth: usize| {

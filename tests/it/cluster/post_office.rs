@@ -69,6 +69,7 @@ impl PostOffice {
         config.delivery.smtp = Some(SmtpConfig {
             url: Secret::new(self.url()),
             from: "desk@example.com".to_owned(),
+            hello: None,
             ca_file: None,
             per_s: 0,
         });

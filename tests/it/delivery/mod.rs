@@ -3,10 +3,15 @@
 
 mod email;
 mod escalation;
+mod fault;
 mod kill;
+mod late;
+mod outbound;
 mod passwords;
 mod push;
+mod scripted;
 mod sink;
+mod slow;
 mod sms;
 mod smtp;
 mod templates;

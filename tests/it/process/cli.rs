@@ -60,6 +60,32 @@ fn help_and_version_answer_a_newcomer() {
 }
 
 #[test]
+fn variables_of_a_service_called_like_the_hub_are_no_settings() {
+    let (_folder, database) = folder();
+    let injected = [
+        ("BELLPULL_SERVICE_HOST", "10.0.0.1"),
+        ("BELLPULL_SERVICE_PORT", "8000"),
+        ("BELLPULL_SERVICE_PORT_HTTP", "8000"),
+        ("BELLPULL_PORT", "tcp://10.0.0.1:8000"),
+        ("BELLPULL_PORT_8000_TCP", "tcp://10.0.0.1:8000"),
+        ("BELLPULL_PORT_8000_TCP_PROTO", "tcp"),
+        ("BELLPULL_PORT_8000_TCP_PORT", "8000"),
+        ("BELLPULL_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("BELLPULL_METRICS_SERVICE_HOST", "10.0.0.2"),
+    ];
+    for arguments in [&["migrate"][..], &["config", "--effective"], &["user", "list"]] {
+        let output = command(&database).envs(injected).args(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {stderr}");
+    }
+    for (name, value) in [("BELLPULL_PORT", "8000"), ("BELLPULL_LISTNE", "127.0.0.1:1")] {
+        let output = command(&database).envs(injected).env(name, value).arg("migrate").output();
+        let stderr = String::from_utf8(output.unwrap().stderr).unwrap();
+        assert!(stderr.starts_with(&format!("bellpull: {name}: no such setting")), "{stderr}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_one_line_that_names_what_is_wrong() {
     let (_folder, database) = folder();
     let create = ["user", "create", "--username", "x", "--password", "long enough", "--role"];

@@ -32,6 +32,7 @@ mod rivals;
 mod sends;
 mod serve;
 mod service;
+mod signals;
 mod telemetry;
 mod tls;
 mod traces;

@@ -176,6 +176,43 @@ async fn an_actor_is_restarted_on_any_node_from_any_node() {
     assert_eq!(answer(request).await.0, 404);
 }
 
+#[tokio::test]
+async fn no_address_of_a_node_is_sent_a_token_that_is_good_for_anything_else() {
+    let pair = Pair::start().await;
+    let Pair { a, root, .. } = &pair;
+    // A row that leads to another's server.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let name = NodeName::parse("thief").unwrap();
+    let new = NewNode { name, operator_url: url.clone(), url, version: "0".to_owned() };
+    a.store().register_node(new).await.unwrap();
+    let thief = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut head, mut buffer) = (Vec::new(), [0; 4_096]);
+        while !head.ends_with(b"\r\n\r\n") {
+            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut buffer).await.unwrap();
+            assert_ne!(read, 0, "the end of a head");
+            head.extend_from_slice(&buffer[..read]);
+        }
+        String::from_utf8(head).unwrap()
+    });
+    let tree = "/api/operator/tree/?node=thief&children=50";
+    assert_eq!(a.get(root, tree).await.0, 503);
+    let head = timeout(PATIENCE, thief).await.unwrap().unwrap();
+    assert!(!head.contains(&root.token), "{head}");
+    let stolen = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap();
+    let with = async |path: &str, header: bool| {
+        let request = a.request(Method::GET, path).header("authorization", stolen);
+        let request = if header { request.header("bellpull-passed-on", "1") } else { request };
+        answer(request).await.0
+    };
+    for path in ["/api/auth/me/", "/api/operator/tree/", "/api/operator/tree/?node=a&children=50"] {
+        assert_eq!((with(path, true).await, with(path, false).await), (401, 401), "{path}");
+    }
+    // For the node that it names it is good, and this is another.
+    assert_eq!((with(tree, true).await, with(tree, false).await), (404, 401));
+}
+
 /// Reads events until one is of that path on that node; the `id` of each that came.
 async fn read_until(response: &mut reqwest::Response, node: &str, path: &str) -> Vec<String> {
     let mut text = String::new();

@@ -129,6 +129,7 @@ macro_rules! suite {
             }
             push {
                 each_browser_gets_a_delivery_of_its_own,
+                a_subscription_ends_with_the_login_that_made_it,
                 a_browser_is_one_users_and_has_its_newest_keys,
                 a_browser_that_is_gone_is_forgotten_with_the_attempt,
                 of_too_many_browsers_the_oldest_goes,
@@ -338,6 +339,7 @@ macro_rules! suite {
                 a_lease_ends_by_its_time_for_any_owner,
                 a_release_frees_only_its_owners_leases,
                 only_the_owner_gives_a_lease_back,
+                a_lease_is_extended_by_its_owner_alone,
                 two_owners_share_what_is_due,
                 a_lost_lease_leaves_the_next_owners_alone,
                 what_the_lost_owner_has_sent_is_not_sent_again,

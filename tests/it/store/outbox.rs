@@ -212,6 +212,23 @@ pub(crate) async fn only_the_owner_gives_a_lease_back<F: Fixture>() {
     assert!(lease_as(store, &a, 1, 53).await.is_empty());
 }
 
+pub(crate) async fn a_lease_is_extended_by_its_owner_alone<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let ann = reachable(store, "ann").await;
+    fill(store, &ann, 2).await;
+    let (a, b) = nodes();
+    let first = lease_as(store, &a, 2, 50).await;
+    let both: Vec<_> = first.iter().map(|one| (one.id, one.attempt)).collect();
+    assert!(!store.extend(&b, both.clone(), at(5_000)).await.unwrap(), "another's");
+    assert!(!store.extend(&a, vec![(both[0].0, 2)], at(5_000)).await.unwrap(), "another lease");
+    assert!(store.extend(&a, vec![both[0]], at(5_000)).await.unwrap());
+    assert_eq!(names(&lease_as(store, &b, 10, 1_050).await), [(both[1].0.0, 2)]);
+    assert!(!store.extend(&a, both.clone(), at(6_000)).await.unwrap(), "one is the other's now");
+    assert_eq!(lease_as(store, &b, 10, 5_999).await.len(), 1, "its own, which has ended");
+    assert_eq!(names(&lease_as(store, &b, 10, 6_000).await), [(both[0].0.0, 2)]);
+}
+
 pub(crate) async fn two_owners_share_what_is_due<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();

@@ -259,6 +259,7 @@ async fn a_browser_is_the_last_ones() {
                 lane: "push.example".to_owned(),
                 p256dh: "key".to_owned(),
                 auth: format!("of {user}"),
+                login: None,
             };
             node.subscribe(*user, browser, at(round))
         });

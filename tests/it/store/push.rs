@@ -4,7 +4,7 @@ use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, PushTarget, Ta
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
-use bellpull_actors::port::{DeliveryStore, PushStore, StoreError};
+use bellpull_actors::port::{AccountStore, DeliveryStore, PushStore, StoreError};
 
 use super::people::{at, person, tell};
 use super::{Fixture, Store};
@@ -16,6 +16,7 @@ pub(crate) fn browser(name: &str, auth: &str) -> NewSubscription {
         lane: "push.example".to_owned(),
         p256dh: "key".to_owned(),
         auth: auth.to_owned(),
+        login: None,
     }
 }
 
@@ -62,6 +63,39 @@ pub(crate) async fn each_browser_gets_a_delivery_of_its_own<F: Fixture>() {
     assert_eq!(targets(&leased), wanted);
     assert_eq!(leased[0].notification, leased[1].notification);
     assert!(leased.iter().all(|one| to(one) == Some(ann.id)));
+}
+
+pub(crate) async fn a_subscription_ends_with_the_login_that_made_it<F: Fixture>() {
+    let fixture = with_push::<F>().await;
+    let store = &**fixture.store();
+    let ann = person(store, "ann", "client").await;
+    let bob = person(store, "bob", "client").await;
+    let begin = async || store.begin_login(ann.id, None, at(1), at(900), at(90_000)).await.unwrap();
+    let logins = [begin().await, begin().await, begin().await];
+    let by = |name: &str, login| NewSubscription { login, ..browser(name, "a") };
+    for (name, login) in [("laptop", logins[0]), ("phone", logins[1]), ("tablet", logins[2])] {
+        store.subscribe(ann.id, by(name, Some(login)), at(2)).await.unwrap();
+    }
+    store.subscribe(ann.id, by("kiosk", None), at(2)).await.unwrap();
+    // It was written before the login ended, and is held back.
+    tell(store, "ticket_created", &bob, &[ann.id]).await;
+    store.revoke_login(logins[0], at(3)).await.unwrap();
+    let mut left = endpoints(&lease(store, 50).await);
+    left.sort();
+    let urls = |names: &[&str]| names.iter().map(|name| browser(name, "a").endpoint).collect();
+    let wanted: Vec<String> = urls(&["kiosk", "phone", "tablet"]);
+    assert_eq!(left, wanted);
+    let late = store.subscribe(ann.id, by("laptop", Some(logins[0])), at(4)).await;
+    assert!(matches!(late, Err(StoreError::NotFound)), "{late:?}");
+    // A browser that subscribes again belongs to the newer login.
+    store.subscribe(ann.id, by("phone", Some(logins[2])), at(5)).await.unwrap();
+    store.revoke_login(logins[1], at(6)).await.unwrap();
+    assert!(store.subscription(ann.id, &browser("phone", "a").endpoint).await.unwrap().is_some());
+    store.revoke_all_logins(ann.id, at(7)).await.unwrap();
+    for (name, is_left) in [("phone", false), ("tablet", false), ("kiosk", true)] {
+        let found = store.subscription(ann.id, &browser(name, "a").endpoint).await.unwrap();
+        assert_eq!(found.is_some(), is_left, "{name}");
+    }
 }
 
 pub(crate) async fn a_browser_is_one_users_and_has_its_newest_keys<F: Fixture>() {

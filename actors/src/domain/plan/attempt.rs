@@ -68,7 +68,7 @@ pub fn after(delivery: Delivery, attempt: &Attempt) -> Option<Moved<'_>> {
         status,
         rule: delivery.rule.filter(|_| delivery.status != Suppressed),
         is_leased: false,
-        failures: delivery.failures.saturating_add(u32::from(!is_sent)),
+        failures: delivery.failures.saturating_add(u32::from(counts(&attempt.outcome))),
         due_at: attempt.due_at.filter(|_| !is_sent).unwrap_or(delivery.due_at),
         sent_at: is_sent.then(|| ended_at(attempt)),
         ..delivery
@@ -80,11 +80,20 @@ pub fn after(delivery: Delivery, attempt: &Attempt) -> Option<Moved<'_>> {
     let (error, provider_id) = match &attempt.outcome {
         // A name is kept whole: the provider will use it.
         Outcome::Sent { provider_id } => (None, provider_id.as_deref()),
-        Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => {
-            (detail(attempt), None)
-        }
+        Outcome::Later { .. }
+        | Outcome::AboutUs { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Gone { .. } => (detail(attempt), None),
     };
     Some(Moved { delivery: next, error, provider_id })
+}
+
+/// Whether it is one of the attempts that a delivery has.
+fn counts(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Later { .. } | Outcome::Refused { .. } | Outcome::Gone { .. } => true,
+        Outcome::Sent { .. } | Outcome::AboutUs { .. } => false,
+    }
 }
 
 /// The stored part of the provider's text.
@@ -170,6 +179,15 @@ mod tests {
             assert_eq!(next.sent_at, (status == Sent).then_some(at(67)));
             assert_eq!(next.rule, Some(Rule::QuietHours), "why it was late stays");
         }
+    }
+
+    #[test]
+    fn an_attempt_that_was_refused_because_of_us_does_not_count() {
+        let ours = Outcome::AboutUs { error: "535".to_owned(), after: None };
+        let ours = attempt(2, ours, Some(500));
+        let moved = after(leased(), &ours).unwrap();
+        assert_eq!((moved.delivery.status, moved.delivery.failures), (Queued, 1));
+        assert_eq!((moved.delivery.due_at, moved.error), (at(500), Some("535")));
     }
 
     #[test]

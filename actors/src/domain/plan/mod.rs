@@ -37,6 +37,7 @@ mod comment;
 pub mod digest;
 mod facts;
 mod ids;
+pub mod late;
 pub mod link;
 pub mod login;
 pub mod marks;

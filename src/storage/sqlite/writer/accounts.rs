@@ -92,6 +92,7 @@ pub(super) fn apply(
         | Write::RepairDue(..)
         | Write::Record(_)
         | Write::GiveBack(..)
+        | Write::Extend(..)
         | Write::Report(_)
         | Write::Retry { .. }
         | Write::Flush(_)

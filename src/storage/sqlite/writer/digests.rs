@@ -11,6 +11,7 @@ use super::super::leases::{Lease, LeasedRow};
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::all;
 use super::failure::Failure;
+use super::late;
 
 /// The lease of the other deliveries of a digest: its name, until when, and its owner.
 static GATHER: MultiRow = MultiRow::new(
@@ -72,12 +73,21 @@ fn waiting(
     wanted: &Lease,
     (recipient, name): (UserId, Option<i64>),
     room: usize,
-) -> Result<Vec<Part>, rusqlite::Error> {
+) -> Result<Vec<Part>, Failure> {
     let room = i64::try_from(room).unwrap_or(i64::MAX);
     let values = (recipient.0, wanted.now.as_millisecond(), name, room);
-    all(connection, WAITING, values, |row| {
+    let mut parts = all(connection, WAITING, values, |row| {
         let (id, notification, attempt, message_id) = row.try_into()?;
         let (id, notification) = (DeliveryId(id), Some(NotificationId(notification)));
         Ok(Part { id, notification, attempt, message: MessageId(message_id) })
-    })
+    })?;
+    // The contents of one that was tried before are fixed.
+    if name.is_none() {
+        let ids = parts.iter().map(|part| part.id);
+        for (id, rule) in late::called_off(connection, wanted.channel, ids)? {
+            parts.retain(|part| part.id != id);
+            late::hold_back(connection, rule, vec![id.0])?;
+        }
+    }
+    Ok(parts)
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use super::super::rows::{optional_timestamp, timestamp};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
-use super::{Answer, Done};
+use super::{Answer, Done, push};
 
 /// Writes of logins. Each begun or continued login issues an access token; its expiry is written in
 /// the same transaction, so that a later end of the login knows it.
@@ -133,5 +133,9 @@ fn save(connection: &Connection, login: &Login) -> rusqlite::Result<()> {
     let Login { id, generation, access_until, revoked_at, .. } = login;
     let revoked_ms = revoked_at.map(Timestamp::as_millisecond);
     let values = (id.0, generation, access_until.as_millisecond(), revoked_ms);
-    execute(connection, sql, values).map(drop)
+    execute(connection, sql, values)?;
+    match revoked_at {
+        Some(_) => push::end_with(connection, *id),
+        None => Ok(()),
+    }
 }

@@ -27,6 +27,7 @@ mod hung_lanes;
 mod in_step;
 mod keys;
 mod known;
+mod late;
 mod log_keeper;
 mod logins;
 mod marks;
@@ -146,6 +147,7 @@ pub(super) enum Write {
     Record(Vec<Attempt>),
     Audit(Box<AuditEntry>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
+    Extend(LeaseOwner, Vec<(DeliveryId, u32)>, Timestamp),
     Report(Box<Report>),
     Retry {
         delivery: DeliveryId,
@@ -232,7 +234,14 @@ impl Write {
 
     /// Whether it is a delivery channel's: of those of low priority, these are written together.
     fn is_outbox(&self) -> bool {
-        matches!(self, Self::Lease(_) | Self::Record(_) | Self::GiveBack(..) | Self::Release(..))
+        matches!(
+            self,
+            Self::Lease(_)
+                | Self::Record(_)
+                | Self::GiveBack(..)
+                | Self::Extend(..)
+                | Self::Release(..)
+        )
     }
 
     /// About how many rows it writes: its weight in a group.

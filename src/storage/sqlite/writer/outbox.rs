@@ -21,10 +21,11 @@ use super::super::columns::webhook_target;
 use super::super::lanes::{held, lane_room, lanes};
 use super::super::leases::{Lease, LeasedRow, Leasing, Reading};
 use super::super::multi_row::{Cell, MultiRow, id_list};
+use super::super::rows::to_json;
 use super::super::statement::{all, execute, optional};
 use super::context::Place;
 use super::failure::Failure;
-use super::{Answer, Done, Write, attempts, digests, reports};
+use super::{Answer, Done, Write, attempts, digests, late, reports};
 
 static GIVE_BACK: MultiRow = MultiRow::new(
     "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL, leases = leases - 1 FROM ",
@@ -52,6 +53,9 @@ pub(super) fn apply(
     for (at, write) in writes.iter().enumerate() {
         if let Write::GiveBack(owner, leases) = write {
             give_back(connection, owner, leases)?;
+        } else if let Write::Extend(owner, leases, until) = write {
+            let count = extend(connection, owner, leases, *until)?;
+            answers[at] = Some(Ok(Done::Changed(count)));
         } else if let Write::Release(owner, channel, known) = write {
             let count = release(connection, owner, *channel, known)?;
             answers[at] = Some(Ok(Done::Changed(count)));
@@ -82,6 +86,20 @@ fn give_back(
         [Cell::Int(id.0), i64::from(*number).into(), owner.as_str().into()]
     });
     GIVE_BACK.run(connection, &cells.collect::<Vec<_>>())
+}
+
+/// How many of them it still holds.
+fn extend(
+    connection: &Connection,
+    owner: &LeaseOwner,
+    leases: &[(DeliveryId, u32)],
+    until: Timestamp,
+) -> Result<u64, Failure> {
+    let sql = "UPDATE deliveries SET leased_until = ?3 FROM json_each(?1) v \
+               WHERE deliveries.id = v.value ->> 0 AND leases = v.value ->> 1 \
+               AND leased_until IS NOT NULL AND lease_owner = ?2";
+    let values = (to_json(&leases)?, owner.as_str(), until.as_millisecond());
+    Ok(execute(connection, sql, values)?)
 }
 
 fn release(
@@ -175,7 +193,9 @@ const DUE: &str = concat!(
     + 2 * (n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL) END, \
     CASE WHEN ?1 <> 'EMAIL' THEN NULL WHEN k.id IS NOT NULL \
     THEN iif(k.ended_at IS NULL AND k.expires_at > ?2, NULL, 'expired') \
-    WHEN ?5 AND NOT u.email_verified THEN 'unverified' END, k.id, k.purpose, k.expires_at \
+    WHEN ?5 AND NOT u.email_verified THEN 'unverified' END, k.id, k.purpose, k.expires_at, \
+    iif(d.leases < 4, 0, d.leases - (SELECT count(*) FROM delivery_attempts t \
+    WHERE t.delivery_id = d.id)), d.rule IS NOT NULL \
     FROM (SELECT p.id FROM placed p LEFT JOIN held h ON h.lane = p.lane \
     WHERE p.place <= ",
     lane_room!("p.lane", "?4"),
@@ -232,6 +252,9 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
         address: row.get(6)?,
         attempt: row.get(7)?,
         failures: row.get(8)?,
+        cut_off: row.get(17)?,
+        is_delayed: row.get(18)?,
+        called_off: None,
         is_digest: row.get(9)?,
         digest_id: row.get(10)?,
         locale: locale(row)?,
@@ -244,8 +267,9 @@ fn leased_row(row: &Row<'_>) -> rusqlite::Result<LeasedRow> {
 
 /// Leases what is due. Held back are, and others are leased in their place: a delivery that has
 /// lost its address since it was written; one to a disabled account; an escalation step that was
-/// leased when its notification was seen or its ticket moved on, and was deferred; and an e-mail to
-/// an unverified address, or whose link is no longer open.
+/// leased when its notification was seen or its ticket moved on, and was deferred; an e-mail to an
+/// unverified address, or whose link is no longer open; and what has waited while its recipient
+/// lost the wish, the need or the right to get it.
 fn lease(
     connection: &Connection,
     verify_email: bool,
@@ -257,7 +281,12 @@ fn lease(
     while let Some(room) = leasing.wanted() {
         let at_most = i64::try_from(room).unwrap_or(i64::MAX);
         let values = (channel, now_ms, at_most, lane_max, verify_email, owner);
-        let due = all(connection, DUE, values, leased_row)?;
+        let mut due = all(connection, DUE, values, leased_row)?;
+        let waited = due.iter().filter(|row| row.has_waited(wanted.now)).map(|row| row.id);
+        for (id, rule) in late::called_off(connection, wanted.channel, waited)? {
+            let row = due.iter_mut().find(|row| row.id == id);
+            row.into_iter().for_each(|row| row.call_off(rule));
+        }
         let Reading { found, held_back } = leasing.take(due);
         if !found.is_empty() {
             let sql = "UPDATE deliveries SET leased_until = ?2, lease_owner = ?3, \

@@ -2,7 +2,7 @@
 //! service reports that they are gone.
 
 use bellpull_actors::domain::delivery::{Attempt, OutcomeKind};
-use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::ids::{LoginId, UserId};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
@@ -24,17 +24,21 @@ pub(super) fn subscribe(
 ) -> Result<Answer, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?)";
     let exists: bool = one(connection, sql, (user.0,), |row| row.get(0))?;
-    if !exists {
+    let login = browser.login.map(|login| login.0);
+    let sql = "SELECT EXISTS (SELECT 1 FROM logins WHERE id = ? AND revoked_at IS NOT NULL)";
+    let has_ended: bool = one(connection, sql, (login,), |row| row.get(0))?;
+    if !exists || has_ended {
         return Ok(Err(StoreError::NotFound));
     }
     let sql = "DELETE FROM push_subscriptions WHERE endpoint = ? AND user_id <> ?";
     execute(connection, sql, (&browser.endpoint, user.0))?;
-    let sql = "INSERT INTO push_subscriptions (user_id, endpoint, lane, p256dh, auth, created_at) \
-               VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET \
-               p256dh = excluded.p256dh, auth = excluded.auth, created_at = excluded.created_at \
-               RETURNING id";
-    let NewSubscription { endpoint, lane, p256dh, auth } = browser;
-    let values = (user.0, endpoint, lane, p256dh, auth, now.as_millisecond());
+    let sql = "INSERT INTO push_subscriptions \
+               (user_id, endpoint, lane, p256dh, auth, created_at, login_id) \
+               VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (endpoint) DO UPDATE SET \
+               p256dh = excluded.p256dh, auth = excluded.auth, created_at = excluded.created_at, \
+               login_id = excluded.login_id RETURNING id";
+    let NewSubscription { endpoint, lane, p256dh, auth, login: _ } = browser;
+    let values = (user.0, endpoint, lane, p256dh, auth, now.as_millisecond(), login);
     let id = one(connection, sql, values, |row| row.get(0))?;
     let sql = "DELETE FROM push_subscriptions WHERE user_id = ?1 AND id NOT IN \
                (SELECT id FROM push_subscriptions WHERE user_id = ?1 \
@@ -51,6 +55,12 @@ pub(super) fn unsubscribe(
 ) -> Result<Answer, Failure> {
     let sql = "DELETE FROM push_subscriptions WHERE endpoint = ? AND user_id = ?";
     Ok(Ok(Done::Changed(execute(connection, sql, (endpoint, user.0))?)))
+}
+
+/// A login has ended, and what it subscribed with it.
+pub(super) fn end_with(connection: &Connection, login: LoginId) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM push_subscriptions WHERE login_id = ?";
+    execute(connection, sql, (login.0,)).map(drop)
 }
 
 /// Removes subscriptions that do not exist any more according to these attempts. Other deliveries

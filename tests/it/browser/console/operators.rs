@@ -59,6 +59,7 @@ async fn a_mail_server_that_fails_is_an_open_circuit_with_its_cause() {
             // Nothing listens on port 1.
             url: Secret::new("smtp://127.0.0.1:1".to_owned()),
             from: "Desk <desk@example.com>".to_owned(),
+            hello: None,
             ca_file: None,
             per_s: 0,
         };

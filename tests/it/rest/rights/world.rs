@@ -97,6 +97,7 @@ impl World {
             lane: "push.example.com:443".to_owned(),
             p256dh: "key".to_owned(),
             auth: "secret".to_owned(),
+            login: None,
         };
         let carl = UserId(team.carl.id);
         team.hub.store().subscribe(carl, browser, Timestamp::now()).await.unwrap();

@@ -1,0 +1,117 @@
+//! Files that the hub reads again while it runs: certificates and keys.
+//!
+//! Reading may block for ever: a FIFO without a writer does, and so does a file of a network file
+//! system whose server is away. Such a read must hold up neither the next one, which may find the
+//! file replaced, nor the end of the process. So it runs on a thread of its own, which the runtime
+//! does not wait for, and is given up after [`READ_MAX`].
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long a read may take: such files have a few KiB.
+const READ_MAX: Duration = Duration::from_secs(5);
+
+/// How many reads that were given up may hang. Past that none begins until one of them ends: a file
+/// system that is away for hours would cost a thread each time.
+const HANGING_MAX: usize = 4;
+
+static HANGING: AtomicUsize = AtomicUsize::new(0);
+
+/// A file's content, at most so many bytes.
+///
+/// # Errors
+/// Those of the system, and what is no regular file, or larger.
+pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let mut content = Vec::new();
+    let read = File::open(path)?.take(bytes_max + 1).read_to_end(&mut content)?;
+    if u64::try_from(read).is_ok_and(|read| read <= bytes_max) {
+        Ok(content)
+    } else {
+        Err(io::Error::other(format!("is larger than {bytes_max} bytes")))
+    }
+}
+
+/// Reads as `read` does, on a thread of its own.
+///
+/// # Errors
+/// Why it did not end, as a text for the log.
+pub(crate) async fn in_time<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    if HANGING.load(SeqCst) >= HANGING_MAX {
+        return Err(format!("not read: {HANGING_MAX} earlier reads of such files still hang"));
+    }
+    let (done, result) = oneshot::channel();
+    let run = move || {
+        // The reader has given up: it has counted this thread.
+        if done.send(read()).is_err() {
+            HANGING.fetch_sub(1, SeqCst);
+        }
+    };
+    let thread = std::thread::Builder::new().name("followed-file".to_owned()).spawn(run);
+    thread.map_err(|error| format!("not read: {error}"))?;
+    let mut result = result;
+    match timeout(READ_MAX, &mut result).await {
+        Ok(read) => read.map_err(|_| "not read: the reader failed".to_owned()),
+        Err(_) => {
+            HANGING.fetch_add(1, SeqCst);
+            result.close();
+            match result.try_recv() {
+                // It came in the last moment.
+                Ok(read) => {
+                    HANGING.fetch_sub(1, SeqCst);
+                    Ok(read)
+                }
+                Err(_) => Err(format!("not read within {} s", READ_MAX.as_secs())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "1234").unwrap();
+        assert_eq!(read(&file, 4).unwrap(), b"1234");
+        assert!(read(&file, 3).unwrap_err().to_string().contains("larger than 3 bytes"));
+        for other in [folder.path(), Path::new("/dev/zero")] {
+            assert_eq!(read(other, 9).unwrap_err().to_string(), "is not a regular file");
+        }
+        assert!(read(&folder.path().join("none"), 9).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_hangs_is_given_up_and_others_go_on_up_to_a_limit() {
+        let (end, ended) = std::sync::mpsc::sync_channel::<()>(0);
+        let ended = std::sync::Arc::new(std::sync::Mutex::new(ended));
+        for _ in 0..HANGING_MAX {
+            let ended = std::sync::Arc::clone(&ended);
+            let hang = move || {
+                let _ = ended.lock().unwrap().recv();
+            };
+            assert_eq!(in_time(hang).await, Err("not read within 5 s".to_owned()));
+        }
+        assert!(in_time(|| 1).await.unwrap_err().contains("still hang"));
+        drop(end);
+        while HANGING.load(SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        // The clock is paused: a thread's answer would come after its time limit.
+        tokio::time::resume();
+        assert_eq!(in_time(|| 1).await, Ok(1));
+    }
+}
