@@ -15,13 +15,30 @@ fail() {
     exit 1
 }
 
+# apt-get, once no other program holds its locks: an upgrade of the machine may run. Its own timeout
+# is for the lock of the installed packages; that of the lists it does not wait for.
+apt_get() { # apt_get ARGUMENT...
+    local errors deadline=$((SECONDS + 600))
+    errors="$(mktemp)"
+    until as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o DPkg::Lock::Timeout=600 "$@" >/dev/null 2>"$errors"; do
+        if ! grep -q 'Could not get lock' "$errors" || [ "$SECONDS" -ge "$deadline" ]; then
+            cat "$errors" >&2
+            rm -f "$errors"
+            return 1
+        fi
+        sleep 2
+    done
+    rm -f "$errors"
+}
+
 install() { # install CHECK PACKAGE...: the packages, unless the check says that they are there
     local check="$1"
     shift
     eval "$check" >/dev/null 2>&1 && return
     say "installing $*"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    apt_get update
+    apt_get install -y --no-install-recommends "$@"
     eval "$check" >/dev/null 2>&1 || fail "$* could not be installed"
 }
 
