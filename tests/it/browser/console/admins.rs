@@ -78,12 +78,19 @@ async fn a_template_is_previewed_while_it_is_written_and_a_project_gets_a_member
     assert_eq!(template["subject"], "Look: {{ title }}");
 
     let project = json!({"key": "WEB", "name": "Main Website"});
-    assert_eq!(team.hub.post(&team.ada, "/api/projects/", project).await.0, 201);
+    let (status, project) = team.hub.post(&team.ada, "/api/projects/", project).await;
+    assert_eq!(status, 201, "{project}");
     page.run("press('nav a', 'Projects')").await;
     page.until("press('.projects a', 'WEB')").await;
+    // Its creator is its first member.
+    page.until("one('h2', 'Members')?.textContent.includes('1')").await;
     page.until("fill('section [type=search]', 'jane')").await;
     page.until("press('section button', 'Add')").await;
-    page.until("one('h2', 'Members')?.textContent.includes('1')").await;
+    page.until("one('h2', 'Members')?.textContent.includes('2')").await;
+    let path = format!("/api/projects/{}/members/", project["id"]);
+    let (_, members) = team.hub.get(&team.ada, &path).await;
+    let ids: Vec<_> = members["results"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&json!(team.jane.id), &json!(team.ada.id)], "{members}");
     page.run("press('nav a', 'Analytics')").await;
     page.until("shows('By channel') || shows('Nothing was sent')").await;
     team.hub.stop().await;
