@@ -43,7 +43,7 @@ fn is_worth(report: &Value, schedules: usize) {
     let each = schedules as u64 * 20;
     assert!(report["acknowledged"].as_u64() > Some(each), "{report}");
     let checked = &report["checked"];
-    for what in ["writes", "inbox_rows", "history_entries", "frames", "sockets"] {
+    for what in ["writes", "inbox_rows", "rows", "history_entries", "frames", "sockets"] {
         assert!(checked[what].as_u64() > Some(each), "{what}: {report}");
     }
 }
@@ -70,6 +70,47 @@ fn nothing_is_lost_on_several_nodes_whose_faults_last() {
     let report = survives(&[&["--nodes", "3", "--seconds", "60"], &faults[..], &size].concat());
     let Some(report) = report else { return };
     is_worth(&report, 1);
+}
+
+/// Two nodes; a fault happens so often, within so many seconds.
+fn survives_on_two_nodes(fault: &str, times: u64, seconds: &str) {
+    let often = times.to_string();
+    let what = ["--seed", "1", "--nodes", "2", "--faults", fault, "--faults-per-schedule", &often];
+    let size = ["--seconds", seconds, "--clients", "24", "--writers", "8"];
+    let Some(report) = survives(&[&what[..], &size].concat()) else { return };
+    assert!(report["runs"][0]["kinds"][fault].as_u64() >= Some(times / 2), "{report}");
+    assert!(report["acknowledged"].as_u64() > Some(20), "{report}");
+    assert!(report["checked"]["rows"].as_u64() > Some(100), "{report}");
+}
+
+#[test]
+fn what_postgresql_loses_in_a_crash_is_not_acknowledged() {
+    survives_on_two_nodes("crash", 8, "45");
+}
+
+#[test]
+fn nodes_go_on_after_their_connections_to_postgresql_fell_silent() {
+    survives_on_two_nodes("silence", 4, "40");
+}
+
+#[test]
+fn nothing_is_lost_while_postgresql_is_far_away() {
+    survives_on_two_nodes("latency", 4, "30");
+}
+
+#[test]
+fn nothing_is_lost_when_a_standby_takes_the_place_of_postgresql() {
+    survives_on_two_nodes("failover", 2, "30");
+}
+
+#[test]
+fn what_redis_says_and_carries_does_no_harm() {
+    survives_on_two_nodes("garbage", 9, "40");
+}
+
+#[test]
+fn nodes_on_a_copy_of_the_database_do_not_disturb_those_on_the_original() {
+    survives_on_two_nodes("copy", 2, "30");
 }
 
 #[test]

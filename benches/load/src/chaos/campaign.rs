@@ -34,6 +34,8 @@ pub(super) struct Campaign {
     /// Whether a failure is only counted, and does not end it.
     pub(super) keeps_going: bool,
     pub(super) as_json: bool,
+    /// The hub that is tested, if it is not this program.
+    pub(super) other: Option<PathBuf>,
     pub(super) program: PathBuf,
 }
 
@@ -114,7 +116,7 @@ impl Campaign {
 
     /// Prints and counts a schedule; if something is wrong, what and how it is repeated.
     fn report(&self, ran: &Ran, tally: &mut Tally, begun: Instant) -> Option<String> {
-        let again = repeat(&ran.plan);
+        let again = self.repeat(&ran.plan);
         let kept = ran.kept.as_ref().map(|folder| format!("; its files: {}", folder.display()));
         let kept = kept.unwrap_or_default();
         let (done, found) = match &ran.outcome {
@@ -139,6 +141,15 @@ impl Campaign {
             }
         }
         found.map(|found| format!("{found}; again: {again}{kept}"))
+    }
+
+    /// The command that repeats a schedule with this hub.
+    fn repeat(&self, plan: &Plan) -> String {
+        let command = repeat(plan);
+        match &self.other {
+            Some(program) => format!("{command} --bellpull {}", program.display()),
+            None => command,
+        }
     }
 
     /// The remaining time, as text.

@@ -40,7 +40,7 @@ pub(super) struct InboxRow {
 }
 
 /// A ticket's history and comments.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct TicketFacts {
     pub(super) creator: u64,
     pub(super) assigned_to: Vec<u64>,
@@ -335,4 +335,4 @@ fn check_marks(marks: &[MarkRecord], facts: &Facts, findings: &mut Findings) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

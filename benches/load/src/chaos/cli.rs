@@ -1,5 +1,6 @@
 //! `chaos`: the command.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +17,7 @@ Examples:
   bellpull chaos
   bellpull chaos --schedules 1000
   bellpull chaos --schedules 20 --nodes 1 --faults kill,freeze --keep-going
+  bellpull chaos --nodes 2 --faults crash --faults-per-schedule 14 --bellpull ./bellpull-1.2
   bellpull chaos --seed 7 --nodes 1 --faults-per-schedule 20 --seconds 120 --json
   bellpull chaos power --cuts 200
 
@@ -30,7 +32,8 @@ short: 3 to 5 faults within 7 seconds, on one node, mostly, or on two or three; 
 The first failure ends the command, and the files of a schedule that failed are kept.
 
 The last line counts schedules, faults, acknowledged writes, and what was lost, doubled or out of
-order; before it there is a table of faults, and what was checked. Keys of --json: schedules,
+order; before it there is a table of faults, and what was checked. What was acknowledged is looked
+for twice: by REST, and in the database's tables once the nodes have ended. Keys of --json: schedules,
 faults, acknowledged, lost, doubled, out_of_order; further: seed, checked, runs (of each schedule:
 seed, nodes, kinds, seconds, acknowledged, unanswered, what was checked, findings, surprises).";
 
@@ -80,6 +83,9 @@ pub struct Args {
     /// 780, or 7]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=604_800))]
     seconds: Option<u32>,
+    /// The hub that is tested [default: this program]
+    #[arg(long, value_name = "PATH")]
+    bellpull: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -123,7 +129,8 @@ impl Args {
             wish,
             keeps_going: self.keep_going,
             as_json: self.json,
-            program: own_binary()?,
+            other: self.bellpull.clone(),
+            program: self.bellpull.clone().map_or_else(own_binary, Ok)?,
         })
     }
 

@@ -79,8 +79,12 @@ impl Client {
         let mut seen = Seen::new(self.family, self.number, self.person.id, self.has_cursor);
         let mut memory = Memory::default();
         while self.shared.phase() < Phase::Over {
-            // Why a socket ended does not matter: clients reconnect in any case.
-            let _ = self.session(&mut seen, &mut memory).await;
+            // Otherwise why a socket ended does not matter: clients reconnect in any case.
+            if let Err(ended) = self.session(&mut seen, &mut memory).await
+                && ended.is_refusal()
+            {
+                seen.refused(ended.0);
+            }
             self.tell_live(&seen, false);
             if let Seen::Entries(view) = &seen
                 && memory.is_reloaded

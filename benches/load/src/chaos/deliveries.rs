@@ -29,8 +29,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long deliveries are waited for, and whether some may still be queued then.
 pub(super) fn patience(plan: &Plan, faults: &[(FaultKind, u64)]) -> (Duration, bool) {
-    let strands_leases =
-        |kind: &FaultKind| matches!(kind, FaultKind::Kill | FaultKind::Cut | FaultKind::Postgres);
+    let strands_leases = |kind: &FaultKind| {
+        use FaultKind::{Copy, Crash, Cut, Failover, Kill, Lag, Latency, Postgres, Silence};
+        matches!(kind, Kill | Cut | Postgres | Crash | Silence | Latency | Copy | Failover | Lag)
+    };
     let are_stranded = faults.iter().any(|(kind, _)| strands_leases(kind));
     match (plan.nodes > 1 && are_stranded, plan.time < LONG) {
         (false, _) => (PATIENCE, false),
@@ -87,6 +89,8 @@ pub(super) struct Delivered<'a> {
     pub(super) queued: &'a HashSet<(u64, u64)>,
     /// Whether a fault happened after which a node does not know what became of a call.
     pub(super) may_repeat: bool,
+    /// Whether rows may have been lost after they were delivered, and their numbers given again.
+    pub(super) is_lossy: bool,
 }
 
 /// Whether a node may have lost an answer that the provider had given: then it calls again, with
@@ -98,7 +102,14 @@ pub(super) fn loses_answers(kind: FaultKind) -> bool {
         FaultKind::Rolling
         | FaultKind::Redis
         | FaultKind::Postgres
+        | FaultKind::Crash
         | FaultKind::Cut
+        | FaultKind::Silence
+        | FaultKind::Latency
+        | FaultKind::Garbage
+        | FaultKind::Failover
+        | FaultKind::Lag
+        | FaultKind::Copy
         | FaultKind::Slow
         | FaultKind::HalfOpen
         | FaultKind::Provider
@@ -131,7 +142,7 @@ pub(super) fn check(
             continue;
         };
         let row = (*user, *notification);
-        if !owed.contains(&row) {
+        if !owed.contains(&row) && !delivered.is_lossy {
             findings.add(Wrong::Lost, || {
                 format!("{key}: notification {notification}, which user {user} has not")
             });
@@ -140,15 +151,15 @@ pub(super) fn check(
             accepted.insert(row);
         }
         let first = keys.entry(row).or_insert(key);
-        if first != key {
+        if first != key && !delivered.is_lossy {
             findings.add(Wrong::Doubled, || {
                 format!("notification {notification} of user {user}: {first} and {key}")
             });
         }
-        if bodies.entry(key).or_insert(*body) != body {
+        if bodies.entry(key).or_insert(*body) != body && !delivered.is_lossy {
             findings.add(Wrong::Doubled, || format!("{key}: repeated with another body"));
         }
-        if *is_repeat && !delivered.may_repeat {
+        if *is_repeat && !delivered.may_repeat && !delivered.is_lossy {
             findings.add(Wrong::Doubled, || format!("{key}: called again after it was accepted"));
         }
     }
@@ -175,7 +186,11 @@ mod tests {
         let queued = queued.iter().map(|id| (7, *id)).collect();
         let owed = BTreeSet::from([(7, 1), (7, 2)]);
         let mut findings = Findings::default();
-        check(&Delivered { calls, queued: &queued, may_repeat }, &owed, &mut findings);
+        check(
+            &Delivered { calls, queued: &queued, may_repeat, is_lossy: false },
+            &owed,
+            &mut findings,
+        );
         [Wrong::Lost, Wrong::Doubled].map(|wrong| findings.count(wrong))
     }
 

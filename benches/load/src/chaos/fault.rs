@@ -1,9 +1,11 @@
 //! The kinds of faults: where each makes sense, how often it is drawn, and how long it lasts.
 
+mod shown;
+
 use std::ops::Range;
 use std::time::Duration;
 
-use super::manner::{Flow, Manner};
+use super::manner::{Flow, Garbage, Manner, Silence};
 use crate::cluster::Shift;
 
 /// A kind of fault.
@@ -19,8 +21,23 @@ pub enum FaultKind {
     Redis,
     /// A fast restart of PostgreSQL.
     Postgres,
+    /// PostgreSQL crashes while commits are in flight, and is started again.
+    Crash,
     /// Connections between nodes and PostgreSQL are cut.
     Cut,
+    /// Connections between nodes and PostgreSQL fall silent, for a time or for good, without being
+    /// closed; new ones are silent, refused or well.
+    Silence,
+    /// What nodes and PostgreSQL send each other arrives later.
+    Latency,
+    /// Redis answers what it did not mean, or carries messages of others than nodes.
+    Garbage,
+    /// PostgreSQL dies, and a standby that has everything takes its place.
+    Failover,
+    /// PostgreSQL dies, and a standby that lags behind takes its place.
+    Lag,
+    /// Nodes on a copy of the database run beside these, on the same Redis.
+    Copy,
     /// Actors of a node are killed, of any kind, as an operator restarts them.
     Panic,
     /// A share of the clients' lines to a node carries only some KB/s, or nothing for a while, from
@@ -41,13 +58,20 @@ pub enum FaultKind {
 }
 
 /// All kinds.
-pub const FAULTS: [FaultKind; 13] = [
+pub const FAULTS: [FaultKind; 20] = [
     FaultKind::Kill,
     FaultKind::Freeze,
     FaultKind::Rolling,
     FaultKind::Redis,
     FaultKind::Postgres,
+    FaultKind::Crash,
     FaultKind::Cut,
+    FaultKind::Silence,
+    FaultKind::Latency,
+    FaultKind::Garbage,
+    FaultKind::Failover,
+    FaultKind::Lag,
+    FaultKind::Copy,
     FaultKind::Panic,
     FaultKind::Slow,
     FaultKind::HalfOpen,
@@ -59,6 +83,11 @@ pub const FAULTS: [FaultKind; 13] = [
 
 /// The shares of connections of which a fault takes one.
 pub(super) const LANES: usize = 3;
+
+/// Of so many numbers the first name a share of the lines each, and the others all.
+const SHARES: usize = LANES * 2;
+/// How many nodes run on a copy at most.
+const COPIES: usize = 2;
 
 /// From so many numbers actors are drawn, for each node.
 const ACTORS: usize = 1_000;
@@ -73,6 +102,13 @@ pub(super) const HALF_OPEN: [(Flow, bool); 6] = [
     (Flow::Held { to_node: true, to_client: true }, true),
     (Flow::Held { to_node: true, to_client: true }, false),
 ];
+
+/// By how much PostgreSQL is farther away, in each direction: from another zone of a provider to
+/// another continent.
+const LATENCY_STEP: Duration = Duration::from_millis(25);
+const LATENCIES: usize = 14;
+/// Of so many crashes of PostgreSQL one is that of its first process alone.
+pub(super) const CRASHES: usize = 4;
 
 /// By how much a clock is set.
 pub(super) const SHIFTS: [Shift; 4] = [
@@ -120,7 +156,16 @@ impl FaultKind {
             Self::Rolling => facts("rolling", On::Any, 1, 0..1, 0..1),
             Self::Redis => facts("redis", On::Several, 2, 0..1_500, 0..8_000),
             Self::Postgres => facts("postgres", On::Several, 2, 0..1, 0..1),
+            // Until nodes have connected again others' transactions may take the lost one's id.
+            Self::Crash => facts("crash", On::Several, 5, 0..300, 0..2_000),
             Self::Cut => facts("cut", On::Several, 6, 0..1, 0..1),
+            // A store is waited for 8 s.
+            Self::Silence => facts("silence", On::Several, 4, 500..9_000, 5_000..40_000),
+            Self::Latency => facts("latency", On::Several, 3, 1_000..4_000, 5_000..30_000),
+            Self::Garbage => facts("garbage", On::Several, 3, 300..2_000, 1_000..10_000),
+            Self::Failover => facts("failover", On::Several, 1, 300..2_000, 2_000..10_000),
+            Self::Lag => facts("lag", On::Several, 1, 1_000..2_000, 2_000..10_000),
+            Self::Copy => facts("copy", On::Several, 1, 2_000..5_000, 5_000..20_000),
             Self::Panic => facts("panic", On::Any, 4, 0..1, 0..1),
             Self::Slow => facts("slow", On::Any, 3, 1_000..5_000, 2_000..20_000),
             // A hub of a schedule pings after 3 s, and closes after 8 s of silence; a client gives
@@ -159,12 +204,18 @@ impl FaultKind {
             Self::Disk => DISKS.len(),
             Self::Clock => SHIFTS.len(),
             Self::Cut => LANES,
+            Self::Crash => CRASHES,
+            Self::Silence => Silence::ALL.len() * SHARES,
+            Self::Latency => LATENCIES,
+            // Any number: what is random comes from it.
+            Self::Garbage => Garbage::ALL.len() * ACTORS,
+            Self::Copy => COPIES,
             // Any number: the actors are drawn from it.
             Self::Panic => nodes * ACTORS,
             Self::Slow => nodes * LANES * SLOW.len(),
             Self::HalfOpen => nodes * LANES * HALF_OPEN.len(),
             Self::Provider => Manner::FAULTS.len(),
-            Self::Rolling | Self::Redis | Self::Postgres => 1,
+            Self::Rolling | Self::Redis | Self::Postgres | Self::Failover | Self::Lag => 1,
         }
     }
 
@@ -208,37 +259,21 @@ pub struct Fault {
     pub time: Duration,
 }
 
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { target, time, .. } = self;
-        match self.kind {
-            FaultKind::Kill => write!(f, "kill node {target}, away {time:?}"),
-            FaultKind::Freeze => write!(f, "freeze node {target} for {time:?}"),
-            FaultKind::Rolling => f.write_str("rolling restart"),
-            FaultKind::Redis => write!(f, "kill Redis, away {time:?}"),
-            FaultKind::Postgres => f.write_str("restart PostgreSQL"),
-            FaultKind::Cut => write!(f, "cut connections to PostgreSQL ({target})"),
-            FaultKind::Panic => write!(f, "kill actors ({target})"),
-            FaultKind::Slow => {
-                let (node, lane, flow) = line(*target, &SLOW);
-                write!(f, "lines {lane} to node {node}: {flow:?} for {time:?}")
-            }
-            FaultKind::HalfOpen => {
-                let (node, lane, (flow, is_cut)) = line(*target, &HALF_OPEN);
-                let end = if is_cut { "then cut" } else { "then on" };
-                write!(f, "lines {lane} to node {node}: {flow:?} for {time:?}, {end}")
-            }
-            FaultKind::Disk => write!(f, "disk {} for {time:?}", DISKS[target % DISKS.len()]),
-            FaultKind::Clock => match SHIFTS[target % SHIFTS.len()] {
-                Shift::None => f.write_str("clock right"),
-                Shift::Ahead(by) => write!(f, "clock {by:?} ahead for {time:?}"),
-                Shift::Behind(by) => write!(f, "clock {by:?} behind for {time:?}"),
-            },
-            FaultKind::Files => write!(f, "no more files for node {target} for {time:?}"),
-            FaultKind::Provider => {
-                let manner = Manner::FAULTS[target % Manner::FAULTS.len()];
-                write!(f, "the provider {} for {time:?}", manner.name())
-            }
-        }
-    }
+/// How PostgreSQL's connections fall silent, and which shares of them.
+pub(super) fn silence(target: usize) -> (Silence, Range<usize>) {
+    let (share, which) = (target / Silence::ALL.len(), target % Silence::ALL.len());
+    let lanes = if share < LANES { share..share + 1 } else { 0..LANES };
+    (Silence::ALL[which], lanes)
+}
+
+/// How far away PostgreSQL is.
+pub(super) fn latency(target: usize) -> Duration {
+    let steps = u32::try_from(target % LATENCIES + 1).unwrap_or(1);
+    LATENCY_STEP * steps
+}
+
+/// What Redis answers, and the seed of what is random in it.
+pub(super) fn garbage(target: usize) -> (Garbage, u64) {
+    let seed = u64::try_from(target / Garbage::ALL.len()).unwrap_or_default();
+    (Garbage::ALL[target % Garbage::ALL.len()], seed)
 }

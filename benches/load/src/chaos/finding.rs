@@ -38,6 +38,15 @@ impl Findings {
         }
     }
 
+    /// The same, with the place in which they were found.
+    #[must_use]
+    pub fn named(mut self, place: &str) -> Self {
+        for text in &mut self.texts {
+            *text = text.replacen(": ", &format!(": {place}"), 1);
+        }
+        self
+    }
+
     /// Adds those of another part.
     pub fn merge(&mut self, other: Self) {
         for (wrong, count) in other.counts {

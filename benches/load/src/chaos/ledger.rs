@@ -1,6 +1,7 @@
 //! What was asked of the nodes, and what they acknowledged.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -11,7 +12,8 @@ pub(super) struct Asked {
     pub(super) is_acknowledged: bool,
     /// How often it was sent without an answer that it was not done.
     pub(super) attempts: u64,
-    /// How many operations had changed the disk when it was acknowledged, if they are counted.
+    /// How many operations had changed the disk when it was acknowledged, if they are counted;
+    /// otherwise the time.
     pub(super) at: usize,
 }
 
@@ -138,6 +140,13 @@ impl Ledger {
         known.sends.iter_mut().for_each(|send| send.asked.until(operations));
         known.marks.iter_mut().for_each(|mark| mark.asked.until(operations));
         known
+    }
+
+    /// What was acknowledged in one of these times may be lost: only messages are sent then.
+    pub(super) fn may_lose(&mut self, times: &[Range<usize>]) {
+        for asked in self.sends.iter_mut().map(|send| &mut send.asked) {
+            asked.is_acknowledged &= !times.iter().any(|time| time.contains(&asked.at));
+        }
     }
 
     /// The notifications that were, or may have been, deleted, and their users.

@@ -24,7 +24,9 @@ impl Writer {
     /// Plays one life after the other until the schedule is quiet.
     pub(super) async fn lives(mut self) -> Ledger {
         while self.goes_on() {
+            let busy = self.shared.busy().await;
             self.life().await;
+            drop(busy);
             self.think().await;
         }
         self.ledger

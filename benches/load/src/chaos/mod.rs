@@ -5,8 +5,8 @@
 //! their own. Meanwhile each `client` listens as its
 //! `family` does, and reconnects; each `writer` (of tickets' `lives`, of `notes`) keeps a `ledger`
 //! of what was acknowledged, and repeats what was not answered. At the end `check` compares the
-//! ledger with the store, as read through REST (`lists`), `view` compares what each client saw with
-//! it, `deliveries` the calls of webhooks, and `presence` looks at each board.
+//! ledger with the store, as read through REST (`lists`) and from the database itself (`tables`),
+//! `view` compares what each client saw with it, `deliveries` the calls of webhooks, and `presence` looks at each board.
 //!
 //! - *Lost* is what was acknowledged and is not stored, what is stored and a client never saw, and
 //!   what a client saw and is not stored.
@@ -39,6 +39,7 @@ pub mod run;
 pub mod schedule;
 mod sent;
 mod socket;
+mod tables;
 mod tally;
 mod view;
 mod writer;

@@ -67,6 +67,7 @@ impl Writer {
     pub(super) async fn marks(mut self, user: Person) -> Ledger {
         while self.goes_on() {
             self.think().await;
+            let _busy = self.shared.busy().await;
             let mut listed = Asked::default();
             let request = Request::get("/api/notifications/unread/", &user.token);
             let page = self.until_answered(request, &mut listed).await;

@@ -35,6 +35,8 @@ pub struct Checked {
     pub writes: u64,
     /// Rows of inboxes, with what their owners are owed and what each client saw.
     pub inbox_rows: u64,
+    /// Rows of the database's tables, with the writes and with what the nodes said.
+    pub rows: u64,
     /// Entries of the histories of tickets.
     pub history_entries: u64,
     /// Frames of notifications and changes, with the inboxes.
@@ -51,10 +53,11 @@ pub struct Checked {
 
 impl Checked {
     /// By name.
-    pub(super) fn named(&self) -> [(&'static str, u64); 8] {
+    pub(super) fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("writes", self.writes),
             ("inbox_rows", self.inbox_rows),
+            ("rows", self.rows),
             ("history_entries", self.history_entries),
             ("frames", self.frames),
             ("sockets", self.sockets),
@@ -68,6 +71,7 @@ impl Checked {
     pub(super) fn add(&mut self, other: &Self) {
         self.writes += other.writes;
         self.inbox_rows += other.inbox_rows;
+        self.rows += other.rows;
         self.history_entries += other.history_entries;
         self.frames += other.frames;
         self.sockets += other.sockets;

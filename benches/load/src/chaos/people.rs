@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastrand::Rng;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::manner::Pace;
 use super::sent::{Sent, SentLog};
 use crate::LoadError;
 use crate::tokens::{LISTENER, Participants, Roster};
@@ -132,12 +135,36 @@ pub(super) struct Places {
     pub(super) nodes: Vec<SocketAddr>,
     /// The lines to them, which may be at fault.
     pub(super) lines: Vec<SocketAddr>,
+    /// How fast writers write.
+    pub(super) tempo: Tempo,
+}
+
+/// How fast writers write.
+#[derive(Debug, Clone)]
+pub(super) struct Tempo {
+    pub(super) pace: watch::Receiver<Pace>,
+    /// How many of those that are idle in a lull are not idle.
+    pub(super) busy: Arc<AtomicUsize>,
+    /// When the schedule began.
+    pub(super) begun: Instant,
+}
+
+impl Tempo {
+    /// As it is told.
+    pub(super) fn new(pace: watch::Receiver<Pace>) -> Self {
+        Self { pace, busy: Arc::default(), begun: Instant::now() }
+    }
+
+    /// The time since the beginning, in milliseconds.
+    pub(super) fn now(&self) -> usize {
+        usize::try_from(self.begun.elapsed().as_millis()).unwrap_or(usize::MAX)
+    }
 }
 
 impl Places {
     /// Without lines.
     pub(super) fn direct(nodes: Vec<SocketAddr>) -> Self {
-        Self { lines: nodes.clone(), nodes }
+        Self { lines: nodes.clone(), nodes, tempo: Tempo::new(watch::channel(Pace::Usual).1) }
     }
 }
 
@@ -148,6 +175,7 @@ pub(super) struct Shared {
     pub(super) nodes: Arc<[SocketAddr]>,
     /// Where clients connect: the lines to the nodes.
     lines: Arc<[SocketAddr]>,
+    pub(super) tempo: Tempo,
     pub(super) phase: watch::Receiver<Phase>,
     /// Whether clients stay for seconds, or up to a minute.
     pub(super) is_short: bool,
@@ -161,9 +189,9 @@ pub(super) struct Shared {
 impl Shared {
     /// At the beginning.
     pub(super) fn new(places: Places, phase: watch::Receiver<Phase>, is_short: bool) -> Self {
-        let Places { nodes, lines } = places;
+        let Places { nodes, lines, tempo } = places;
         let (nodes, lines) = (nodes.into(), lines.into());
-        Self { nodes, lines, phase, is_short, live: Arc::default(), sent: None }
+        Self { nodes, lines, tempo, phase, is_short, live: Arc::default(), sent: None }
     }
 
     /// The same, with a log of what clients are sent.
@@ -171,9 +199,9 @@ impl Shared {
         Self { sent: Some(sent), ..self }
     }
 
-    /// How many operations have changed the disk; 0 if they are not counted.
+    /// How many operations have changed the disk; if they are not counted, the time.
     pub(super) fn operations(&self) -> usize {
-        self.sent.as_ref().map_or(0, |sent| sent.operations())
+        self.sent.as_ref().map_or_else(|| self.tempo.now(), |sent| sent.operations())
     }
 
     /// Notes what a client was sent.
@@ -193,6 +221,20 @@ impl Shared {
         *self.phase.borrow()
     }
 
+    /// Whether writers write without a pause.
+    pub(super) fn is_rush(&self) -> bool {
+        *self.tempo.pace.borrow() == Pace::Rush
+    }
+
+    /// Waits for the end of a lull, and is busy from then on.
+    pub(super) async fn busy(&self) -> Busy {
+        let mut pace = self.tempo.pace.clone();
+        // Without its sender there is no lull.
+        let _ = pace.wait_for(|pace| *pace != Pace::Lull).await;
+        self.tempo.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(&self.tempo.busy))
+    }
+
     /// Any node, as a load balancer without stickiness chooses.
     ///
     /// # Errors
@@ -207,6 +249,16 @@ impl Shared {
     /// There is none.
     pub(super) fn line(&self, rng: &mut Rng) -> Result<SocketAddr, LoadError> {
         one(&self.lines, rng).copied().ok_or_else(|| LoadError::failed("there are no nodes"))
+    }
+}
+
+/// One that is busy until this is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

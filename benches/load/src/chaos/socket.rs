@@ -27,7 +27,17 @@ pub(super) struct Socket {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ended(pub(super) String);
 
+/// What a client is told whose token is not valid, or has been withdrawn: a status of HTTP, and the
+/// codes of a close frame.
+const REFUSALS: [&str; 5] =
+    ["HTTP/1.1 401", "HTTP/1.1 403", "closed with 4401", "closed with 4403", "closed with 4001"];
+
 impl Ended {
+    /// Whether the client is not to come back: no schedule logs a client out.
+    pub(super) fn is_refusal(&self) -> bool {
+        REFUSALS.iter().any(|text| self.0.starts_with(text))
+    }
+
     fn by(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }

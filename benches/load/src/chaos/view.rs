@@ -25,6 +25,8 @@ pub(super) struct View {
     last: u64,
     /// Complaints of the server.
     pub(super) errors: Vec<String>,
+    /// Why its token was not taken.
+    refusals: Vec<String>,
 }
 
 impl View {
@@ -49,7 +51,36 @@ impl View {
 
     /// Compares it with the inbox, of which some rows may be deleted. The client is expected to
     /// have everything.
-    pub(super) fn check(&self, rows: &Rows, deleted: &HashMap<u64, u64>, findings: &mut Findings) {
+    /// Where rows were lost and their numbers given again (`is_lossy`), it may have had those too, in
+    /// any order.
+    pub(super) fn check(
+        &self,
+        rows: &Rows,
+        deleted: &HashMap<u64, u64>,
+        is_lossy: bool,
+        findings: &mut Findings,
+    ) {
+        if !is_lossy {
+            self.check_known(rows, deleted, findings);
+        }
+        let seen: HashSet<(u64, u64)> = self.seen().collect();
+        for (seq, (id, _)) in rows {
+            if !seen.contains(&(*seq, *id)) {
+                findings.add(Wrong::Lost, || {
+                    format!("{}: never saw number {seq} (id {id})", self.name)
+                });
+            }
+        }
+    }
+
+    /// Numbers and ids.
+    fn seen(&self) -> impl Iterator<Item = (u64, u64)> {
+        let listed = self.listed.iter().map(|(seq, id)| (*seq, *id));
+        self.sockets.iter().flatten().copied().chain(listed)
+    }
+
+    /// What it had was in order, whole, and is in the inbox.
+    fn check_known(&self, rows: &Rows, deleted: &HashMap<u64, u64>, findings: &mut Findings) {
         for (n, socket) in self.sockets.iter().enumerate() {
             self.check_order(socket, &format!("socket {n}"), findings);
             self.check_whole(socket, n, rows, findings);
@@ -64,19 +95,11 @@ impl View {
                 findings.merge(between);
             }
         }
-        let shown = self.sockets.iter().flatten().map(|(seq, id)| (*seq, *id));
-        let seen: HashMap<u64, u64> = shown.chain(self.listed.clone()).collect();
-        for (seq, id) in seen.iter().filter(|(_, id)| !deleted.contains_key(*id)) {
+        let seen: HashSet<(u64, u64)> = self.seen().collect();
+        for (seq, id) in seen.iter().filter(|(_, id)| !deleted.contains_key(id)) {
             if rows.get(seq).is_none_or(|(stored, _)| stored != id) {
                 findings.add(Wrong::Lost, || {
                     format!("{}: saw number {seq} (id {id}), which the store has not", self.name)
-                });
-            }
-        }
-        for (seq, (id, _)) in rows {
-            if !seen.contains_key(seq) {
-                findings.add(Wrong::Lost, || {
-                    format!("{}: never saw number {seq} (id {id})", self.name)
                 });
             }
         }
@@ -134,6 +157,8 @@ pub(super) struct ChangesView {
     pub(super) resets: u64,
     /// Complaints of the server.
     pub(super) errors: Vec<String>,
+    /// Why its token was not taken.
+    refusals: Vec<String>,
 }
 
 impl ChangesView {
@@ -169,7 +194,30 @@ impl ChangesView {
     }
 
     /// Compares it with the inbox.
-    pub(super) fn check(&self, rows: &Rows, findings: &mut Findings) {
+    pub(super) fn check(&self, rows: &Rows, is_lossy: bool, findings: &mut Findings) {
+        let name = &self.name;
+        if !is_lossy {
+            self.check_known(rows, findings);
+        }
+        let unread = u64::try_from(rows.values().filter(|(_, is_read)| !is_read).count()).ok();
+        if self.unread.is_some() && self.unread != unread {
+            findings.add(Wrong::Lost, || {
+                format!("{name}: its counter is {:?}, unread are {unread:?}", self.unread)
+            });
+        }
+        for (id, is_read) in rows.values() {
+            match self.rows.get(id) {
+                None => findings.add(Wrong::Lost, || format!("{name}: never saw id {id}")),
+                Some(known) if known != is_read => findings.add(Wrong::Lost, || {
+                    format!("{name}: was not told that is_read of id {id} is {is_read}")
+                }),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What it had was in order, and is in the inbox.
+    fn check_known(&self, rows: &Rows, findings: &mut Findings) {
         let name = &self.name;
         for (n, socket) in self.sockets.iter().enumerate() {
             for pair in socket.windows(2) {
@@ -183,26 +231,11 @@ impl ChangesView {
                 });
             }
         }
-        let unread = u64::try_from(rows.values().filter(|(_, is_read)| !is_read).count()).ok();
-        if self.unread.is_some() && self.unread != unread {
-            findings.add(Wrong::Lost, || {
-                format!("{name}: its counter is {:?}, unread are {unread:?}", self.unread)
-            });
-        }
         for _ in 0..self.resets {
             findings.add(Wrong::Lost, || format!("{name}: was told to begin anew"));
         }
-        let stored: HashMap<u64, bool> = rows.values().copied().collect();
-        for (id, is_read) in &stored {
-            match self.rows.get(id) {
-                None => findings.add(Wrong::Lost, || format!("{name}: never saw id {id}")),
-                Some(known) if known != is_read => findings.add(Wrong::Lost, || {
-                    format!("{name}: was not told that is_read of id {id} is {is_read}")
-                }),
-                Some(_) => {}
-            }
-        }
-        for id in self.rows.keys().filter(|id| !stored.contains_key(*id)) {
+        let stored: HashSet<u64> = rows.values().map(|(id, _)| *id).collect();
+        for id in self.rows.keys().filter(|id| !stored.contains(*id)) {
             findings.add(Wrong::Lost, || format!("{name}: saw id {id}, which the store has not"));
         }
     }
@@ -224,6 +257,8 @@ pub(super) struct BoardView {
     pub(super) findings: Findings,
     /// Complaints of the server.
     pub(super) errors: Vec<String>,
+    /// Why its token was not taken.
+    refusals: Vec<String>,
 }
 
 impl BoardView {
@@ -301,6 +336,26 @@ impl Seen {
             }
         }
     }
+
+    /// Its token was not taken. Tokens are valid throughout a schedule, and no account is logged
+    /// out.
+    pub(super) fn refused(&mut self, why: String) {
+        match self {
+            Self::Entries(View { refusals, .. })
+            | Self::Changes(ChangesView { refusals, .. })
+            | Self::Board(BoardView { refusals, .. }) => refusals.push(why),
+        }
+    }
+
+    /// The refusals of its token.
+    pub(super) fn check_refusals(&self, findings: &mut Findings) {
+        let (Self::Entries(View { name, refusals, .. })
+        | Self::Changes(ChangesView { name, refusals, .. })
+        | Self::Board(BoardView { name, refusals, .. })) = self;
+        for why in refusals {
+            findings.add(Wrong::Lost, || format!("{name}: was logged out: {why}"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -324,7 +379,7 @@ mod tests {
         let sockets = sockets.iter().map(|socket| shown(socket)).collect();
         let view = View { sockets, has_cursor, ..View::default() };
         let mut findings = Findings::default();
-        view.check(&rows(stored), &HashMap::from([(109, 1)]), &mut findings);
+        view.check(&rows(stored), &HashMap::from([(109, 1)]), false, &mut findings);
         counts(&findings)
     }
 
@@ -350,7 +405,7 @@ mod tests {
         view.row(4, 104);
         view.list(shown(&[3]));
         let mut findings = Findings::default();
-        view.check(&rows(&[1, 2, 3, 4]), &HashMap::new(), &mut findings);
+        view.check(&rows(&[1, 2, 3, 4]), &HashMap::new(), false, &mut findings);
         assert_eq!((counts(&findings), view.last()), ([0, 0, 0], 4));
     }
 
@@ -362,7 +417,7 @@ mod tests {
         view.changed(3, &[101], Some(true));
         let check = |view: &ChangesView, stored: &Rows| {
             let mut findings = Findings::default();
-            view.check(stored, &mut findings);
+            view.check(stored, false, &mut findings);
             counts(&findings)
         };
         let stored = Rows::from([(1, (101, true)), (2, (102, false))]);

@@ -46,9 +46,12 @@ impl Writer {
         format!("w{}-{}", self.number, self.count)
     }
 
-    /// Waits as a person does.
+    /// Waits as a person does, unless there is a rush.
     pub(super) async fn think(&mut self) {
-        sleep(Duration::from_millis(self.rng.u64(THINK_MS))).await;
+        let pause = Duration::from_millis(self.rng.u64(THINK_MS));
+        if !self.shared.is_rush() {
+            sleep(pause).await;
+        }
     }
 
     /// Notes an answer that is not expected.

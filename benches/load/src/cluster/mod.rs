@@ -17,6 +17,7 @@ mod programs;
 mod proxy;
 mod redis;
 mod services;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod wall_clock;

@@ -31,6 +31,8 @@ pub struct NodeOptions {
     pub redis: Option<String>,
     /// Further settings of all nodes: names of variables (`BELLPULL_…`) and values.
     pub settings: Vec<(String, String)>,
+    /// With what the nodes' names begin, before a, b, c….
+    pub prefix: String,
     /// The working directory, where a node reads `bellpull.toml` [default: a temporary folder].
     pub directory: Option<PathBuf>,
     /// Where the nodes' logs go, each named after its node [default: a temporary folder].
@@ -66,7 +68,7 @@ impl Nodes {
             folder.map_err(|error| LoadError::failed(format!("a temporary folder: {error}")))?;
         let mut nodes = Vec::new();
         for n in 0..count {
-            let name = name(n);
+            let name = format!("{}{}", options.prefix, name(n));
             let logs = options.logs.as_deref().unwrap_or(folder.path());
             let log = logs.join(format!("{name}.log"));
             let mut options = options.clone();
@@ -168,7 +170,7 @@ impl Node {
         if self.process.is_some() {
             return Ok(());
         }
-        let NodeOptions { program, database, redis, settings, directory, logs: _ } = &self.options;
+        let NodeOptions { program, database, redis, settings, directory, .. } = &self.options;
         let program = program.clone().map_or_else(own_binary, Ok)?;
         let mut command = serve(&program, database);
         // A setting that two nodes cannot share is not inherited.

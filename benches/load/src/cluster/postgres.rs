@@ -23,34 +23,40 @@ use crate::LoadError;
 use crate::children::tied;
 
 /// The account and its database.
-const USER: &str = "bellpull";
+pub(super) const USER: &str = "bellpull";
 const DATABASE: &str = "postgres";
 /// The folder of its data.
 const DATA: &str = "postgres";
 /// More than the pools of nine nodes.
 const CONNECTIONS_MAX: u32 = 400;
+/// How long a slow commit waits before it is written, in microseconds, and how many other open
+/// transactions it takes for that: as a busy disk does.
+const SLOW_COMMIT: (u32, u32) = (15_000, 0);
 /// How long a start, a stop or a recovery may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long its destructor waits before it kills.
 const END: Duration = Duration::from_secs(5);
 
 /// A server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Postgres {
-    programs: PathBuf,
+    pub(super) programs: PathBuf,
     /// With the log, and `postgres/`, which has the data. The server's account may write only
     /// there: no file that this process opens can be a link of its making.
-    folder: PathBuf,
-    address: SocketAddr,
-    password: String,
+    pub(super) folder: PathBuf,
+    /// The folder of its data.
+    pub(super) data: PathBuf,
+    pub(super) address: SocketAddr,
+    pub(super) password: String,
     /// As which it runs, if not as the caller.
-    account: Option<Account>,
-    is_durable: bool,
-    process: Option<Process>,
+    pub(super) account: Option<Account>,
+    pub(super) is_durable: bool,
+    pub(super) has_slow_commits: bool,
+    pub(super) process: Option<Process>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Account {
+pub(super) struct Account {
     uid: u32,
     gid: u32,
 }
@@ -64,15 +70,18 @@ impl Postgres {
     ) -> Result<Self, LoadError> {
         let programs = programs::postgres()?;
         let account = rustix::process::geteuid().is_root().then(Account::find);
-        private_folder(folder, &folder.join(DATA), account)
+        let data = folder.join(DATA);
+        private_folder(folder, &data, account)
             .map_err(|error| LoadError::failed(format!("{}: {error}", folder.display())))?;
         let mut server = Self {
             programs,
             folder: folder.to_owned(),
+            data,
             address: ports::free()?,
             password: password.to_owned(),
             account,
             is_durable,
+            has_slow_commits: false,
             process: None,
         };
         server.initialise().await?;
@@ -86,21 +95,42 @@ impl Postgres {
         format!("postgres://{USER}:{}@{}/{DATABASE}", self.password, self.address)
     }
 
+    /// From its next start on each commit waits for the disk, and before that until others may have
+    /// joined it: a crash meets commits that are in flight.
+    pub fn set_slow_commits(&mut self, are_slow: bool) {
+        self.has_slow_commits = are_slow;
+    }
+
     /// The URL of another database of it, which is created empty. What there was under that name is
-    /// dropped. The server is restarted for it: its own program creates the database, for a client
-    /// may not be installed.
+    /// dropped. The server is restarted for it.
     ///
     /// # Errors
     /// It could not be created; with the last lines of the log.
     pub async fn empty_database(&mut self, name: &str) -> Result<String, LoadError> {
+        self.create(name, "template1").await
+    }
+
+    /// The URL of a copy of one of its databases, which replaces what there was under that name.
+    /// The server is restarted for it.
+    ///
+    /// # Errors
+    /// It could not be created; with the last lines of the log.
+    pub async fn copy_database(&mut self, of: &str, name: &str) -> Result<String, LoadError> {
+        self.create(name, of).await
+    }
+
+    /// Its own program creates the database, for a client may not be installed; it does so while no
+    /// server runs.
+    async fn create(&mut self, name: &str, template: &str) -> Result<String, LoadError> {
         self.stop().await?;
         let commands = self.folder.join("commands");
-        let text = format!("DROP DATABASE IF EXISTS {name}\nCREATE DATABASE {name}\n");
+        let text =
+            format!("DROP DATABASE IF EXISTS {name}\nCREATE DATABASE {name} TEMPLATE {template}\n");
         let failed = |error| LoadError::failed(format!("{}: {error}", commands.display()));
         std::fs::write(&commands, text).map_err(failed)?;
         let mut command = self.program("postgres");
-        command.arg("--single").arg("-D").arg(self.folder.join(DATA));
-        command.args(["-c", &format!("fsync={}", self.fsync()), DATABASE]);
+        command.arg("--single").arg("-D").arg(&self.data);
+        command.args(["-c", &format!("fsync={}", on(self.waits_for_disk())), DATABASE]);
         let input = File::open(&commands).map_err(failed)?;
         let mut process = Process::start_with("postgres", command, input, &self.log())?;
         let status = process.exited(PATIENCE).await?;
@@ -186,8 +216,19 @@ impl Postgres {
         }
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder.join("postgres.log")
+    /// An "immediate" shutdown: its processes end at once, in whatever they are doing, and the next
+    /// start recovers from the log.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn crash(&mut self) -> Result<(), LoadError> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        process.signal(Signal::QUIT)?;
+        process.exited(PATIENCE).await.map(drop)
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.data.with_extension("log")
     }
 
     /// Whether a start failed because processes of the last server were still there.
@@ -210,7 +251,7 @@ impl Postgres {
         let mut command = self.program("initdb");
         command
             .arg("--pgdata")
-            .arg(self.folder.join(DATA))
+            .arg(&self.data)
             .arg("--pwfile")
             .arg(&password)
             .args(["--username", USER, "--auth", "scram-sha-256", "--no-sync"])
@@ -227,8 +268,9 @@ impl Postgres {
 
     fn command(&self) -> Command {
         let mut command = self.program("postgres");
-        command.arg("-D").arg(self.folder.join(DATA));
-        let on = self.fsync();
+        command.arg("-D").arg(&self.data);
+        let on = on(self.waits_for_disk());
+        let (delay_us, siblings) = if self.has_slow_commits { SLOW_COMMIT } else { (0, 5) };
         for setting in [
             format!("port={}", self.address.port()),
             format!("listen_addresses={}", self.address.ip()),
@@ -237,18 +279,20 @@ impl Postgres {
             format!("fsync={on}"),
             format!("full_page_writes={on}"),
             "synchronous_commit=on".to_owned(),
+            format!("commit_delay={delay_us}"),
+            format!("commit_siblings={siblings}"),
         ] {
             command.arg("-c").arg(setting);
         }
         command
     }
 
-    fn fsync(&self) -> &'static str {
-        if self.is_durable { "on" } else { "off" }
+    fn waits_for_disk(&self) -> bool {
+        self.is_durable || self.has_slow_commits
     }
 
     /// One of its programs, as its account.
-    fn program(&self, name: &str) -> Command {
+    pub(super) fn program(&self, name: &str) -> Command {
         // At once and without a trace in shared memory: nothing of it is used again.
         let mut command = tied(self.programs.join(name), "QUIT");
         command.current_dir(&self.folder);
@@ -289,8 +333,17 @@ impl Account {
     }
 }
 
+/// A setting's value.
+fn on(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
+}
+
 /// Makes the folder of the data, for the account alone.
-fn private_folder(folder: &Path, data: &Path, account: Option<Account>) -> std::io::Result<()> {
+pub(super) fn private_folder(
+    folder: &Path,
+    data: &Path,
+    account: Option<Account>,
+) -> std::io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(data)?;
     let Some(Account { uid, gid }) = account else { return Ok(()) };
     // The account passes through the outer folder, and cannot list it.

@@ -57,6 +57,12 @@ impl Redis {
         format!("redis://:{}@{}", self.password, self.address)
     }
 
+    /// Its password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -3,18 +3,25 @@
 //! What begins a fault that lasts is undone later ([`faults`]): meanwhile other faults happen.
 
 mod actors;
+mod copies;
+mod failover;
 mod faults;
+mod forger;
+mod garbage;
 mod inner;
 mod lines;
 mod receiver;
 mod site;
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::copies::Copies;
 use self::faults::Undo;
 use self::inner::Inner;
 use self::lines::Lines;
@@ -22,7 +29,8 @@ use self::receiver::Receiver;
 pub(super) use self::receiver::{Call, CallAnswer, Calls};
 use self::site::Backing;
 pub use self::site::Site;
-use super::people::{People, Places};
+use super::manner::Pace;
+use super::people::{People, Places, Tempo};
 use super::plan::Plan;
 use super::request::{Outcome, Request, shown};
 use crate::LoadError;
@@ -41,6 +49,8 @@ const QUICK: [(&str, &str); 4] = [
     ("BELLPULL_RETRY_BASE_MS", "250"),
     ("BELLPULL_RETRY_ATTEMPTS", "10"),
 ];
+/// How long a node may take to end after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(30);
 /// How long a webhook may take to be created.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -55,10 +65,21 @@ pub(super) struct Arena<'a> {
     backing: Backing<'a>,
     /// The disk and the clock of one node; after the node.
     inner: Inner,
+    /// What the nodes run, for others that run the same.
+    options: NodeOptions,
+    /// The database's URL, on a way without faults.
+    pub(super) database: String,
+    /// Nodes on a copy of the database.
+    copies: Option<Copies>,
+    /// How fast writers write, and what they are told.
+    pace: watch::Sender<Pace>,
+    tempo: Tempo,
+    /// When what was acknowledged may be lost.
+    pub(super) lags: Vec<Range<usize>>,
+    /// Whom the others know.
+    people: People,
     /// What is undone, and when.
     pending: Vec<(Instant, Undo)>,
-    /// A super admin's token.
-    token: String,
     /// Nodes that ended otherwise than they should.
     pub(super) surprises: Vec<String>,
 }
@@ -72,12 +93,12 @@ impl<'a> Arena<'a> {
     pub(super) async fn start(
         site: &'a mut Site,
         folder: &Path,
-        Plan { nodes: count, clients, faults: kinds, .. }: &Plan,
+        plan: &Plan,
     ) -> Result<(Self, People), LoadError> {
-        let (count, clients) = (*count, *clients);
+        let (count, clients) = (plan.nodes, plan.clients);
         let program = site.program.clone();
-        let inner = Inner::new(kinds, folder)?;
-        let (backing, urls) = site.backing(count, inner.folder(folder)).await?;
+        let inner = Inner::new(&plan.faults, folder)?;
+        let (backing, urls) = site.backing(plan, inner.folder(folder)).await?;
         let secret = secret()?;
         let roster = People::roster(clients);
         let made = accounts(&program, &urls.direct, &secret, &roster).await?;
@@ -95,6 +116,7 @@ impl<'a> Arena<'a> {
             database: urls.database,
             redis: urls.redis,
             settings,
+            prefix: String::new(),
             directory: Some(folder.to_owned()),
             logs: Some(folder.to_owned()),
         };
@@ -104,9 +126,23 @@ impl<'a> Arena<'a> {
         for node in nodes.addresses() {
             lines.push(Lines::to(node).await?);
         }
-        let (pending, surprises) = (Vec::new(), Vec::new());
-        let token = people.checker.token.clone();
-        let arena = Self { lines, receiver, nodes, backing, inner, pending, token, surprises };
+        let (pace, told) = watch::channel(Pace::Usual);
+        let arena = Self {
+            lines,
+            receiver,
+            nodes,
+            backing,
+            inner,
+            options,
+            database: urls.direct,
+            copies: None,
+            pace,
+            tempo: Tempo::new(told),
+            lags: Vec::new(),
+            people: people.clone(),
+            pending: Vec::new(),
+            surprises: Vec::new(),
+        };
         arena.hook(&people).await?;
         Ok((arena, people))
     }
@@ -133,12 +169,29 @@ impl<'a> Arena<'a> {
     /// Where the nodes are.
     pub(super) fn places(&self) -> Places {
         let lines = self.lines.iter().map(Lines::address).collect();
-        Places { nodes: self.nodes.addresses(), lines }
+        Places { nodes: self.nodes.addresses(), lines, tempo: self.tempo.clone() }
     }
 
     /// The calls of webhooks.
     pub(super) fn calls(&self) -> &Calls {
         self.receiver.calls()
+    }
+
+    /// Ends all nodes in order, after which the database has everything in its tables.
+    ///
+    /// # Errors
+    /// One does not end.
+    pub(super) async fn stop(&mut self) -> Result<(), LoadError> {
+        for node in self.nodes.iter().filter(|node| node.pid().is_some()) {
+            node.terminate()?;
+        }
+        for (n, node) in self.nodes.iter_mut().enumerate().filter(|(_, one)| one.pid().is_some()) {
+            let status = node.exited(DRAIN).await?;
+            if !status.success() {
+                self.surprises.push(format!("node {n} ended with {status} at the end"));
+            }
+        }
+        Ok(())
     }
 
     /// The last lines of all nodes' logs.

@@ -1,15 +1,17 @@
 //! What schedules run on, one after the other: a program, and for several nodes services, which are
 //! started once and emptied for each schedule.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::super::fault::LANES;
+use super::super::fault::FaultKind;
+use super::super::plan::Plan;
+use super::lines::Lines;
 use crate::LoadError;
-use crate::cluster::{Proxy, Services, ServicesOptions};
+use crate::cluster::{Services, ServicesOptions};
 
 /// The name of a schedule's database: a file, or a database of PostgreSQL.
-const DATABASE: &str = "schedule";
+pub(super) const DATABASE: &str = "schedule";
 
 /// The program, and services once a schedule needed them.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ pub(super) enum Backing<'a> {
     Services {
         services: &'a mut Services,
         /// Between the nodes and PostgreSQL.
-        proxy: Proxy,
+        database: Lines,
+        /// Between the nodes and Redis.
+        broker: Lines,
     },
 }
 
@@ -48,16 +52,16 @@ impl Site {
         Self { program, services: None }
     }
 
-    /// An empty database for so many nodes; one node's lies in `folder`.
+    /// An empty database for a schedule; one node's lies in `folder`.
     ///
     /// # Errors
     /// A service does not start.
     pub(super) async fn backing(
         &mut self,
-        nodes: usize,
+        plan: &Plan,
         folder: &Path,
     ) -> Result<(Backing<'_>, Urls), LoadError> {
-        if nodes < 2 {
+        if plan.nodes < 2 {
             let url = format!("sqlite://{}", folder.join(format!("{DATABASE}.db")).display());
             return Ok((Backing::File, Urls { database: url.clone(), direct: url, redis: None }));
         }
@@ -72,12 +76,20 @@ impl Site {
             None => Services::start(ServicesOptions { is_durable: false }).await?,
         };
         let services = self.services.insert(services);
+        services.postgres.set_slow_commits(plan.faults.contains(&FaultKind::Crash));
         let direct = services.postgres.empty_database(DATABASE).await?;
-        let address = services.postgres.address();
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy = Proxy::start(any, &[address; LANES]).await?;
-        let database = direct.replace(&address.to_string(), &proxy.address().to_string());
-        let redis = Some(services.redis.url());
-        Ok((Backing::Services { services, proxy }, Urls { database, direct, redis }))
+        let (postgres, redis) = (services.postgres.address(), services.redis.address());
+        let (database, broker) = (Lines::to(postgres).await?, Lines::to(redis).await?);
+        let urls = Urls {
+            database: by_way_of(&database, &direct, postgres),
+            redis: Some(by_way_of(&broker, &services.redis.url(), redis)),
+            direct,
+        };
+        Ok((Backing::Services { services, database, broker }, urls))
     }
+}
+
+/// The URL of a server, on the way over lines to it.
+fn by_way_of(lines: &Lines, url: &str, server: SocketAddr) -> String {
+    url.replace(&server.to_string(), &lines.address().to_string())
 }

@@ -24,7 +24,7 @@ fn inbox(events: &[&str]) -> Inbox {
 }
 
 /// One ticket's life with a comment and a notification, acknowledged and stored.
-fn world() -> (Ledger, Facts) {
+pub(in super::super) fn world() -> (Ledger, Facts) {
     let steps = ["open", "assign", "start_work", "finish_work"];
     let step = |action: &'static str| Step { action, asked: DONE, may_repeat: action == "assign" };
     let comments =
