@@ -179,7 +179,7 @@ async fn forward(client: TcpStream, server: SocketAddr, lane: watch::Receiver<La
     let _ = (client.set_nodelay(true), server.set_nodelay(true)); // slower, were it refused
     let (mut cut, mut silence) = (lane.clone(), lane.clone());
     let (mut client, mut server) = (client, server);
-    let is_cut = {
+    let end = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         let both = async {
@@ -190,21 +190,26 @@ async fn forward(client: TcpStream, server: SocketAddr, lane: watch::Receiver<La
         };
         tokio::select! {
             biased;
-            _ = cut.wait_for(|lane| lane.cuts != cuts) => true,
-            // Open until all lines end.
-            () = silenced(&mut silence, silences) => false,
-            _ = both => false,
+            _ = cut.wait_for(|lane| lane.cuts != cuts) => End::Cut,
+            _ = silence.wait_for(|lane| lane.silences != silences) => End::Silent,
+            _ = both => End::Over,
         }
     };
-    if is_cut {
-        let _ = (client.set_zero_linger(), server.set_zero_linger());
+    match end {
+        End::Over => {}
+        End::Cut => {
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
+        // Both sides stay open until all lines end.
+        End::Silent => std::future::pending().await,
     }
 }
 
-/// Never returns once the line has fallen silent for good, nor before.
-async fn silenced(lane: &mut watch::Receiver<Lane>, silences: u64) {
-    let _ = lane.wait_for(|lane| lane.silences != silences).await;
-    std::future::pending().await
+/// How a connection ends.
+enum End {
+    Over,
+    Cut,
+    Silent,
 }
 
 async fn connect(server: SocketAddr) -> std::io::Result<TcpStream> {
