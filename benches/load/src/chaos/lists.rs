@@ -159,7 +159,8 @@ pub(super) async fn facts(
     let tickets = gather(tickets.collect()).await?.into_iter();
     let tickets = tickets.filter_map(|(id, ticket)| Some((id, ticket?))).collect();
     let admins = people.admins.iter().chain(std::iter::once(&people.checker));
-    Ok(Facts { inboxes, tickets, admins: admins.map(|admin| admin.id).collect() })
+    let admins = admins.map(|admin| admin.id).collect();
+    Ok(Facts { inboxes, tickets, admins, may_leap: false })
 }
 
 /// The results of reads, a few of which are under way at once.

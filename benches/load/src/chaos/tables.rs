@@ -167,7 +167,7 @@ impl Tables {
                 found.add(Wrong::Lost, || format!("send {} is not done", send.title));
             }
         }
-        let facts = Facts { admins: said.admins.clone(), ..self.of(said) };
+        let facts = Facts { admins: said.admins.clone(), may_leap: said.may_leap, ..self.of(said) };
         found.merge(check::check(ledger, &facts));
         self.compare(said, &mut found);
         findings.merge(found.named("in the tables: "));
@@ -182,6 +182,7 @@ impl Tables {
             inboxes: inboxes.collect(),
             tickets: self.facts.tickets.clone(),
             admins: Vec::new(),
+            may_leap: false,
         }
     }
 

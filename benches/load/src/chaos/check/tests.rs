@@ -57,7 +57,12 @@ pub(in super::super) fn world() -> (Ledger, Facts) {
         (CREATOR, creators),
         (DEVELOPER, inbox(&["ticket_assigned", "mentioned"])),
     ]);
-    let facts = Facts { inboxes, tickets: HashMap::from([(5, stored)]), admins: vec![ADMIN] };
+    let facts = Facts {
+        inboxes,
+        tickets: HashMap::from([(5, stored)]),
+        admins: vec![ADMIN],
+        may_leap: false,
+    };
     (ledger, facts)
 }
 
