@@ -33,7 +33,7 @@ The first failure ends the command, and the files of a schedule that failed are 
 
 The last line counts schedules, faults, acknowledged writes, and what was lost, doubled or out of
 order; before it there is a table of faults, and what was checked. What was acknowledged is looked
-for twice: by REST, and in the database's tables once the nodes have ended. Keys of --json: schedules,
+for twice: by REST, and in the tables once the nodes have ended. Keys of --json: schedules,
 faults, acknowledged, lost, doubled, out_of_order; further: seed, checked, runs (of each schedule:
 seed, nodes, kinds, seconds, acknowledged, unanswered, what was checked, findings, surprises).";
 

@@ -193,7 +193,7 @@ impl Tables {
             if (stored.head, stored.unread_count) != (inbox.head, inbox.unread_count) {
                 findings.add(Wrong::Lost, || {
                     format!(
-                        "inbox of user {user}: head {} and {} unread, of which a node said {} and {}",
+                        "inbox of user {user}: head {}, {} unread, of which a node said {} and {}",
                         stored.head, stored.unread_count, inbox.head, inbox.unread_count
                     )
                 });

@@ -51,8 +51,8 @@ impl View {
 
     /// Compares it with the inbox, of which some rows may be deleted. The client is expected to
     /// have everything.
-    /// Where rows were lost and their numbers given again (`is_lossy`), it may have had those too, in
-    /// any order.
+    /// Where rows were lost after they were shown (`is_lossy`), it may have had those too, in any
+    /// order.
     pub(super) fn check(
         &self,
         rows: &Rows,
