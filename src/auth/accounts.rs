@@ -12,13 +12,15 @@ use bellpull_actors::port::{AccountStore, StoreError};
 use jiff::Timestamp;
 
 use super::claims::{Claims, Profile};
-use super::register::{FULL_NAME_CHARS_MAX, USERNAME_CHARS_MAX, check_email, check_username};
+use super::register::{
+    FULL_NAME_CHARS_MAX, SIGNS, USERNAME_CHARS_MAX, check_email, check_username,
+};
 use super::remembered::Remembered;
 use super::{AuthError, NO_ACCOUNT, unavailable};
 
-/// A username may be taken, and then the derived one too; more attempts than this are no
-/// coincidence.
-pub(super) const NAME_ATTEMPTS_MAX: u32 = 5;
+/// A username may be taken, and then the derived one too, and the other names refused; more
+/// attempts than this are no coincidence.
+pub(super) const NAME_ATTEMPTS_MAX: u32 = 6;
 
 /// The accounts, read through a small cache.
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Accounts {
                 Err(StoreError::Taken("email") | StoreError::TooSimilar("email")) => {
                     new.addresses = Addresses::default();
                 }
+                Err(StoreError::TooSimilar("full_name")) => new.full_name.clear(),
                 // A concurrent request of the same user won (whichever field the error names).
                 Err(StoreError::Taken(_)) => break,
                 Err(error) => return Err(unavailable(error)),
@@ -124,7 +127,9 @@ pub(super) fn role(claims: &Claims) -> Option<Role> {
 
 /// The username of a token, if an account may have it.
 pub(super) fn username(claims: &Claims) -> Option<String> {
-    Some(normal_name(claims.text(Profile::Username))).filter(|name| check_username(name).is_ok())
+    let name = normal_name(claims.text(Profile::Username));
+    let name = name.trim_end_matches(|c: char| SIGNS.contains(c));
+    Some(name.to_owned()).filter(|name| check_username(name).is_ok())
 }
 
 fn wanted_name(id: UserId, claims: &Claims) -> String {

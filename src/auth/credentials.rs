@@ -219,7 +219,7 @@ impl Auth {
     /// [`AuthError::Unavailable`].
     pub async fn deactivated(&self, user: UserId) -> Result<(), AuthError> {
         let inner = &*self.0;
-        inner.withdraw_rights(user);
+        inner.end_all(user, Revoked::Right);
         let now = inner.clock.now();
         let ended = inner.accounts.store().logins_revoked(looking_back(now), now, ENDED_MAX).await;
         let mut ended = ended.map_err(unavailable)?;

@@ -109,7 +109,10 @@ impl Inner {
             let is_done =
                 asked_at.checked_sub(age).is_some_and(|at| self.withdrawn.since(*user, at));
             if let (false, Some(users)) = (is_done, &self.users) {
-                users.end_own_sessions(*user, None, Revoked::Right);
+                let account = self.accounts.find(*user, self.clock.now()).await;
+                let is_there = account.is_ok_and(|found| found.is_some_and(|user| user.is_active));
+                let why = if is_there { Revoked::Role } else { Revoked::Right };
+                users.end_own_sessions(*user, None, why);
             }
         }
         // Again with each reading: who has no right watches nothing, so it costs a lookup in a map.

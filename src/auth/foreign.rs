@@ -12,6 +12,7 @@ use bellpull_actors::domain::plan::account::origin_after;
 use bellpull_actors::domain::user::{Origin, User};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::UserChanges;
+use bellpull_actors::port::outlet::Revoked;
 
 use super::accounts::{NAME_ATTEMPTS_MAX, derived, email, full_name, role, username};
 use super::claims::Claims;
@@ -64,7 +65,7 @@ impl Inner {
         tracing::info!(user = %user.id, role = %after.role, "an account follows a token's claims");
         self.forget(user.id);
         if user.role != after.role {
-            self.withdraw_rights(user.id);
+            self.end_all(user.id, Revoked::Role);
         }
         Ok(Arc::new(after))
     }
@@ -86,6 +87,7 @@ impl Inner {
                     let next = || derived(id, claims, attempt);
                     changes.username = (attempt < NAME_ATTEMPTS_MAX).then(next);
                 }
+                Err(StoreError::TooSimilar("full_name")) => changes.full_name = None,
                 Err(StoreError::Taken(_) | StoreError::TooSimilar(_)) => {
                     changes.addresses = AddressChanges::default();
                 }

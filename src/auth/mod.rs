@@ -294,6 +294,7 @@ impl Auth {
         }
         match inner.accounts.find(principal.user.id, now).await {
             Ok(Some(user)) if user.is_active && user.role == principal.user.role => Ok(()),
+            Ok(Some(user)) if user.is_active => Err(Revoked::Role.into()),
             Ok(_) => Err(Ending::RightWithdrawn),
             Err(_) => Ok(()),
         }
@@ -415,9 +416,10 @@ impl Auth {
         self.0.forget(user);
     }
 
-    /// Closes an account's sessions, on every node: call it after a change that takes rights away.
-    pub fn withdraw_rights(&self, user: UserId) {
-        self.0.withdraw_rights(user);
+    /// Closes an account's sessions, on every node, so that they come back with the rights of its
+    /// new role.
+    pub fn role_changed(&self, user: UserId) {
+        self.0.end_all(user, Revoked::Role);
     }
 }
 
@@ -449,10 +451,11 @@ impl Inner {
         }
     }
 
-    fn withdraw_rights(&self, user: UserId) {
+    /// Closes all sessions of an account, on every node.
+    fn end_all(&self, user: UserId, why: Revoked) {
         self.withdrawn.note(user);
         if let Some(users) = &self.users {
-            users.end_sessions(user, None, Revoked::Right);
+            users.end_sessions(user, None, why);
         }
     }
 }
@@ -465,7 +468,11 @@ impl Subscriber for Inner {
             }
             BrokerMessage::AccountChanged(user) => self.accounts.forget(user),
             // The actors close them.
-            BrokerMessage::SessionsEnded { user, login: None, why: Revoked::Right } => {
+            BrokerMessage::SessionsEnded {
+                user,
+                login: None,
+                why: Revoked::Right | Revoked::Role,
+            } => {
                 self.withdrawn.note(user);
             }
             // These are not about accounts; the actors close the sessions.

@@ -20,6 +20,9 @@ pub(super) const FULL_NAME_CHARS_MAX: usize = 255;
 /// As in the frameworks that existing accounts come from.
 const PASSWORD_CHARS_MIN: usize = 8;
 
+/// The characters of a username besides letters and digits.
+pub(super) const SIGNS: &str = "@.+-_";
+
 const BLANK: &str = "This field may not be blank.";
 
 /// The registration without white space around its names, if it is valid.
@@ -50,9 +53,14 @@ pub fn check_username(username: &str) -> Result<(), String> {
     if username.chars().count() > USERNAME_CHARS_MAX {
         return Err(format!("Ensure this field has no more than {USERNAME_CHARS_MAX} characters."));
     }
-    if !username.chars().all(|c| c.is_alphanumeric() || "@.+-_".contains(c)) {
+    if !username.chars().all(|c| c.is_alphanumeric() || SIGNS.contains(c)) {
         return Err("Enter a valid username. This value may contain only letters, numbers, and \
                     @/./+/-/_ characters."
+            .to_owned());
+    }
+    if username.ends_with(|c: char| SIGNS.contains(c)) {
+        return Err("A username may not end with @, ., +, - or _: in a comment such a character \
+                    ends the sentence, not the name."
             .to_owned());
     }
     Ok(())
@@ -106,8 +114,14 @@ pub(super) fn taken(field: &'static str) -> AuthError {
     AuthError::Invalid(what, format!("A user with that {what} already exists."))
 }
 
+/// The error for a full name that looks like an admin's.
+pub const ADMINS_NAME: &str = "This name looks like an admin's.";
+
 /// The error for a name or an address that looks like one that is taken.
 pub(super) fn too_similar(field: &'static str) -> AuthError {
+    if field == "full_name" {
+        return AuthError::Invalid(field, ADMINS_NAME.to_owned());
+    }
     let what = if field == "email" { "email" } else { "username" };
     AuthError::Invalid(what, format!("This {what} looks like another user's."))
 }

@@ -114,6 +114,7 @@ enum Why {
     PasswordChanged,
     PasswordReset,
     Right,
+    Role,
 }
 
 /// A message that was read.
@@ -363,6 +364,7 @@ impl From<Revoked> for Why {
             Revoked::Token(TokenEnd::PasswordChanged) => Self::PasswordChanged,
             Revoked::Token(TokenEnd::PasswordReset) => Self::PasswordReset,
             Revoked::Right => Self::Right,
+            Revoked::Role => Self::Role,
         }
     }
 }
@@ -376,6 +378,7 @@ impl From<Why> for Revoked {
             Why::PasswordChanged => Self::Token(TokenEnd::PasswordChanged),
             Why::PasswordReset => Self::Token(TokenEnd::PasswordReset),
             Why::Right => Self::Right,
+            Why::Role => Self::Role,
         }
     }
 }

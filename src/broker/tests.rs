@@ -241,6 +241,7 @@ fn plain_messages() {
             r#"{"kind":"member_removed","project":9,"user":1}"#,
         ),
         (ended(None, Revoked::Right), r#"{"kind":"sessions_ended","user":1,"why":"right"}"#),
+        (ended(None, Revoked::Role), r#"{"kind":"sessions_ended","user":1,"why":"role"}"#),
         (
             ended(Some(LoginId(2)), password),
             r#"{"kind":"sessions_ended","user":1,"login":2,"why":"password_reset"}"#,

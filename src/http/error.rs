@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::responses::Problem;
 use crate::auth::AuthError;
+use crate::auth::register::ADMINS_NAME;
 
 /// The code for an account of the hub's that another issuer's token, or a back end, names.
 pub(super) const HUBS_ACCOUNT: &str = "account_is_the_hubs";
@@ -299,6 +300,7 @@ impl From<StoreError> for ApiError {
                 };
                 Self::field(field, format!("A {whose} with that {what} already exists."))
             }
+            StoreError::TooSimilar("full_name") => Self::field("full_name", ADMINS_NAME),
             StoreError::TooSimilar(field) => {
                 let what = if field == "email" { "email address" } else { field };
                 Self::field(field, format!("This {what} looks like another user's."))

@@ -9,11 +9,15 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::directory::Projects;
+use bellpull_actors::directory::{CommandError, Projects, Tickets};
 use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::ticket::Project;
-use bellpull_actors::port::{AccountStore, Clock, ProjectStore, StoreError};
+use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_actors::domain::ticket::{Caller, Command, Project, Status};
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{
+    AccountStore, Clock, PageRequest, ProjectStore, StoreError, TicketStore,
+};
 use utoipa_axum::routes;
 
 use super::Edge;
@@ -35,6 +39,8 @@ const NAME_MAX: usize = 255;
 /// A key is the prefix of its tickets' keys.
 const KEY_MIN: usize = 2;
 const KEY_MAX: usize = 10;
+/// Tickets that are read at once.
+const READ_AT_ONCE: u32 = 100;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -132,13 +138,20 @@ async fn members(
 struct Handles {
     store: Arc<dyn ProjectStore>,
     accounts: Arc<dyn AccountStore>,
+    tickets: Arc<dyn TicketStore>,
+    commands: Tickets,
     projects: Projects,
 }
 
 impl FromRef<Edge> for Handles {
     fn from_ref(edge: &Edge) -> Self {
-        let (store, accounts) = (edge.store.clone(), edge.store.clone());
-        Self { store, accounts, projects: edge.hub.projects.clone() }
+        Self {
+            store: edge.store.clone(),
+            accounts: edge.store.clone(),
+            tickets: edge.store.clone(),
+            commands: edge.hub.tickets.clone(),
+            projects: edge.hub.projects.clone(),
+        }
     }
 }
 
@@ -183,29 +196,91 @@ async fn add_member(
     Ok((status, Json(member.into())))
 }
 
-/// Removes a member from a project; the project's streams end for that user.
+/// Removes a member from a project; the project's streams end for that user, who is taken off its
+/// open tickets.
 #[utoipa::path(
     delete, path = "/api/projects/{id}/members/{user}/", tag = "Projects",
     params(doc::ProjectMember),
     responses(
-        (status = 204, description = "They are off it."),
+        (
+            status = 200, description = "They are off it. The tickets that they were taken off.",
+            body = res::Removed,
+        ),
         (status = 403, description = "For admins."),
     )
 )]
 async fn remove_member(
     State(handles): State<Handles>,
-    _: Admin,
+    Admin(principal): Admin,
     MemberIds { id, user }: MemberIds,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Json<res::Removed>, ApiError> {
     let (project, user) = (ProjectId(id), UserId(user));
-    let was_member = spawn_uncancelled(async move {
+    let removed = spawn_uncancelled(async move {
         let was_member = handles.store.remove_member(project, user).await?;
         // Also if an earlier request removed the member: a client whose first attempt was cut off
         // must be able to retry.
         handles.projects.withdraw(project, user);
-        Ok(was_member)
+        let unassigned = handles.unassign(project, user, &principal).await?;
+        Ok((was_member || !unassigned.is_empty()).then_some(res::Removed { unassigned }))
     });
-    if was_member.await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
+    removed.await?.map(Json).ok_or(ApiError::NotFound)
+}
+
+impl Handles {
+    /// Takes a user who is no member any more off the open tickets of a project. In an open project
+    /// all users are members.
+    async fn unassign(
+        &self,
+        project: ProjectId,
+        user: UserId,
+        principal: &Principal,
+    ) -> Result<Vec<i64>, ApiError> {
+        let is_closed = self.store.project(project).await?.is_some_and(|project| !project.is_open);
+        let Some(developer) = self.accounts.user(user).await?.filter(|_| is_closed) else {
+            return Ok(Vec::new());
+        };
+        // A service has no account that a history could name: it is the user who leaves.
+        let caller = match principal.is_service {
+            false => principal.caller(),
+            true => Caller { role: Role::Admin, ..Caller::from(&developer) },
+        };
+        let mut unassigned = Vec::new();
+        for ticket in self.open_tickets(project, user).await? {
+            let command = Command::Unassign { developer: developer.clone() };
+            match self.commands.command(ticket, command, caller.clone()).await {
+                Ok(_) => unassigned.push(ticket.0),
+                // Another request has taken the user off it, or deleted it.
+                Err(CommandError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(unassigned)
+    }
+
+    /// The tickets of a project that a user is assigned to, but for those that are done.
+    async fn open_tickets(
+        &self,
+        project: ProjectId,
+        user: UserId,
+    ) -> Result<Vec<TicketId>, ApiError> {
+        let mut found = Vec::new();
+        for status in Status::ALL.iter().filter(|status| **status != Status::Approved) {
+            let (project, assigned_to) = (Some(project), Some(user));
+            let status = Some(*status);
+            let filter = TicketFilter { project, assigned_to, status, ..TicketFilter::default() };
+            for page in 1.. {
+                let page = PageRequest { page, page_size: READ_AT_ONCE };
+                let rows = self.tickets.tickets(&filter, page).await?.rows;
+                found.extend(rows.iter().map(|ticket| ticket.id));
+                if u32::try_from(rows.len()).unwrap_or(0) < READ_AT_ONCE {
+                    break;
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
 }
 
 /// The project, if the caller may see it.

@@ -59,7 +59,9 @@ fn denial(right: Right) -> &'static str {
     match right {
         Right::Admin => "The caller is no admin.",
         Right::AssignedDeveloper => "The caller is not on it.",
-        Right::Creator => "The caller did not raise it.",
+        Right::Creator => {
+            "The caller did not raise it, and is no admin of a ticket whose creator is gone."
+        }
         Right::CreatorOrAdmin => "The caller is no admin and did not raise it.",
     }
 }

@@ -15,12 +15,13 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::{Origin, Role, User};
 use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
 use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use jiff::Timestamp;
 use utoipa_axum::routes;
 
 use super::Edge;
 use super::account_fields::{PASSWORD_MAX, addresses, full_name, role, username};
 use super::body::{NoFields, Strict};
-use super::error::ApiError;
+use super::error::{ApiError, HUBS_ACCOUNT};
 use super::fields::TextRule;
 use super::guard::spawn_uncancelled;
 use super::once::{created, replayed};
@@ -42,7 +43,10 @@ const PASSWORD_ELSEWHERE: &str = "A password is not changed here: its owner chan
     POST /api/auth/password/.";
 
 pub(super) fn routes() -> Routes {
-    Routes::default().with(routes!(list, create)).with(routes!(read, edit)).with(routes!(log_out))
+    Routes::default()
+        .with(routes!(list, create))
+        .with(routes!(read, edit, put))
+        .with(routes!(log_out))
 }
 
 /// The handles for changing an account: the store, and what is cached and open.
@@ -188,6 +192,46 @@ async fn edit(
     Ok(Json((&user).into()))
 }
 
+/// Creates the account with this number, or brings it to this state: for back ends, whose users have
+/// numbers already. Tokens of the issuer's open it. A field that is not sent stays as it is.
+#[utoipa::path(
+    put, path = "/api/users/{id}/", tag = "Accounts", params(doc::Id),
+    request_body = doc::UserState,
+    responses(
+        (status = 200, description = "The account as it is now.", body = res::User),
+        (status = 201, description = "The new account.", body = res::User),
+        (status = 403, description = "The role, or the account's, is above the caller's own."),
+        (
+            status = 409,
+            description = "Another account has the username or the address, or similar ones; or \
+                the account is one of the hub's own (`account_is_the_hubs`).",
+        ),
+    )
+)]
+async fn put(
+    State(handles): State<Handles>,
+    State(clock): State<Arc<dyn Clock>>,
+    Admin(principal): Admin,
+    Id(id): Id,
+    Strict(mut body): Strict,
+) -> Result<(StatusCode, Json<res::User>), ApiError> {
+    let wanted = UserChanges {
+        username: Some(username(&mut body)),
+        addresses: addresses(&mut body),
+        vouches_for_email: true,
+        full_name: full_name(&mut body),
+        role: role(&mut body),
+        is_active: body.boolean("is_active"),
+        ..UserChanges::default()
+    };
+    body.finish()?;
+    if wanted.role.as_ref().is_some_and(|role| role.rank() > principal.user.role.rank()) {
+        return Err(above_own());
+    }
+    let now = clock.now();
+    spawn_uncancelled(async move { handles.put(&principal, UserId(id), wanted, now).await }).await
+}
+
 /// Ends all logins of an account: its tokens are refused, and its sockets close with 4401. Its user
 /// may log in again; to prevent that, deactivate the account. Tokens that belong to no login stay
 /// valid: those of another issuer, and of `bellpull token`.
@@ -212,14 +256,55 @@ async fn log_out(
 }
 
 impl Handles {
+    /// Creates or changes the account that a back end numbers.
+    async fn put(
+        &self,
+        principal: &Principal,
+        id: UserId,
+        wanted: UserChanges,
+        now: Timestamp,
+    ) -> Result<(StatusCode, Json<res::User>), ApiError> {
+        let mut status = StatusCode::OK;
+        let before = match self.accounts.user(id).await? {
+            Some(user) => user,
+            None => {
+                status = StatusCode::CREATED;
+                let new = new_by_number(id, &wanted, now);
+                match self.accounts.create_user(new, None).await {
+                    Ok((user, _)) => user,
+                    // Another request has made it meanwhile.
+                    Err(StoreError::Taken("id")) => {
+                        status = StatusCode::OK;
+                        self.accounts.user(id).await?.ok_or(ApiError::NotFound)?
+                    }
+                    Err(error) => return Err(conflict(error)),
+                }
+            }
+        };
+        if before.origin == Origin::Hub {
+            let detail = format!("Account {id} is the hub's own: it is not the back end's to set.");
+            return Err(ApiError::Conflict { code: HUBS_ACCOUNT, detail });
+        }
+        if before.role.rank() > principal.user.role.rank() {
+            return Err(above_own());
+        }
+        check_own(principal, &before, &wanted)?;
+        let changes = UserChanges { seen_role: Some(before.role.clone()), ..wanted };
+        let after = self.change(&before, changes).await?;
+        Ok((status, Json((&after).into())))
+    }
+
     /// Changes an account. Sockets that were opened with a lost right are closed.
     async fn change(&self, before: &User, changes: UserChanges) -> Result<User, ApiError> {
-        let after = self.accounts.update_user(before.id, changes).await?;
+        let renames = changes.username.is_some();
+        let changed = self.accounts.update_user(before.id, changes).await;
+        let after = changed
+            .map_err(|error| if renames { conflict(error) } else { ApiError::from(error) })?;
         self.auth.forget(after.id);
         if before.is_active && !after.is_active {
             self.auth.deactivated(after.id).await?;
         } else if before.role != after.role {
-            self.auth.withdraw_rights(after.id);
+            self.auth.role_changed(after.id);
         }
         Ok(after)
     }
@@ -239,16 +324,54 @@ fn check_rights(
     before: &User,
     changes: &UserChanges,
 ) -> Result<(), ApiError> {
+    check_own(principal, before, changes)?;
     let new_role = changes.role.as_ref().filter(|role| **role != before.role);
-    let is_own = before.id == principal.user.id;
-    if is_own && (new_role.is_some() || changes.is_active == Some(false)) {
-        let text = "You cannot change your own role or switch off your own account.";
-        return Err(ApiError::Forbidden(text.to_owned()));
-    }
     if new_role.is_some_and(Role::is_admin) && !is_super(principal) {
         return Err(only_super());
     }
     Ok(())
+}
+
+/// Refuses what callers may not do to their own account.
+fn check_own(principal: &Principal, before: &User, changes: &UserChanges) -> Result<(), ApiError> {
+    let changes_role = changes.role.as_ref().is_some_and(|role| *role != before.role);
+    let is_own = before.id == principal.user.id;
+    if is_own && (changes_role || changes.is_active == Some(false)) {
+        let text = "You cannot change your own role or switch off your own account.";
+        return Err(ApiError::Forbidden(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// The account that a back end numbers, before it is brought to its state.
+fn new_by_number(id: UserId, wanted: &UserChanges, now: Timestamp) -> NewUser {
+    NewUser {
+        id: Some(id),
+        origin: Origin::ISSUER,
+        username: wanted.username.clone().unwrap_or_default(),
+        addresses: Addresses::default().with(&wanted.addresses),
+        full_name: wanted.full_name.clone().unwrap_or_default(),
+        role: wanted.role.clone().unwrap_or(Role::Client),
+        is_email_verified: true,
+        password_hash: None,
+        now,
+    }
+}
+
+/// A name or an address of another account is a conflict between the back end's users and the
+/// hub's, which no other body would solve.
+fn conflict(error: StoreError) -> ApiError {
+    if let StoreError::Taken(field) | StoreError::TooSimilar(field @ ("username" | "email")) = error
+    {
+        let detail = format!("Another account has this {field}, or a similar one.");
+        return ApiError::Conflict { code: "conflict", detail };
+    }
+    error.into()
+}
+
+fn above_own() -> ApiError {
+    let text = "A role above your own is not yours to give or to change.";
+    ApiError::Forbidden(text.to_owned())
 }
 
 fn is_super(principal: &Principal) -> bool {

@@ -63,6 +63,16 @@ pub fn is_same_name(one: &str, other: &str) -> bool {
     one == other || folded(one) == folded(other)
 }
 
+/// Whether a name that is shown looks like another one: only letters and digits count.
+#[must_use]
+pub fn looks_like_name(name: &str, other: &str) -> bool {
+    let key = |name: &str| -> String {
+        username_key(name).chars().filter(|content| content.is_alphanumeric()).collect()
+    };
+    let name = key(name);
+    !name.is_empty() && name == key(other)
+}
+
 /// The text in compatibility form (NFKC) and lower case, which may undo each other once.
 pub(crate) fn folded(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
@@ -110,6 +120,25 @@ mod tests {
             assert!(!is_same_name(one, other), "{one} {other}");
         }
         assert_eq!(normal_name("jose\u{301}"), "jos\u{e9}");
+    }
+
+    #[test]
+    fn a_shown_name_looks_like_another_whatever_is_between_its_letters() {
+        for like in [
+            "root super",
+            "ROOT  SUPER",
+            "Root-Super.",
+            "R\u{200b}oot Super",
+            "R00t Super",
+            "\u{ff32}oot Super",
+            "Ro\u{43e}t Super",
+        ] {
+            assert!(looks_like_name(like, "Root Super"), "{like:?}");
+        }
+        for other in ["Root", "Super Root", "", "\u{200b}", "Rooth Super"] {
+            assert!(!looks_like_name(other, "Root Super"), "{other:?}");
+        }
+        assert!(!looks_like_name("-", "."), "there is nothing to compare");
     }
 
     #[test]

@@ -265,8 +265,10 @@ impl TokenEnd {
 pub enum Revoked {
     /// The token that they were opened with.
     Token(TokenEnd),
-    /// The right to be here.
+    /// The right to be here: the account was deactivated, or does not exist any more.
     Right,
+    /// Another role: the client comes back at once, with the rights of that.
+    Role,
 }
 
 impl From<Broken> for Ending {
@@ -283,6 +285,7 @@ impl From<Revoked> for Ending {
         match revoked {
             Revoked::Token(end) => Self::TokenEnded(end),
             Revoked::Right => Self::RightWithdrawn,
+            Revoked::Role => Self::Restarting { retry_after_ms: 0 },
         }
     }
 }

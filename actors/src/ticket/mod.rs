@@ -31,8 +31,10 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
 use crate::domain::ticket::{
-    Caller, Command, Decision, Membership, NewTicket, Project, Refusal, Ticket, create, decide_at,
+    Caller, Command, Creator, Decision, Membership, NewTicket, Project, Refusal, Ticket, create,
+    decide_at, outsiders,
 };
+use crate::domain::user::User;
 use crate::port::in_time;
 use crate::port::tickets::Committed;
 use crate::port::{Clock, CommentStore, StoreError, TicketStore};
@@ -270,8 +272,13 @@ impl TicketEntity {
             let was_known = state.known.is_some();
             let known = self.known(state).await?;
             let membership = self.membership(&known.project, caller).await?;
+            let creator = self.creator(&mut known.ticket).await?;
             let now = self.clock.now();
-            let decided = decide_at(&known.ticket, command, caller, membership, seen, now);
+            let decided = decide_at(&known.ticket, command, caller, membership, creator, seen, now);
+            let decided = match decided {
+                Ok(decision) => self.admit(decision, &known.project, command).await?,
+                Err(refusal) => Err(refusal),
+            };
             let decision = match decided {
                 Ok(decision) => decision,
                 Err(_) if was_known => {
@@ -288,7 +295,7 @@ impl TicketEntity {
                 }
                 Ok(ticket) => {
                     known.ticket = ticket.clone();
-                    return Ok(ticket);
+                    return self.keep_members(ticket, command, caller, state).await;
                 }
                 Err(StoreError::Conflict) => state.known = None,
                 Err(error) => {
@@ -299,6 +306,66 @@ impl TicketEntity {
             }
         }
         Err(contended())
+    }
+
+    /// Whether the ticket's creator is there, whose present name it takes: an account may have been
+    /// renamed or deactivated since the ticket was read.
+    async fn creator(&self, ticket: &mut Ticket) -> Result<Creator, CommandError> {
+        let found = in_time(self.store.users(&[ticket.created_by])).await.map_err(unavailable)?;
+        let Some(user) = found.first() else { return Ok(Creator::Gone) };
+        if ticket.created_by_name != user.display_name() {
+            user.display_name().clone_into(&mut ticket.created_by_name);
+        }
+        Ok(if user.is_active { Creator::There } else { Creator::Gone })
+    }
+
+    /// The decision, unless it assigns users who are no members of the project.
+    async fn admit(
+        &self,
+        decision: Decision,
+        project: &Project,
+        command: &Command,
+    ) -> Result<Result<Decision, Refusal>, CommandError> {
+        let Command::Assign { developers } = command else { return Ok(Ok(decision)) };
+        let are_members = self.are_members(project, developers).await?;
+        Ok(outsiders(developers, &are_members).map_or(Ok(decision), Err))
+    }
+
+    async fn are_members(
+        &self,
+        project: &Project,
+        users: &[User],
+    ) -> Result<Vec<bool>, CommandError> {
+        let mut are_members = Vec::with_capacity(users.len());
+        for user in users {
+            let is_member = project.is_open
+                || in_time(self.store.is_member(project.id, user.id)).await.map_err(unavailable)?;
+            are_members.push(is_member);
+        }
+        Ok(are_members)
+    }
+
+    /// Takes those off the ticket again who were removed from its project while they were assigned:
+    /// the removal has not seen the assignment.
+    async fn keep_members(
+        &self,
+        mut ticket: Ticket,
+        command: &Command,
+        caller: &Caller,
+        state: &mut TicketState,
+    ) -> Answer {
+        let (Command::Assign { developers }, Some(known)) = (command, &mut state.known) else {
+            return Ok(ticket);
+        };
+        let are_members = self.are_members(&known.project, developers).await?;
+        for (user, _) in developers.iter().zip(are_members).filter(|(_, is_member)| !is_member) {
+            let command = Command::Unassign { developer: user.clone() };
+            let now = self.clock.now();
+            let decision = decide(&known.ticket, &command, caller, Membership::Member, now)?;
+            ticket = self.commit(decision).await.map_err(unavailable)?;
+            known.ticket = ticket.clone();
+        }
+        Ok(ticket)
     }
 
     /// The known ticket, or the one in the store.

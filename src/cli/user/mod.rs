@@ -215,6 +215,9 @@ pub(super) async fn make(store: &dyn AccountStore, new: NewUser) -> Result<User,
 
 /// Why the store refused an account's fields.
 fn refused(error: StoreError) -> CliError {
+    if error == StoreError::TooSimilar("full_name") {
+        return CliError::failed("--full-name: it looks like an admin's name");
+    }
     if let StoreError::Taken(field) = error {
         CliError::failed(format!("--{field}: a user with that {field} already exists"))
     } else if let StoreError::TooSimilar(field) = error {

@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "74b9e32ecc84ca9c272197dc5e708e26c03cc43e8b10cea093f239d2844a75fb";
+pub(super) const SOURCES: &str = "b72f12db54a30d2b9d1e3eab241d9984c189892ec357b4a32783fc785a2f26fd";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-CvH-kZWP.js",
+        path: "assets/index-BB2AvUzr.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-CvH-kZWP.js"),
-        gzip: include_bytes!("assets/index-CvH-kZWP.js.gz"),
+        bytes: include_bytes!("assets/index-BB2AvUzr.js"),
+        gzip: include_bytes!("assets/index-BB2AvUzr.js.gz"),
     },
     Embedded {
         path: "assets/index-D5rDNWza.css",

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 /// Adds the fields with addresses to the schemas of accounts, from the table of channels.
 pub(super) fn add_addresses(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (_, field) in Channel::address_fields() {
-        for name in ["User", "NewUser", "UserEdit"] {
+        for name in ["User", "NewUser", "UserEdit", "UserState"] {
             let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(name) else { continue };
             let mut property = ObjectBuilder::new().schema_type(Type::String);
             if name == "User" {
@@ -47,7 +47,7 @@ pub(in crate::http) struct Refresh {
 #[derive(ToSchema)]
 pub(in crate::http) struct NewAccount {
     /// Letters, digits and `@.+-_`.
-    #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]+$")]
+    #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
     username: String,
     #[schema(max_length = 254, format = Email)]
     email: String,
@@ -104,8 +104,8 @@ pub(in crate::http) struct EmailConfirmation {
 /// An account that an admin creates.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewUser {
-    /// Letters, digits and `@.+-_`.
-    #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]+$")]
+    /// Letters, digits and `@.+-_`, ending in a letter or digit.
+    #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
     username: String,
     #[schema(min_length = 8, max_length = 1_024)]
     password: String,
@@ -114,6 +114,20 @@ pub(in crate::http) struct NewUser {
     /// `client` by default; only a super admin creates admins.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
+}
+
+/// The state of an account that a back end numbers; what is not sent stays as it is.
+#[derive(ToSchema)]
+pub(in crate::http) struct UserState {
+    /// Letters, digits and `@.+-_`, ending in a letter or digit.
+    #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
+    username: String,
+    #[schema(max_length = 150)]
+    full_name: Option<String>,
+    /// `client` by default; none above the caller's own.
+    #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
+    role: Option<String>,
+    is_active: Option<bool>,
 }
 
 /// The changes. A new e-mail address counts as confirmed; links mailed to the previous one become

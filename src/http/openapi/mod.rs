@@ -69,9 +69,10 @@ The sockets are described by AsyncAPI (`bellpull asyncapi`).";
 const BEARER: &str = "bearer";
 
 /// The bodies in which unknown fields are refused (see [`super::body::Strict`]).
-const STRICT: [&str; 12] = [
+const STRICT: [&str; 13] = [
     "NewUser",
     "UserEdit",
+    "UserState",
     "PreferenceChanges",
     "NewTemplate",
     "TemplateChanges",

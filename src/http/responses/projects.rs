@@ -78,6 +78,13 @@ impl From<comment::Comment> for Comment {
     }
 }
 
+/// What the removal of a member has changed besides.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Removed {
+    /// The ids of the open tickets that the user was taken off.
+    pub(in crate::http) unassigned: Vec<i64>,
+}
+
 #[cfg(test)]
 mod tests {
     use bellpull_actors::domain::ids::{CommentId, TicketId, UserId};

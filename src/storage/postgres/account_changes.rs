@@ -103,6 +103,8 @@ async fn facts(
     let query = query.bind(&changes.username).bind(name_key);
     let (has_email, has_email_key, has_other_super_admin, has_username, has_username_key) =
         query.fetch_one(&mut *connection).await.map_err(failed)?;
+    let full_name = changes.full_name.as_deref().unwrap_or_default();
+    let admins = new_accounts::admins(connection, full_name, Some(id)).await.map_err(failed)?;
     let account = account_rows::account(connection, id).await?.map(|(account, _)| account);
     Ok(AccountFacts {
         account,
@@ -111,6 +113,7 @@ async fn facts(
         has_username_key,
         has_email_key,
         has_other_super_admin,
+        admins,
     })
 }
 

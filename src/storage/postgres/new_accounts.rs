@@ -3,7 +3,7 @@
 use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::account::NewAccountFacts;
+use bellpull_actors::domain::plan::account::{AdminNames, NewAccountFacts};
 use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{APART_SETTING, NewUser};
@@ -36,7 +36,7 @@ pub(super) async fn create(
     lock_names(connection).await?;
     let (name_key, mail_key) = (username_key(&new.username), email_key(new.email()));
     let facts = facts(connection, new, &name_key, &mail_key).await?;
-    if let Err(refusal) = facts.admit() {
+    if let Err(refusal) = facts.admit(&new.full_name, &new.role) {
         return Ok(Err(StoreError::of_account(refusal)));
     }
     let id = insert(connection, new).await?;
@@ -79,10 +79,26 @@ async fn facts(
         .bind(new.id.map(|id| id.0))
         .bind(name_key)
         .bind(mail_key)
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await?;
     let (has_username, has_email, has_id, has_username_key, has_email_key) = found;
-    Ok(NewAccountFacts { has_username, has_email, has_id, has_username_key, has_email_key })
+    let admins = admins(connection, &new.full_name, None).await?;
+    Ok(NewAccountFacts { has_username, has_email, has_id, has_username_key, has_email_key, admins })
+}
+
+/// The names of the active admins but `owner`, if a full name is to be compared with them.
+pub(super) async fn admins(
+    connection: &mut PgConnection,
+    full_name: &str,
+    owner: Option<UserId>,
+) -> sqlx::Result<AdminNames> {
+    if full_name.is_empty() {
+        return Ok(AdminNames::default());
+    }
+    let sql = "SELECT username, full_name FROM users \
+               WHERE role IN ('admin', 'super_admin') AND is_active AND id IS DISTINCT FROM $1";
+    let query = sqlx::query_as(sql).bind(owner.map(|owner| owner.0));
+    query.fetch_all(connection).await.map(AdminNames::of)
 }
 
 async fn insert(connection: &mut PgConnection, new: &NewUser) -> sqlx::Result<UserId> {

@@ -403,3 +403,87 @@ async fn a_set_without_issuer_and_audience_is_warned_of() {
         assert!(log.contains("skipped") && log.contains("short"), "{log}");
     }
 }
+
+#[tokio::test]
+async fn a_changed_role_brings_a_client_back_and_a_deactivated_account_does_not() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let chief = Caller::join(&database, hub.address, "chief", "super_admin");
+    let ada = Caller::join(&database, hub.address, "ada", "client");
+    let path = format!("/api/users/{}/", ada.id);
+    let change = async |change: Value| {
+        assert_eq!(chief.ask(reqwest::Method::PATCH, &path, &change).await.0, 200);
+    };
+    for role in ["developer", "admin", "client"] {
+        let mut socket = ada.socket("").await;
+        change(json!({ "role": role })).await;
+        let (_, code, reason) = socket.drained().await;
+        assert_eq!((code, reason.as_str()), (1012, "{\"retry_after_ms\":0}"), "{role}");
+    }
+    // A command beside the hub: it is read from the store.
+    let mut socket = ada.socket("").await;
+    run_ok(&database, &["user", "set", "--username", "ada", "--role", "developer"]);
+    assert_eq!(socket.drained().await.1, 1012);
+    let mut socket = ada.socket("").await;
+    run_ok(&database, &["user", "set", "--username", "ada", "--active", "false"]);
+    assert_eq!(socket.drained().await.1, 4403);
+}
+
+#[tokio::test]
+async fn names_that_mislead_are_refused() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let chief = Caller::join(&database, hub.address, "chief", "super_admin");
+    let name = json!({"full_name": "Root Super"});
+    let patch = reqwest::Method::PATCH;
+    assert_eq!(chief.ask(patch.clone(), "/api/auth/me/", &name).await.0, 200);
+    let ada = Caller::join(&database, hub.address, "ada", "client");
+    let register = async |username: &str, full_name: &str| {
+        let letters: String = username.chars().filter(char::is_ascii_alphabetic).collect();
+        let body = json!({"username": username, "email": format!("{letters}@example.com"),
+            "password": "correct horse", "full_name": full_name});
+        chief.post("/api/auth/register/", body).await
+    };
+    for username in ["bob.", "bob-", "bob_", "bob+", "bob@", "bob.-"] {
+        let (status, told) = register(username, "").await;
+        assert_eq!((status, told["username"].is_array()), (400, true), "{username} {told}");
+    }
+    assert_eq!(register("bo.b", "").await.0, 201);
+    for like in
+        ["Root Super", "root  super", "R\u{43e}\u{43e}t-Super", "Root\u{200b} Super", "chief"]
+    {
+        let name = json!({ "full_name": like });
+        let (status, told) = ada.ask(patch.clone(), "/api/auth/me/", &name).await;
+        assert_eq!(
+            (status, &told["full_name"]),
+            (400, &json!(["This name looks like an admin's."])),
+            "{like:?}"
+        );
+        let path = format!("/api/users/{}/", ada.id);
+        assert_eq!(chief.ask(patch.clone(), &path, &name).await.0, 400, "{like:?}");
+    }
+    let (status, told) = register("carl", "Root Super").await;
+    assert_eq!((status, told["full_name"].is_array()), (400, true), "{told}");
+    let refused =
+        run(&database, &["user", "set", "--username", "ada", "--full-name", "Root Super"]);
+    assert_eq!(refused.status.code(), Some(1));
+    // What is there is accepted with the rest, and an admin may have the name.
+    let role = json!({"role": "admin", "full_name": "Root Super"});
+    assert_eq!(chief.ask(patch, &format!("/api/users/{}/", ada.id), &role).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_form_with_one_field_takes_a_username_with_an_at_and_an_address() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[]);
+    let anyone = Caller { id: 0, token: String::new(), at: hub.address };
+    let body = json!({"username": "mail@corp.example", "email": "me@example.com",
+        "password": "correct horse"});
+    assert_eq!(anyone.post("/api/auth/register/", body).await.0, 201);
+    for name in ["mail@corp.example", "me@example.com", "ME@Example.com"] {
+        let body = json!({"username": name, "password": "correct horse"});
+        assert_eq!(anyone.post("/api/auth/login/", body).await.0, 200, "{name}");
+    }
+    let body = json!({"username": "other@example.com", "password": "correct horse"});
+    assert_eq!(anyone.post("/api/auth/login/", body).await.0, 401);
+}

@@ -194,8 +194,117 @@ async fn a_closed_project_s_tickets_are_its_members_own() {
     }
     // A developer sees what is of the list only as long as the name is on it.
     let gone = format!("/api/projects/{web}/members/{}/", team.ada.id);
-    assert_eq!(team.hub.delete(&team.admin, &gone).await.0, 204);
+    let removed = team.hub.delete(&team.admin, &gone).await;
+    assert_eq!(removed, (200, json!({"unassigned": []})));
     assert_eq!(team.hub.get(&team.ada, &path).await.0, 404);
     assert_eq!(team.hub.get(&team.ada, &list).await.1["count"], 0);
     assert_eq!(team.hub.post(&team.ada, "/api/tickets/", raise("Out")).await.0, 400);
+}
+
+/// What a user was told of an event: title and body of each.
+async fn told(team: &Team, who: &Person, event: &str) -> Vec<(String, String)> {
+    let path = format!("/api/notifications/?event={event}");
+    let (_, page) = team.hub.get(who, &path).await;
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+    page["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (text(row, "title"), text(row, "body")))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_removed_member_is_taken_off_open_tickets_and_not_assigned_anew() {
+    let team = Team::gather().await;
+    let web = project(&team, "WEB").await;
+    for who in [&team.carl, &team.ada, &team.bob] {
+        join(&team, web, who).await;
+    }
+    let mut tickets = Vec::new();
+    for title in ["Alone", "Both", "Done"] {
+        let body = json!({"title": title, "project": web});
+        let (_, ticket) = team.hub.post(&team.carl, "/api/tickets/", body).await;
+        tickets.push(ticket["id"].as_i64().unwrap());
+    }
+    let [alone, both, done] = tickets[..] else { panic!("{tickets:?}") };
+    let assign = async |ticket: i64, who: &[&Person]| {
+        let ids: Vec<i64> = who.iter().map(|one| one.id).collect();
+        let path = format!("/api/tickets/{ticket}/assign/");
+        team.hub.post(&team.admin, &path, json!({ "developers": ids })).await
+    };
+    assert_eq!(assign(alone, &[&team.ada]).await.0, 200);
+    assert_eq!(assign(both, &[&team.ada, &team.bob]).await.0, 200);
+    assert_eq!(assign(done, &[&team.ada]).await.0, 200);
+    for (who, action) in
+        [(&team.ada, "start_work"), (&team.ada, "finish_work"), (&team.carl, "approve")]
+    {
+        assert_eq!(team.act(who, done, action).await.0, 200, "{action}");
+    }
+    assert_eq!(team.act(&team.ada, both, "start_work").await.0, 200);
+    let member = format!("/api/projects/{web}/members/{}/", team.ada.id);
+    let removed = team.hub.delete(&team.root, &member).await;
+    assert_eq!(removed, (200, json!({"unassigned": [alone, both]})));
+    for (ticket, left) in [(alone, vec![]), (both, vec![team.bob.id]), (done, vec![team.ada.id])] {
+        let (_, now) = team.hub.get(&team.admin, &format!("/api/tickets/{ticket}/")).await;
+        assert_eq!(now["assigned_to"], json!(left), "{now}");
+    }
+    let (_, history) = team.hub.get(&team.admin, &format!("/api/tickets/{both}/history/")).await;
+    let last = history["results"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(
+        (&last["action"], &last["by"]),
+        (&json!("unassign"), &json!(team.root.id)),
+        "{last}"
+    );
+    assert_eq!(last["note"], "ada");
+    // No way in is left.
+    assert_eq!(team.hub.get(&team.ada, &format!("/api/tickets/{both}/")).await.0, 404);
+    assert_eq!(team.act(&team.ada, both, "finish_work").await.0, 404);
+    let (status, refused) = assign(alone, &[&team.bob, &team.ada]).await;
+    let text = format!("Not members of the ticket's project: {} (ada).", team.ada.id);
+    assert_eq!((status, &refused["developers"]), (400, &json!([text])), "{refused}");
+    assert_eq!(assign(alone, &[&team.bob]).await.0, 200);
+    // All whom it concerns are told, but not the one who did it.
+    for (who, count) in [
+        (&team.carl, 2),
+        (&team.admin, 2),
+        (&team.ada, 2),
+        (&team.bob, 1),
+        (&team.root, 0),
+        (&team.dora, 0),
+    ] {
+        let told = told(&team, who, "ticket_unassigned").await;
+        assert_eq!(told.len(), count, "{} {told:?}", who.username);
+        if count > 0 {
+            let wanted =
+                ("Ticket Unassigned".to_owned(), "root took ada off WEB-2: Both".to_owned());
+            assert!(told.contains(&wanted), "{told:?}");
+        }
+    }
+    // A second time there is nothing to remove.
+    assert_eq!(team.hub.delete(&team.root, &member).await.0, 404);
+    // Whoever is assigned in the open project needs no membership.
+    let open = team.raise(&team.carl, "Open").await;
+    assert_eq!(team.act(&team.admin, open, "assign").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_removal_and_assignments_at_once_leave_no_assignment() {
+    let team = Team::gather().await;
+    let web = project(&team, "WEB").await;
+    join(&team, web, &team.carl).await;
+    let body = json!({"title": "Race", "project": web});
+    let (_, ticket) = team.hub.post(&team.carl, "/api/tickets/", body).await;
+    let assign = format!("/api/tickets/{}/assign/", ticket["id"]);
+    let member = format!("/api/projects/{web}/members/{}/", team.ada.id);
+    for round in 0..20 {
+        join(&team, web, &team.ada).await;
+        let assigning = team.hub.post(&team.admin, &assign, json!({"developers": [team.ada.id]}));
+        let removing = team.hub.delete(&team.root, &member);
+        let (assigned, removed) = tokio::join!(assigning, removing);
+        assert_eq!(removed.0, 200, "{removed:?}");
+        assert!([200, 400, 503].contains(&assigned.0), "{assigned:?}");
+        let (_, now) = team.hub.get(&team.admin, &format!("/api/tickets/{}/", ticket["id"])).await;
+        assert_eq!(now["assigned_to"], json!([]), "round {round}");
+    }
 }

@@ -1,10 +1,10 @@
 //! Accounts: for admins, and admins only for super admins.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::passwords::{log_in, register};
-use super::{Team, column};
+use super::{Team, column, service};
 use crate::support::{Person, answer};
 use crate::ws::Socket;
 
@@ -184,4 +184,54 @@ async fn an_admin_logs_a_user_out_everywhere() {
     assert_eq!(team.hub.post(&team.root, "/api/users/4711/logout/", json!({})).await.0, 404);
     let (_, log) = team.hub.get(&team.root, "/api/audit/").await;
     assert!(column(&log, "path").contains(&json!(path)), "{log}");
+}
+
+#[tokio::test]
+async fn a_back_end_numbers_its_users() {
+    let team = Team::gather().await;
+    let put = async |who: &Person, id: i64, body: Value| {
+        let request = team.hub.request(Method::PUT, &format!("/api/users/{id}/"));
+        answer(request.bearer_auth(&who.token).json(&body)).await
+    };
+    let service = service();
+    let body = json!({"username": "site.user", "email": "site@example.com", "full_name": "Site",
+        "role": "developer"});
+    let (status, made) = put(&service, 4_711, body.clone()).await;
+    assert_eq!((status, &made["id"], &made["role"]), (201, &json!(4_711), &json!("developer")));
+    let (status, again) = put(&service, 4_711, body.clone()).await;
+    assert_eq!((status, &again), (200, &made), "the same state again");
+    let changed = json!({"username": "renamed", "role": "client", "is_active": false});
+    let (status, now) = put(&team.admin, 4_711, changed).await;
+    assert_eq!(
+        (status, &now["username"], &now["role"]),
+        (200, &json!("renamed"), &json!("client"))
+    );
+    assert_eq!((&now["is_active"], &now["email"]), (&json!(false), &json!("site@example.com")));
+    // The hub's own numbers begin above every one that came from outside.
+    let new = json!({"username": "later", "password": "correct horse"});
+    let (status, later) = team.hub.post(&team.root, "/api/users/", new).await;
+    assert_eq!((status, later["id"].as_i64() > Some(4_711)), (201, true), "{later}");
+    // What is another's, or the hub's.
+    for (id, body, code) in [
+        (4_712, json!({"username": "renamed"}), "conflict"),
+        (4_712, json!({"username": "Renamed"}), "conflict"),
+        (4_712, json!({"username": "x", "email": "SITE@example.com"}), "conflict"),
+        (team.carl.id, json!({"username": "carl"}), "account_is_the_hubs"),
+    ] {
+        let (status, told) = put(&service, id, body.clone()).await;
+        assert_eq!((status, &told["code"]), (409, &json!(code)), "{body} {told}");
+    }
+    // No role above the caller's own.
+    let chief = json!({"username": "chief", "role": "super_admin"});
+    assert_eq!(put(&team.admin, 5_000, chief.clone()).await.0, 403);
+    assert_eq!(put(&service, 5_000, chief).await.0, 201);
+    assert_eq!(put(&team.admin, 5_000, json!({"username": "chief"})).await.0, 403);
+    for who in [&team.ada, &team.carl] {
+        assert_eq!(put(who, 6_000, json!({"username": "x"})).await.0, 403);
+    }
+    for body in
+        [json!({}), json!({"username": ""}), json!({"username": "a b"}), json!({"usrname": "x"})]
+    {
+        assert_eq!(put(&service, 6_000, body.clone()).await.0, 400, "{body}");
+    }
 }

@@ -191,3 +191,47 @@ async fn a_service_token_cannot_act_as_a_user() {
     assert_eq!(team.hub.delete(&service, &format!("/api/tickets/{id}/")).await.0, 403);
     assert_eq!(team.hub.get(&service, &format!("/api/tickets/{id}/")).await.0, 200);
 }
+
+#[tokio::test]
+async fn an_admin_judges_a_finished_ticket_whose_creator_is_gone() {
+    let team = Team::gather().await;
+    let (one, other) = (team.ticket_at("FINISHED").await, team.ticket_at("FINISHED").await);
+    let third = team.ticket_at("FINISHED").await;
+    let set_active = async |is_active: bool| {
+        let path = format!("/api/users/{}/", team.carl.id);
+        let change = json!({ "is_active": is_active });
+        assert_eq!(team.hub.patch(&team.root, &path, change).await.0, 200);
+    };
+    for action in ["approve", "reject"] {
+        assert_eq!(team.act(&team.admin, one, action).await.0, 403, "its creator judges");
+    }
+    set_active(false).await;
+    for who in [&team.ada, &team.dora] {
+        assert!([403, 404].contains(&team.act(who, one, "approve").await.0), "{}", who.username);
+    }
+    let (status, approved) = team.act(&team.admin, one, "approve").await;
+    assert_eq!((status, &approved["status"]), (200, &json!("APPROVED")), "{approved}");
+    let (status, rejected) = team.act(&team.admin, other, "reject").await;
+    assert_eq!((status, &rejected["status"]), (200, &json!("REJECTED")), "{rejected}");
+    // Once the creator is back, it is theirs again, whatever was known of the ticket.
+    for who in [(&team.ada, "start_work"), (&team.ada, "finish_work")] {
+        assert_eq!(team.act(who.0, other, who.1).await.0, 200);
+    }
+    set_active(true).await;
+    for ticket in [other, third] {
+        assert_eq!(team.act(&team.admin, ticket, "approve").await.0, 403);
+    }
+}
+
+#[tokio::test]
+async fn what_a_step_answers_has_the_creators_present_name() {
+    let team = Team::gather().await;
+    let ticket = team.raise(&team.carl, "Homepage").await;
+    assert_eq!(team.act(&team.admin, ticket, "open").await.1["created_by_name"], "carl");
+    let name = json!({"full_name": "Carl Newname"});
+    assert_eq!(team.hub.patch(&team.carl, "/api/auth/me/", name).await.0, 200);
+    let (_, assigned) = team.act(&team.admin, ticket, "assign").await;
+    assert_eq!(assigned["created_by_name"], "Carl Newname");
+    let (_, row) = team.hub.get(&team.ada, "/api/notifications/?event=ticket_assigned").await;
+    assert_eq!(row["results"][0]["ticket"], ticket, "{row}");
+}

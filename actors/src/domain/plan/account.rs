@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::address::AddressChanges;
 use crate::domain::channel::Channel;
+use crate::domain::confusable::looks_like_name;
 use crate::domain::user::{Origin, Role, User};
 
 /// The changes of an account; `None` leaves a field unchanged.
@@ -61,7 +62,7 @@ pub enum AccountRefusal {
 }
 
 /// Which values of a new account other accounts have.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct NewAccountFacts {
     /// The username.
     pub has_username: bool,
@@ -73,6 +74,33 @@ pub struct NewAccountFacts {
     pub has_username_key: bool,
     /// An address with the same key ([`crate::domain::confusable::email_key`]).
     pub has_email_key: bool,
+    /// The names of the active admins.
+    pub admins: AdminNames,
+}
+
+/// The names of active admins: what users know them by.
+#[derive(Debug, Clone, Default)]
+pub struct AdminNames {
+    /// Usernames, and full names that are not empty.
+    pub all: Vec<String>,
+}
+
+impl AdminNames {
+    /// Of rows with a username and a full name.
+    #[must_use]
+    pub fn of(rows: Vec<(String, String)>) -> Self {
+        let all = rows.into_iter().flat_map(|(username, full_name)| [username, full_name]);
+        Self { all: all.filter(|name| !name.is_empty()).collect() }
+    }
+
+    /// Refuses a full name that looks like an admin's to an account that is none.
+    fn check(&self, full_name: &str, role: &Role) -> Result<(), AccountRefusal> {
+        let is_like = |name: &String| looks_like_name(full_name, name);
+        if !role.is_admin() && self.all.iter().any(is_like) {
+            return Err(AccountRefusal::TooSimilar("full_name"));
+        }
+        Ok(())
+    }
 }
 
 impl NewAccountFacts {
@@ -80,7 +108,7 @@ impl NewAccountFacts {
     ///
     /// # Errors
     /// [`AccountRefusal::Taken`] before [`AccountRefusal::TooSimilar`].
-    pub fn admit(&self) -> Result<(), AccountRefusal> {
+    pub fn admit(&self, full_name: &str, role: &Role) -> Result<(), AccountRefusal> {
         use AccountRefusal::{Taken, TooSimilar};
         let reasons = [
             (self.has_username, Taken("username")),
@@ -89,7 +117,8 @@ impl NewAccountFacts {
             (self.has_username_key, TooSimilar("username")),
             (self.has_email_key, TooSimilar("email")),
         ];
-        reasons.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, reason)| Err(reason))
+        let reason = reasons.into_iter().find(|(holds, _)| *holds);
+        reason.map_or_else(|| self.admins.check(full_name, role), |(_, reason)| Err(reason))
     }
 }
 
@@ -108,6 +137,8 @@ pub struct AccountFacts {
     pub has_email_key: bool,
     /// Whether another account is an active super admin.
     pub has_other_super_admin: bool,
+    /// The names of the other active admins.
+    pub admins: AdminNames,
 }
 
 /// The implications of a change beyond the values that it names.
@@ -151,6 +182,10 @@ pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan
         return Err(AccountRefusal::RoleChanged);
     }
     let origin = origin_after(account, changes)?;
+    // The present name is accepted, as the present address is.
+    if let Some(name) = changes.full_name.as_ref().filter(|name| **name != account.full_name) {
+        facts.admins.check(name, changes.role.as_ref().unwrap_or(&account.role))?;
+    }
     let is_super_admin = account.is_active && account.role == Role::SuperAdmin;
     if is_super_admin && !facts.has_other_super_admin && loses_super_admin(changes) {
         return Err(AccountRefusal::LastSuperAdmin);
@@ -225,12 +260,36 @@ mod tests {
 
     #[test]
     fn a_new_account_is_refused_by_the_first_value_that_is_taken() {
+        let admit = |facts: &NewAccountFacts| facts.admit("", &Role::Client);
         let none = NewAccountFacts::default();
-        assert_eq!(none.admit(), Ok(()));
-        let email = NewAccountFacts { has_email: true, has_username_key: true, ..none };
-        assert_eq!(email.admit(), Err(AccountRefusal::Taken("email")));
+        assert_eq!(admit(&none), Ok(()));
+        let email = NewAccountFacts { has_email: true, has_username_key: true, ..none.clone() };
+        assert_eq!(admit(&email), Err(AccountRefusal::Taken("email")));
         let similar = NewAccountFacts { has_email_key: true, ..none };
-        assert_eq!(similar.admit(), Err(AccountRefusal::TooSimilar("email")));
+        assert_eq!(admit(&similar), Err(AccountRefusal::TooSimilar("email")));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_an_admins_is_for_admins() {
+        let rows = vec![("root".to_owned(), "Root Super".to_owned()), ("bea".into(), "".into())];
+        let admins = AdminNames::of(rows);
+        let new = NewAccountFacts { admins: admins.clone(), ..NewAccountFacts::default() };
+        let refused = Err(AccountRefusal::TooSimilar("full_name"));
+        for name in ["Root Super", "root-super", "Root", "B\u{435}a"] {
+            assert_eq!(new.admit(name, &Role::Client), refused, "{name}");
+            assert_eq!(new.admit(name, &Role::Developer), refused, "{name}");
+            assert_eq!(new.admit(name, &Role::Admin), Ok(()), "{name}");
+        }
+        assert_eq!(new.admit("", &Role::Client), Ok(()));
+        let facts = AccountFacts { admins, ..facts(Role::Client) };
+        let to = |name: &str, role: Option<Role>| UserChanges {
+            full_name: Some(name.to_owned()),
+            role,
+            ..UserChanges::default()
+        };
+        assert!(change(&facts, &to("Root Super", None)).is_err());
+        assert!(change(&facts, &to("Root Super", Some(Role::Admin))).is_ok());
+        assert!(change(&facts, &to("", None)).is_ok());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::super::routing::{Audience, Concern, Group};
 use super::super::user::{Role, User};
 use super::text::{Subject, body};
 use super::{
-    Caller, Command, Decision, Edit, HistoryEntry, Membership, NewTicket, Project, Refusal, Status,
-    Step, Ticket, is_visible,
+    Caller, Command, Creator, Decision, Edit, HistoryEntry, Membership, NewTicket, Project,
+    Refusal, Right, Status, Step, Ticket, is_visible,
 };
 
 /// Creates a ticket. The store assigns its number, and so its key, when it commits.
@@ -57,16 +57,17 @@ pub fn create(
 /// so.
 ///
 /// # Errors
-/// As [`decide`]; `Stale` for another version, whatever the status allows by now.
+/// As [`decide_with`]; `Stale` for another version, whatever the status allows by now.
 pub fn decide_at(
     ticket: &Ticket,
     command: &Command,
     caller: &Caller,
     membership: Membership,
+    creator: Creator,
     seen: Option<i64>,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let decision = decide(ticket, command, caller, membership, now);
+    let decision = decide_with(ticket, command, caller, membership, creator, now);
     let is_allowed = !matches!(
         decision,
         Err(Refusal::NotFound | Refusal::Forbidden { .. } | Refusal::Invalid { .. })
@@ -79,7 +80,7 @@ pub fn decide_at(
     }
 }
 
-/// Decides the effect of a command on a ticket. Rights are checked before the status.
+/// Decides the effect of a command on a ticket whose creator is there.
 ///
 /// # Errors
 /// Every [`Refusal`]; `Stale` only if the command names a version.
@@ -90,10 +91,26 @@ pub fn decide(
     membership: Membership,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
+    decide_with(ticket, command, caller, membership, Creator::There, now)
+}
+
+/// Decides the effect of a command on a ticket. Rights are checked before the status. Where its
+/// creator is gone, an admin judges the work: otherwise a finished ticket could only be deleted.
+fn decide_with(
+    ticket: &Ticket,
+    command: &Command,
+    caller: &Caller,
+    membership: Membership,
+    creator: Creator,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
     if !is_visible(ticket, caller, membership) {
         return Err(Refusal::NotFound);
     }
-    let right = command.right();
+    let mut right = command.right();
+    if right == Right::Creator && creator == Creator::Gone {
+        right = Right::CreatorOrAdmin;
+    }
     if !right.is_held(ticket, caller) {
         return Err(Refusal::Forbidden { action: command.name(), allowed: right.holder() });
     }
@@ -120,8 +137,15 @@ pub fn decide(
         note.clone_from(reason);
     } else if let Command::Edit(edit) = command {
         note = apply(&mut after, edit)?;
+    } else if let Command::Unassign { developer } = command {
+        unassign(&mut after, developer)?;
+        note = developer.display_name().to_owned();
     }
-    let announcement = audience.map(|audience| audience.announce(&after, &note, caller, now));
+    let announcement = if let Command::Unassign { developer } = command {
+        Some(unassigned(&after, developer, caller, now))
+    } else {
+        audience.map(|audience| audience.announce(&after, &note, caller, now))
+    };
     let entry = entry(&after, command.name(), Some(ticket.status), caller, note, now);
     let deleted = *command == Command::Delete;
     let of_open_project = false;
@@ -180,6 +204,48 @@ fn assign(ticket: &mut Ticket, developers: &[User]) -> Result<Vec<UserId>, Refus
     let newly = ids.iter().copied().filter(|id| !ticket.assigned_to.contains(id)).collect();
     ticket.assigned_to = ids;
     Ok(newly)
+}
+
+/// Takes a developer off the ticket.
+fn unassign(ticket: &mut Ticket, developer: &User) -> Result<(), Refusal> {
+    if !ticket.assigned_to.contains(&developer.id) {
+        let message = format!("User {} is not assigned to this ticket.", developer.id);
+        return Err(Refusal::Invalid { field: "developer", message });
+    }
+    ticket.assigned_to.retain(|user| *user != developer.id);
+    Ok(())
+}
+
+/// All whom the ticket concerns are told that a developer was taken off it: work that was under way
+/// may need another one.
+fn unassigned(after: &Ticket, developer: &User, caller: &Caller, now: Timestamp) -> Announcement {
+    let mut users = after.assigned_to.clone();
+    users.extend([after.created_by, developer.id]);
+    let audience = Audience { group: Some(Group::Admins), users, except: None };
+    let event = Event::from_name("ticket_unassigned");
+    let mut announcement = announce(after, event, audience, "", caller, now);
+    let (who, name) = (&caller.name, developer.display_name());
+    let Ticket { key, title, .. } = after;
+    "Ticket Unassigned".clone_into(&mut announcement.message.title);
+    announcement.message.body = format!("{who} took {name} off {key}: {title}");
+    announcement
+}
+
+/// The refusal of an assignment to developers who are not members of the ticket's project: what
+/// they may see of it would end with the assignment.
+#[must_use]
+pub fn outsiders(developers: &[User], is_member: &[bool]) -> Option<Refusal> {
+    let names: Vec<String> = developers
+        .iter()
+        .zip(is_member)
+        .filter(|(_, is_member)| !**is_member)
+        .map(|(user, _)| format!("{} ({})", user.id, user.username))
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let message = format!("Not members of the ticket's project: {}.", names.join(", "));
+    Some(Refusal::Invalid { field: "developers", message })
 }
 
 /// Changes the fields that the edit names; the note lists those that really changed.

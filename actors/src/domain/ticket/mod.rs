@@ -54,7 +54,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(in crate::domain) use decide::announce;
-pub use decide::{create, decide, decide_at};
+pub use decide::{create, decide, decide_at, decide_with, outsiders};
 pub use decision::Decision;
 pub use text::example;
 pub use visible::{VisibleTo, is_visible};
@@ -170,6 +170,15 @@ pub enum Membership {
     Member,
     /// The caller does not belong to it.
     NonMember,
+}
+
+/// Whether the creator of a ticket can still judge the work on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creator {
+    /// The account is active.
+    There,
+    /// The account was deactivated, or does not exist.
+    Gone,
 }
 
 /// The fields of a new ticket.

@@ -130,6 +130,7 @@ fn wanted(before: &Ticket, command: &Command, by: &User, admins_too: bool) -> BT
         | Command::StartWork
         | Command::FinishWork
         | Command::Edit(_)
+        | Command::Unassign { .. }
         | Command::Delete => BTreeSet::from([before.created_by]),
     };
     if admins_too {

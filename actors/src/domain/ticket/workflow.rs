@@ -55,6 +55,11 @@ macro_rules! steps {
             Edit(Edit),
             /// Delete it.
             Delete,
+            /// Take a developer off it who is no member of its project any more.
+            Unassign {
+                /// The developer.
+                developer: User,
+            },
         }
 
         /// The steps, in the order of the workflow.
@@ -90,7 +95,7 @@ macro_rules! steps {
             pub fn step(&self) -> Option<Step> {
                 match self {
                     $(Self::$variant $({ $input: _ })? => Some(Step::$variant),)*
-                    Self::Edit(_) | Self::Delete => None,
+                    Self::Edit(_) | Self::Delete | Self::Unassign { .. } => None,
                 }
             }
         }
@@ -220,17 +225,22 @@ impl Command {
     /// The command's name in paths and history.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self.step() {
-            Some(step) => step.rule().name,
-            None if *self == Self::Delete => "delete",
-            None => "edit",
+        match (self, self.step()) {
+            (_, Some(step)) => step.rule().name,
+            (Self::Delete, None) => "delete",
+            (Self::Unassign { .. }, None) => "unassign",
+            (_, None) => "edit",
         }
     }
 
     /// Who may give it.
     #[must_use]
     pub fn right(&self) -> Right {
-        self.step().map_or(Right::CreatorOrAdmin, |step| step.rule().by)
+        match (self, self.step()) {
+            (_, Some(step)) => step.rule().by,
+            (Self::Unassign { .. }, None) => Right::Admin,
+            (_, None) => Right::CreatorOrAdmin,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use bellpull_actors::domain::confusable::{email_key, username_key};
 use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::plan::account::{self, AccountFacts, NewAccountFacts};
+use bellpull_actors::domain::plan::account::{self, AccountFacts, AdminNames, NewAccountFacts};
 use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::accounts::{APART_SETTING, NewUser, UserChanges};
 use bellpull_actors::port::clock::SystemClock;
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use super::super::columns::user_columns;
 use super::super::rows::{claims_ms, user};
-use super::super::statement::{execute, one, optional};
+use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
     Answer, Done, Write, account_links, audit, escalations, keys, logins, nodes, preferences,
@@ -141,8 +141,9 @@ fn create(
         has_id,
         has_username_key: is_key_taken(connection, "username", &name_key, None)?,
         has_email_key: is_key_taken(connection, "email", &mail_key, None)?,
+        admins: admins(connection, &new.full_name, None)?,
     };
-    if let Err(refusal) = facts.admit() {
+    if let Err(refusal) = facts.admit(&new.full_name, &new.role) {
         return Ok(Err(StoreError::of_account(refusal)));
     }
     let id = match new.id {
@@ -190,6 +191,22 @@ fn next_apart(connection: &Connection) -> Result<Option<i64>, Failure> {
 fn read(connection: &Connection, id: UserId) -> Result<User, Failure> {
     let sql = concat!("SELECT ", user_columns!(), " FROM users WHERE id = ?");
     Ok(one(connection, sql, (id.0,), |row| Ok(user(row)))??)
+}
+
+/// The names of the active admins but `owner`, if a full name is to be compared with them.
+fn admins(
+    connection: &Connection,
+    full_name: &str,
+    owner: Option<UserId>,
+) -> Result<AdminNames, Failure> {
+    if full_name.is_empty() {
+        return Ok(AdminNames::default());
+    }
+    let sql = "SELECT username, full_name FROM users \
+               WHERE role IN ('admin', 'super_admin') AND is_active = 1 AND id IS NOT ?";
+    let owner = owner.map(|owner| owner.0);
+    let rows = all(connection, sql, (owner,), |row| row.try_into())?;
+    Ok(AdminNames::of(rows))
 }
 
 /// Sets these addresses; an empty one is removed.
@@ -315,6 +332,7 @@ fn facts(
         has_username_key: is_taken("username", name_key)?,
         has_email_key: is_taken("email", mail_key)?,
         has_other_super_admin,
+        admins: admins(connection, changes.full_name.as_deref().unwrap_or_default(), Some(id))?,
     })
 }
 

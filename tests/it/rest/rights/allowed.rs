@@ -162,6 +162,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
             "GET /api/audit/ query:user",
             "GET /api/users/{id}/ path",
             "PATCH /api/users/{id}/ path",
+            "PUT /api/users/{id}/ path",
             "POST /api/users/{id}/logout/ path",
             "GET /api/webhooks/ query:project",
             "POST /api/webhooks/ body:project",

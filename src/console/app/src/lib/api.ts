@@ -120,8 +120,10 @@ async function renewOnce(): Promise<boolean> {
     throw new ApiError(response.status, t('error.unreachable'), {});
   }
   if (!response.ok) return false;
-  const { access, refresh } = await response.json() as { access: string; refresh?: string };
-  session.set({ ...kept, access, refresh: refresh ?? kept.refresh });
+  const { access } = await response.json() as { access: string };
+  // The login's first refresh token stays: a duplicated tab has a copy of it, and a token that is used
+  // after its successor ends the login.
+  session.set({ ...kept, access });
   return true;
 }
 

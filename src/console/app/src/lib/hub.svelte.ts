@@ -31,7 +31,15 @@ class Live {
     client.on('state', (now) => {
       this.state = now.state;
       this.why = now.code === 1012 ? 'restart' : '';
-      if (now.state === 'live') this.#tell();
+      if (now.state === 'live') {
+        const { current } = session;
+        const { user } = client;
+        // The role may have changed since signing in.
+        if (current && user && (user.role !== current.user.role || user.username !== current.user.username)) {
+          session.set({ ...current, user: { ...current.user, role: user.role, username: user.username } });
+        }
+        this.#tell();
+      }
       if (now.state === 'closed' && now.code === 4401) session.set(null);
     });
     client.on('unread', (count) => { this.unread = count; });
