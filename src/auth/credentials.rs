@@ -221,8 +221,9 @@ impl Auth {
         let inner = &*self.0;
         inner.end_all(user, Revoked::Right);
         let now = inner.clock.now();
-        let ended = inner.accounts.store().logins_revoked(looking_back(now), now, ENDED_MAX).await;
-        let mut ended = ended.map_err(unavailable)?;
+        let since = Some(looking_back(now));
+        let read = inner.accounts.store().logins_revoked(since, now, ENDED_MAX).await;
+        let mut ended = read.map_err(unavailable)?.logins;
         ended.retain(|login| login.user == user);
         inner.end_logins(&ended, TokenEnd::Revoked);
         Ok(())
