@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::epoch::Epoch;
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{AccountStore, Broker, Clock, LeaseOwner, Store};
@@ -41,7 +42,7 @@ use crate::storage::{self, StoreOptions};
 use crate::tls::{self, Certificate};
 use crate::ws::{WsEdge, WsParts};
 use broker::broker;
-use identity::{join, names, stored_secret};
+use identity::{follow_epoch, join, names, stored_secret};
 use listeners::{Listeners, serve};
 
 /// The setting with the secret for links in external messages.
@@ -120,7 +121,7 @@ struct Inside {
     links: Links,
     callers: Callers,
     templates: TemplateService,
-    epoch: Arc<str>,
+    epoch: Epoch,
     writes: WriteRate,
     nodes: Membership,
     signals: GoldenSignals,
@@ -138,7 +139,7 @@ impl Inside {
             auth: auth.clone(),
             users: hub.users.clone(),
             projects: store.clone(),
-            epoch: Arc::clone(&epoch),
+            epoch: epoch.clone(),
             handshakes: Arc::clone(&handshakes),
             proxies: proxies.clone(),
             draining,
@@ -183,6 +184,8 @@ impl App {
         options.channels = options.channels.or(config.delivery.channels());
         options.verify_email = config.auth.verify_email;
         options.check_max_bytes = config.database_check_max_bytes;
+        options.connections = config.database_connections;
+        options.wait = config.database_wait;
         let channels = options.channels;
         let slow = SlowLog::new(config.slow);
         options.slow = slow.clone();
@@ -258,7 +261,7 @@ impl App {
                 store: store.clone(),
                 owner: owner.clone(),
                 clock: Arc::clone(&clock),
-                epoch: names.epoch.clone(),
+                epoch: names.epoch.name(),
                 renderer,
                 callers: callers.clone(),
                 nodes: nodes.live(),
@@ -303,6 +306,7 @@ impl App {
         let users = hub.users.clone();
         let mut upkeep = vec![
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
+            tokio::spawn(follow_epoch(store.clone())),
             tokio::spawn(crate::telemetry::upkeep()),
             tokio::spawn(signals.keep(hub.clone(), Arc::clone(&store), listening)),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),

@@ -6,10 +6,60 @@
 //! hold would be given out again, to other entries, and these would be taken for old ones.
 //!
 //! So each history has an epoch of its own, by which a client of before is told to begin anew. And
-//! all numbers go on [`LEAP`] above the highest that is known, so that clients who know of no
-//! epochs take every new entry for a new one, too. A delivered position is lowered to the inbox'
-//! last number: what lies above was delivered in the other history.
+//! all numbers go on [`LEAP`] above the highest that is known, so that clients who know of no epochs
+//! take every new entry for a new one, too. A delivered position is lowered to the inbox' last
+//! number: what lies above was delivered in the other history.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How far above the highest known number a new epoch begins. More than any inbox receives while a
 /// standby lags or since a backup was made; nine million million such steps fit into a number.
 pub const LEAP: i64 = 1_000_000;
+
+/// The store's epoch, as this process knows it; clones share it. It changes when another history
+/// begins under a running process.
+#[derive(Debug, Clone)]
+pub struct Epoch(Arc<Mutex<Arc<str>>>);
+
+impl Epoch {
+    /// An epoch with that name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(Arc::new(Mutex::new(name.into())))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(&self.lock())
+    }
+
+    /// This epoch was read from the store.
+    pub fn set(&self, name: &str) {
+        let mut known = self.lock();
+        if **known == *name {
+            return;
+        }
+        if !known.is_empty() {
+            tracing::warn!(epoch = name, before = %known, "another history of the store has begun");
+        }
+        *known = name.into();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<&str> for Epoch {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl Default for Epoch {
+    /// Not read yet.
+    fn default() -> Self {
+        Self::new("")
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::epoch::Epoch;
 use crate::port::retention::Old;
 
 /// The first chunk's recipients. With an external delivery each they take some 8 ms of the store's
@@ -15,7 +16,7 @@ pub const CHUNK: u32 = 512;
 #[derive(Debug, Clone)]
 pub struct HubNames {
     /// The store: positions of one mean nothing to another.
-    pub epoch: Arc<str>,
+    pub epoch: Epoch,
     /// This process among the cluster's.
     pub node: Arc<str>,
 }

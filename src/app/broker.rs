@@ -7,6 +7,7 @@ use bellpull_actors::hub::HubNames;
 use bellpull_actors::port::{Broker, LeaseOwner, Store};
 
 use super::StartError;
+use super::identity::store_id;
 use crate::auth::issue::hub_secret;
 use crate::broker::{Cluster, RedisBroker};
 use crate::config::Config;
@@ -21,7 +22,8 @@ pub(super) async fn broker(
     let Some(url) = &config.redis_url else { return Ok(Arc::new(LocalBroker)) };
     let database = store.database_id().await.map_err(StartError::of("database_url"))?;
     let secret = hub_secret(config, store).await.map_err(StartError::of("database_url"))?;
-    let cluster = Cluster::new(&names.epoch, &database, secret.reveal());
+    let id = store_id(store, names).await.map_err(StartError::of("database_url"))?;
+    let cluster = Cluster::new(&id, &database, secret.reveal());
     // Boxed: a client's state is large, and most nodes have none.
     let opening = Box::pin(RedisBroker::open(url.reveal(), &cluster, owner.as_str()));
     let broker = opening.await.map_err(StartError::of("redis_url"))?;

@@ -1,6 +1,7 @@
 //! Which store this is, with its secrets, and which node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,8 +17,13 @@ use crate::auth::issue::hub_secret;
 use crate::config::{Config, Secret};
 use crate::nodes::{Membership, address};
 
-/// The setting that identifies this store: sequence numbers of another mean nothing here.
-const EPOCH_SETTING: &str = "epoch";
+/// The setting that identifies this store to its nodes and to no others: their topic in Redis. It is
+/// the first epoch, and stays when a new one begins: nodes that have not noticed yet still hear the
+/// others. A restored store has another.
+const ID_SETTING: &str = "store_id";
+
+/// How often a node looks whether another process has begun a new epoch.
+const EPOCH_READ_EVERY: Duration = Duration::from_secs(3);
 
 /// Registers this process among the nodes.
 pub(super) async fn join(
@@ -51,14 +57,24 @@ fn own_name() -> Result<NodeName, getrandom::Error> {
     Ok(NodeName::of_host(&host.to_string_lossy(), getrandom::u32()?))
 }
 
-/// The store's identity is generated once and stored; the node's is its name.
-pub(super) async fn names(
-    accounts: &dyn AccountStore,
-    node: &NodeName,
-) -> Result<HubNames, StoreError> {
-    let random = || getrandom::u64().map_err(|error| StoreError::Unavailable(error.to_string()));
-    let epoch = accounts.setting_or_insert(EPOCH_SETTING, &format!("{:016x}", random()?)).await?;
-    Ok(HubNames { epoch: epoch.into(), node: node.shared() })
+/// The store's epoch, and the node's name.
+pub(super) async fn names(store: &dyn Store, node: &NodeName) -> Result<HubNames, StoreError> {
+    store.read_epoch().await?;
+    Ok(HubNames { epoch: store.epoch(), node: node.shared() })
+}
+
+/// Identifies the store to the nodes that run on it.
+pub(super) async fn store_id(store: &dyn Store, names: &HubNames) -> Result<String, StoreError> {
+    store.setting_or_insert(ID_SETTING, &names.epoch.name()).await
+}
+
+/// Follows the store's epoch, which an operator may have renewed.
+pub(super) async fn follow_epoch(store: Arc<dyn Store>) {
+    loop {
+        tokio::time::sleep(EPOCH_READ_EVERY).await;
+        // A store that does not answer is asked again.
+        let _ = store.read_epoch().await;
+    }
 }
 
 /// The store's secret in that setting, generated once: the same on all nodes.

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod check;
 pub mod config;
 pub mod demo;
+pub mod epoch;
 mod error;
 pub mod load_accounts;
 pub mod manuals;
@@ -39,7 +40,7 @@ use crate::storage::sqlite;
 
 pub use error::CliError;
 pub use settings::SettingFlags;
-pub use store::{migrate as migrate_store, open_existing_store, open_store};
+pub use store::{migrate as migrate_store, open_existing_store, open_store, open_store_alone};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,6 +76,8 @@ enum Command {
     Backup(backup::Args),
     /// Make a database from a backup.
     Restore(restore::Args),
+    /// Print the database's epoch, or begin a new one.
+    Epoch(epoch::Args),
     /// Check whether settings, database, Redis and providers work.
     Check(check::Args),
     /// Print all settings as a commented file, or those in force.
@@ -140,6 +143,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Migrate(args) => Box::pin(migrate::run(args)).await,
         Command::Backup(args) => Box::pin(backup::run(args)).await,
         Command::Restore(args) => Box::pin(restore::run(args)).await,
+        Command::Epoch(args) => Box::pin(epoch::run(args)).await,
         Command::Check(args) => Box::pin(check::run(args)).await,
         Command::Config(args) => config::run(args),
         Command::User(args) => Box::pin(user::run(args)).await,

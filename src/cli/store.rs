@@ -37,6 +37,14 @@ pub(super) async fn open_hubs_store(config: &Config) -> Result<Arc<dyn Store>, C
     storage::open(config.database_url.reveal(), options).await.map_err(|error| refused(&error))
 }
 
+/// The same for a command that has an SQLite file for itself: no hub may be running on it.
+///
+/// # Errors
+/// As [`open_existing_store`].
+pub async fn open_store_alone(config: &Config) -> Result<Arc<dyn Store>, CliError> {
+    open(config, StoreOptions { exclusive: true, create: false, ..StoreOptions::default() }).await
+}
+
 async fn open(config: &Config, options: StoreOptions) -> Result<Arc<dyn Store>, CliError> {
     check_lasting(config)?;
     let before = Before::look(config)?;

@@ -44,6 +44,8 @@ impl Config {
             listen: values.address("listen").ok_or_else(|| values.mismatch("listen"))?,
             database_url: values.must_text("database_url")?.into(),
             database_check_max_bytes: values.number::<u64>("database.check_max_mib")? << 20,
+            database_connections: values.number("database.connections")?,
+            database_wait: Duration::from_secs(values.number("database.wait_s")?),
             node: node(values)?,
             node_url: values.text("node_url"),
             redis_url: values.text("redis_url").map(Secret::new),

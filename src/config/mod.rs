@@ -21,6 +21,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::retention::Retention;
@@ -47,6 +48,10 @@ pub struct Config {
     /// `database.check_max_mib`: a file up to this size is checked for corruption at start (256
     /// MiB; 0 disables it).
     pub database_check_max_bytes: u64,
+    /// `database.connections`: to PostgreSQL, at most (16).
+    pub database_connections: u32,
+    /// `database.wait_s`: how long a start waits for PostgreSQL (60 s; 0: not at all).
+    pub database_wait: Duration,
     /// `node`: this node's name; `None`: the host's and a random suffix.
     pub node: Option<NodeName>,
     /// `node_url`: where the other nodes reach this one, without a trailing slash; `None`: at the

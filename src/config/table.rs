@@ -157,6 +157,12 @@ pub static SETTINGS: &[Setting] = &[
     setting("database.check_max_mib", "", "256", number("MiB", 0, 1_048_576),
         "The largest file that is looked through for damage when the hub starts, which takes some \
          seconds a GiB; 0: none, and a damaged log is read up to the damage"),
+    setting("database.connections", "", "16", number("connections", 4, 1_000),
+        "The connections to PostgreSQL that this node has at most. All nodes together, and what else \
+         uses the server, must stay below its max_connections"),
+    setting("database.wait_s", "", "60", number("seconds", 0, 3_600),
+        "How long `serve` waits at its start for a PostgreSQL that does not accept connections yet; \
+         0: not at all"),
     setting("redis_url", "redis", "", Kind::Redis,
         "The Redis, Valkey or Redis Cluster on which the nodes of one PostgreSQL database notify each \
          other and count limits together: redis://USER:PASSWORD@HOST:PORT, rediss:// with TLS, \

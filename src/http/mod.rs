@@ -67,6 +67,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::any;
 use bellpull_actors::directory::{Tickets, Users};
+use bellpull_actors::epoch::Epoch;
 use bellpull_actors::hub::Hub;
 use bellpull_actors::port::{
     AccountStore, AuditStore, Clock, CommentStore, DeliveryLog, DeliveryStore, EscalationStore,
@@ -120,7 +121,7 @@ pub struct Edge {
     writes: WriteRate,
     allowed_origins: Arc<[String]>,
     has_operator_address: bool,
-    epoch: Arc<str>,
+    epoch: Epoch,
     handshakes: Arc<HandshakeLimit>,
     proxies: TrustedProxies,
     link_base: LinkBase,
@@ -151,7 +152,7 @@ pub struct EdgeParts {
     /// Whether the hub accepts work.
     pub readiness: Readiness,
     /// The store's identity: sequence numbers of another store mean nothing here.
-    pub epoch: Arc<str>,
+    pub epoch: Epoch,
     /// The write limit per account, shared with the sockets.
     pub writes: WriteRate,
     /// The limit on new sessions per address.

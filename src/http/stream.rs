@@ -8,6 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::directory::{AttachError, Users};
+use bellpull_actors::epoch::Epoch;
 use bellpull_actors::session::{Client, Feed, Heard, SessionStart};
 use utoipa_axum::routes;
 
@@ -30,7 +31,7 @@ struct Handles {
     auth: Auth,
     users: Users,
     /// The store's identity: sequence numbers of another store mean nothing here.
-    epoch: Arc<str>,
+    epoch: Epoch,
     handshakes: Arc<HandshakeLimit>,
 }
 
@@ -39,7 +40,7 @@ impl FromRef<Edge> for Handles {
         Self {
             auth: edge.auth.clone(),
             users: edge.hub.users.clone(),
-            epoch: Arc::clone(&edge.epoch),
+            epoch: edge.epoch.clone(),
             handshakes: Arc::clone(&edge.handshakes),
         }
     }
@@ -91,6 +92,7 @@ async fn stream(
     handshakes.admit(address).map_err(throttled)?;
     let dialect = params.choice("dialect", Dialect::from_name).unwrap_or(Dialect::BellpullV1);
     params.finish()?;
+    let epoch = epoch.name();
     let feed = feed(dialect, &epoch, &headers, &params)?;
     let principal = principal(&auth, &headers, &params).await?;
     if principal.is_service {

@@ -72,12 +72,11 @@ async fn look_at_server(url: &str) -> Result<String, String> {
 }
 
 async fn ask(connection: &mut PgConnection) -> sqlx::Result<Result<String, String>> {
+    if let Some(reason) = postgres::unusable(connection).await? {
+        return Ok(Err(reason));
+    }
     let version: String =
         sqlx::query_scalar("SHOW server_version").fetch_one(&mut *connection).await?;
-    let sql = "SELECT pg_is_in_recovery()";
-    if sqlx::query_scalar(sql).fetch_one(&mut *connection).await? {
-        return Ok(Err("the server is a standby, which takes no writes: name the primary".into()));
-    }
     let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
     if !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *connection).await? {
         // Without a schema there is no right either.

@@ -1,5 +1,7 @@
 //! The options of both stores.
 
+use std::time::Duration;
+
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::slow::SlowLog;
 
@@ -13,6 +15,8 @@ pub struct StoreOptions {
     pub verify_email: bool,
     /// The most connections to PostgreSQL. SQLite has a few, whatever this says.
     pub connections: u32,
+    /// How long a PostgreSQL that does not accept connections yet is waited for.
+    pub wait: Duration,
     /// SQLite: the file grows to this many pages (of 4 KiB) and no further; `None` leaves SQLite's
     /// limit.
     pub max_page_count: Option<u32>,
@@ -41,6 +45,7 @@ impl Default for StoreOptions {
             channels: Channels::default(),
             verify_email: false,
             connections: CONNECTIONS,
+            wait: Duration::ZERO,
             max_page_count: None,
             create: true,
             exclusive: false,

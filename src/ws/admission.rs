@@ -126,7 +126,7 @@ pub(super) async fn admit(
     let (dialect, subprotocol) =
         offered.choose(parameters.dialect.as_deref(), route.spoken(edge.rules.dialect))?;
     let subprotocol = subprotocol.and_then(|name| HeaderValue::from_str(name).ok());
-    let feed = read_feed(&edge.rules.epoch, route, dialect, &parameters)?;
+    let feed = read_feed(&edge.rules.epoch.name(), route, dialect, &parameters)?;
     let credential = credential(&parameters, request.headers(), offered.token)?;
     match let_in(edge, route, credential).await {
         Ok(principal) => {

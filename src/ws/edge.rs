@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bellpull_actors::directory::Users;
 use bellpull_actors::domain::ids::ProjectId;
+use bellpull_actors::epoch::Epoch;
 use bellpull_actors::port::{StoreError, TicketStore};
 use metrics::Counter;
 use tokio::sync::watch;
@@ -37,7 +38,7 @@ pub struct WsParts {
     /// Projects and their members.
     pub projects: Arc<dyn TicketStore>,
     /// The store's identity: sequence numbers of another store mean nothing here.
-    pub epoch: Arc<str>,
+    pub epoch: Epoch,
     /// The limit on new sessions per address.
     pub handshakes: Arc<HandshakeLimit>,
     /// Proxies whose forwarding headers are trusted.
@@ -50,7 +51,7 @@ pub struct WsParts {
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) dialect: Dialect,
-    pub(super) epoch: Arc<str>,
+    pub(super) epoch: Epoch,
     pub(super) allowed_origins: Vec<String>,
     pub(super) handshakes: Arc<HandshakeLimit>,
     pub(super) proxies: TrustedProxies,

@@ -30,7 +30,8 @@ const OBTAIN_RETRY: Duration = Duration::from_millis(1);
 /// The most messages in an actor's mailbox; further requests are refused at once (hints and control
 /// messages are not: they are few, or merge into one read of the store).
 const DEPTH_MAX: u32 = 4_096;
-/// How long an edge waits for an actor's answer; the store's own limit is 5 s.
+/// How long an edge waits for an actor's answer: longer than an actor waits for the store
+/// (`STORE_MAX`).
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How often a returned request is sent again before the edge gives up.
 const TRIES: usize = 4;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::StoreError;
 
-/// The time limit of a store; its own limit is 5 s, this is for one that keeps none.
-const STORE_MAX: Duration = Duration::from_secs(8);
+/// How long a store is waited for. The store's own limits are below it: what it writes, it answers
+/// while its caller still waits.
+pub const STORE_MAX: Duration = Duration::from_secs(8);
 
 /// Does it within [`STORE_MAX`].
 pub(crate) async fn in_time<T>(

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 
 use super::{
-    AccountStore, AuditStore, CommentStore, DeliveryLog, DeliveryStore, EscalationStore,
-    ExplainStore, InboxStore, NodeStore, PreferenceStore, ProjectStore, PushStore, ReportStore,
-    RetentionStore, SendLog, SendStore, StoreError, TemplateStore, TicketStore, WebhookStore,
+    AccountStore, AuditStore, CommentStore, DeliveryLog, DeliveryStore, EpochStore,
+    EscalationStore, ExplainStore, InboxStore, NodeStore, PreferenceStore, ProjectStore, PushStore,
+    ReportStore, RetentionStore, SendLog, SendStore, StoreError, TemplateStore, TicketStore,
+    WebhookStore,
 };
 
 /// How large a database is, in bytes.
@@ -34,6 +35,7 @@ pub trait Store:
     + DeliveryLog
     + ReportStore
     + PreferenceStore
+    + EpochStore
     + EscalationStore
     + ExplainStore
     + TemplateStore

@@ -329,12 +329,13 @@ impl UserEntity {
         let user = &Caller::from(&**account);
         let session = &mut state.sessions[index];
         let heartbeat = self.shared.limits.ping_after.as_millis();
+        let epoch = self.shared.names.epoch.name();
         session.push(match session.shows() {
             Shows::Nothing | Shows::Entries => Outgoing::Established { user },
             Shows::Changes => Outgoing::Welcome(Welcome {
                 user,
                 session: session.id,
-                epoch: &self.shared.names.epoch,
+                epoch: &epoch,
                 node: &self.shared.names.node,
                 last_seq: loaded.stretch.head,
                 unread_count: loaded.stretch.unread_count,

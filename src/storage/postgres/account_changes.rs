@@ -8,15 +8,15 @@ use bellpull_actors::domain::plan::account::{self, AccountFacts, UserChanges};
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::clock::SystemClock;
 use bellpull_actors::port::{Clock, StoreError};
-use sqlx::PgConnection;
 
+use super::database::Connection;
 use super::transaction::failed;
 use super::{account_links, account_rows, logins, new_accounts};
 use crate::storage::rows::claims_ms;
 
 /// Changes an account; its state afterwards.
 pub(super) async fn update(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: UserId,
     changes: &UserChanges,
 ) -> Result<User, StoreError> {
@@ -60,7 +60,7 @@ pub(super) async fn update(
 }
 
 /// Its password and its logins are the hub's: both end.
-async fn hand_over(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
+async fn hand_over(connection: &mut Connection, id: UserId) -> Result<(), StoreError> {
     let sql = "UPDATE users SET password_hash = NULL WHERE id = $1";
     sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
     account_links::void_all(connection, id).await?;
@@ -70,7 +70,7 @@ async fn hand_over(connection: &mut PgConnection, id: UserId) -> Result<(), Stor
 /// Locks the account, and with a change that could take a super admin away all that are active: of
 /// two that demote each other, one waits here and then sees what the other has done.
 async fn lock(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: UserId,
     changes: &UserChanges,
 ) -> Result<(), StoreError> {
@@ -85,7 +85,7 @@ async fn lock(
 /// The facts that a change of the account depends on; the keys are those of its new username and
 /// address.
 async fn facts(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: UserId,
     changes: &UserChanges,
     (name_key, mail_key): (Option<&str>, Option<&str>),
@@ -119,7 +119,7 @@ async fn facts(
 
 /// Sets the named addresses; an empty one is removed.
 async fn set_addresses(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: UserId,
     changes: &UserChanges,
 ) -> Result<(), StoreError> {
@@ -145,7 +145,7 @@ async fn set_addresses(
 
 /// Sets the key of an account's name of that kind.
 async fn set_key(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     kind: &str,
     key: &str,
     owner: UserId,

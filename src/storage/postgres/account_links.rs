@@ -15,10 +15,10 @@ use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
 use jiff::Timestamp;
-use sqlx::PgConnection;
 
 use super::account_rows::locked;
 use super::columns::STORED_LINK;
+use super::database::Connection;
 use super::ids::Sequence;
 use super::transaction::failed;
 use super::{PostgresStore, logins};
@@ -53,7 +53,7 @@ pub(super) async fn mail(store: &PostgresStore, new: NewLink) -> Result<bool, St
 
 /// The account of a new link, locked, if the link is of use to it.
 async fn account_for(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     new: &NewLink,
 ) -> Result<Option<User>, StoreError> {
     let id = match &new.to {
@@ -81,7 +81,7 @@ async fn account_for(
 
 /// The account's open links of that purpose.
 async fn open(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     user: UserId,
     purpose: &str,
 ) -> Result<Vec<(Timestamp, LinkId)>, StoreError> {
@@ -94,7 +94,7 @@ async fn open(
 }
 
 /// The last step that waits for no lock: two that sweep at once hold rows of each other's accounts.
-async fn sweep(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+async fn sweep(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
     let sql = "DELETE FROM account_links WHERE id IN (SELECT id FROM account_links \
                WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
     let before_ms = link::forgotten_before(now).as_millisecond();
@@ -106,7 +106,7 @@ async fn sweep(connection: &mut PgConnection, now: Timestamp) -> Result<(), Stor
 /// Writes the e-mail's message and its delivery.
 async fn queue(
     store: &PostgresStore,
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     link: LinkId,
     message: &Message,
     now: Timestamp,
@@ -146,7 +146,7 @@ async fn queue(
 /// The next id of that kind.
 async fn id(
     store: &PostgresStore,
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     sequence: Sequence,
 ) -> Result<i64, StoreError> {
     if let Some(id) = store.ids.take(sequence) {
@@ -219,7 +219,7 @@ pub(super) async fn change_password(
 
 /// Uses the link; whether it may be used.
 async fn spend(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     link: &AccountLink,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -237,7 +237,7 @@ async fn spend(
 }
 
 /// The holder of a link has received an e-mail at the account's address.
-async fn verify(connection: &mut PgConnection, link: &AccountLink) -> Result<(), StoreError> {
+async fn verify(connection: &mut Connection, link: &AccountLink) -> Result<(), StoreError> {
     let sql = "UPDATE users SET email_verified = TRUE WHERE id = $1";
     sqlx::query(sql).bind(link.user.0).execute(connection).await.map_err(failed)?;
     Ok(())
@@ -246,7 +246,7 @@ async fn verify(connection: &mut PgConnection, link: &AccountLink) -> Result<(),
 /// Whether the account still has the password that was verified; with another one its open links
 /// for a new password are void. Locks the account.
 async fn set_password(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     change: &PasswordChange,
 ) -> Result<bool, StoreError> {
     let PasswordChange { user, password_hash, seen, now, .. } = change;
@@ -265,10 +265,7 @@ async fn set_password(
 
 /// The account, which the caller has locked, has another address: links sent to the previous one
 /// are void.
-pub(super) async fn void_all(
-    connection: &mut PgConnection,
-    user: UserId,
-) -> Result<(), StoreError> {
+pub(super) async fn void_all(connection: &mut Connection, user: UserId) -> Result<(), StoreError> {
     let sql = "UPDATE account_links SET ended_at = created_at \
                WHERE ended_at IS NULL AND user_id = $1";
     sqlx::query(sql).bind(user.0).execute(connection).await.map_err(failed)?;

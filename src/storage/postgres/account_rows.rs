@@ -3,9 +3,9 @@
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
-use sqlx::PgConnection;
 
 use super::columns::user_columns;
+use super::database::Connection;
 use super::transaction::failed;
 use crate::storage::rows::{get, user};
 
@@ -14,7 +14,7 @@ use crate::storage::rows::{get, user};
 ///
 /// # Errors
 /// [`StoreError::NotFound`] if there is no such account.
-pub(super) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
+pub(super) async fn lock(connection: &mut Connection, id: UserId) -> Result<(), StoreError> {
     let sql = "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE";
     let query = sqlx::query_scalar::<_, i64>(sql).bind(id.0);
     let found = query.fetch_optional(connection).await.map_err(failed)?;
@@ -23,7 +23,7 @@ pub(super) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<()
 
 /// An account, locked, and whether it has a password.
 pub(super) async fn locked(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: UserId,
 ) -> Result<Option<(User, bool)>, StoreError> {
     match lock(connection, id).await {
@@ -36,7 +36,7 @@ pub(super) async fn locked(
 /// An account, and whether it has a password. Not read with the statement that locks it: one that
 /// has waited for the lock would return the addresses as they were before.
 pub(super) async fn account(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: UserId,
 ) -> Result<Option<(User, bool)>, StoreError> {
     let sql = concat!(

@@ -15,9 +15,9 @@ use bellpull_actors::port::accounts::{
 use bellpull_actors::port::tickets::AnnouncedMessage;
 use bellpull_actors::port::{AccountStore, Page, PageRequest, SharedTickets, StoreError};
 use jiff::Timestamp;
-use sqlx::PgPool;
 
 use super::columns::user_columns;
+use super::database::Database;
 use super::logins::Times;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
@@ -240,12 +240,12 @@ impl AccountStore for PostgresStore {
 
 /// The accounts with these ids; ids that do not exist are left out.
 pub(super) async fn read(
-    pool: PgPool,
+    database: Database,
     ids: Vec<UserId>,
 ) -> Result<HashMap<UserId, User>, StoreError> {
     let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1)");
     let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
-    let rows = sqlx::query(sql).bind(ids).fetch_all(&pool).await.map_err(failed)?;
+    let rows = sqlx::query(sql).bind(ids).fetch_all(&database).await.map_err(failed)?;
     rows.iter().map(|row| user(row).map(|user| (user.id, user))).collect()
 }
 

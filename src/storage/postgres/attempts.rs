@@ -15,9 +15,9 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::webhook::Health;
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use super::database::Connection;
 use super::texts::storable;
 use super::transaction::{Work, failed};
 use super::{hung_lanes, provider_reports};
@@ -65,10 +65,9 @@ const FORGET_GONE: &str = "WITH gone AS (SELECT s.id FROM push_subscriptions s W
     (SELECT d.target_id FROM deliveries d WHERE d.id = ANY ($1) AND d.channel = $2) \
     ORDER BY s.id FOR UPDATE) DELETE FROM push_subscriptions s USING gone WHERE s.id = gone.id";
 
-/// What else a record may concern: hosts that hang, and early reports; and its transaction's id.
+/// What else a record may concern: hosts that hang, and early reports.
 const ELSE: &str = "SELECT EXISTS (SELECT 1 FROM hung_lanes) AS has_hung_lanes, \
-    EXISTS (SELECT 1 FROM early_reports WHERE provider_id = ANY ($1)) AS has_reports, \
-    pg_current_xact_id_if_assigned()::text AS transaction_id";
+    EXISTS (SELECT 1 FROM early_reports WHERE provider_id = ANY ($1)) AS has_reports";
 
 /// Records attempts, in their order.
 pub(super) async fn record(mut work: Work, attempts: &[Attempt]) -> Result<(), StoreError> {
@@ -94,11 +93,11 @@ pub(super) async fn record(mut work: Work, attempts: &[Attempt]) -> Result<(), S
     }
     hung_lanes::mark(&mut work, &attempts, other.flag("has_hung_lanes")?).await?;
     forget_gone(&mut work, &attempts).await?;
-    Ok(work.commit_as(other.text("transaction_id")?.map(str::to_owned)).await?)
+    work.commit().await
 }
 
 async fn known(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     attempts: &[&Attempt],
 ) -> Result<HashMap<DeliveryId, Known>, StoreError> {
     let ids: Vec<i64> = attempts.iter().map(|attempt| attempt.delivery.0).collect();
@@ -140,7 +139,7 @@ fn delivery(row: &PgRow) -> Result<Delivery, StoreError> {
 
 /// Adds the rows of attempts; returns those that were recorded before.
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     attempts: &[&Attempt],
 ) -> Result<BTreeSet<(DeliveryId, u32)>, StoreError> {
     let each = |value: fn(&Attempt) -> i64| attempts.iter().map(|one| value(one)).collect();
@@ -162,7 +161,7 @@ async fn insert(
 }
 
 async fn move_deliveries(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     moves: &BTreeMap<DeliveryId, Moved<'_>>,
 ) -> Result<(), StoreError> {
     if moves.is_empty() {
@@ -186,7 +185,7 @@ async fn move_deliveries(
 }
 
 async fn save_health(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     hooks: BTreeMap<WebhookId, Health>,
 ) -> Result<(), StoreError> {
     if hooks.is_empty() {
@@ -200,10 +199,7 @@ async fn save_health(
     query.execute(connection).await.map(drop).map_err(failed)
 }
 
-async fn forget_gone(
-    connection: &mut PgConnection,
-    attempts: &[&Attempt],
-) -> Result<(), StoreError> {
+async fn forget_gone(connection: &mut Connection, attempts: &[&Attempt]) -> Result<(), StoreError> {
     let gone = attempts.iter().filter(|attempt| attempt.outcome.kind() == OutcomeKind::Gone);
     let gone: Vec<i64> = gone.map(|attempt| attempt.delivery.0).collect();
     if gone.is_empty() {

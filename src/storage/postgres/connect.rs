@@ -2,78 +2,116 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
-use tokio::time::timeout;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::commit_marks;
+use super::database::{CONNECTED_WITHIN, Database};
+use super::history::{self, STANDBY};
 use super::open_error::{OpenError, Server};
+use super::session::{self, unlimited};
 use super::{address, name_keys};
 use crate::storage::StoreOptions;
 
-/// How long a caller waits for a connection.
-const WAIT_MAX: Duration = Duration::from_secs(5);
-/// A connection that was not used for this long is tested before it is used.
-const TESTED_AFTER: Duration = Duration::from_millis(50);
-
-const NAME: (&str, &str) = ("application_name", "bellpull");
-const DURABLE: (&str, &str) = ("synchronous_commit", "on");
-/// Settings of each connection. A commit that was answered is on the server's disk, whatever the
-/// server's default; a statement or a lock that takes too long fails instead of holding up others.
-const EACH: [(&str, &str); 6] = [
-    NAME,
-    DURABLE,
-    ("statement_timeout", "30s"),
-    ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "30s"),
-    // Each query here is short, and an estimate of its rows may be far off.
-    ("jit", "off"),
-];
+/// The pause before a server that did not accept a connection is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// The setting with the number of the first migration whose version can use the schema.
 const READABLE_FROM: &str = "readable_from";
 
 /// Connects, and brings the schema up to date. Several nodes that start at once wait for each
 /// other.
-pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<PgPool, OpenError> {
-    let address = address::parse(url)?.statement_cache_capacity(256);
+pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<Database, OpenError> {
+    let address = address_of(url)?;
     let server = Server::of(&address);
     // A connection of its own: the pool would try again and again, and then say only that it has
     // waited. It also has no time-outs, for another node's migration may take long.
-    let mut first = first(&address, &server).await?;
+    let mut first = awaited(&address, &server, options.wait).await?;
     if options.exclusive {
         warn_of_lost_writes(&mut first).await;
+    }
+    let reason = unusable(&mut first).await;
+    if let Some(reason) = reason.map_err(|error| OpenError::connecting(&server, error))? {
+        return Err(OpenError::Unusable { server, reason });
     }
     let prepared = prepare(&mut first).await;
     // The server ends it in any case.
     let _ = first.close().await;
     prepared.map_err(|error| OpenError::migrating(&server, error))?;
-    let pool = PgPoolOptions::new()
-        .max_connections(options.connections)
-        .acquire_timeout(WAIT_MAX)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                // A broken connection is replaced.
-                Ok(meta.idle_for < TESTED_AFTER || connection.ping().await.is_ok())
-            })
-        })
-        .connect_with(address.options(EACH))
-        .await;
-    pool.map_err(|error| OpenError::connecting(&server, error))
+    let database = Database::connect(address, session::settings(), options.connections).await;
+    database.map_err(|error| OpenError::connecting(&server, error))
+}
+
+/// The address, for connections of ours.
+fn address_of(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let address = address::parse(url)?;
+    // Floats are not used here, and a pooler refuses to pass on how they are written.
+    Ok(address
+        .statement_cache_capacity(256)
+        .application_name(session::NAME)
+        .extra_float_digits(None))
+}
+
+/// What is wrong with the server, if it is not one that a hub can write to.
+///
+/// # Errors
+/// It does not answer.
+pub(crate) async fn unusable(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    let sql = "SELECT pg_is_in_recovery(), current_setting('server_encoding'), \
+               current_setting('synchronous_commit')";
+    let (is_standby, encoding, durable): (bool, String, String) =
+        sqlx::query_as(sql).fetch_one(connection).await?;
+    Ok(if is_standby {
+        Some(STANDBY.to_owned())
+    } else if encoding != "UTF8" {
+        Some(format!(
+            "its encoding is {encoding}, which has no room for all text: create it with \
+             ENCODING 'UTF8'"
+        ))
+    } else if durable == "off" {
+        Some(
+            "synchronous_commit is off although the hub has set it: a pooler (PgBouncer in \
+             transaction mode) spreads the hub's statements over connections; use session mode"
+                .to_owned(),
+        )
+    } else {
+        None
+    })
 }
 
 async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnection, OpenError> {
-    let address = address.clone().options([NAME, DURABLE]);
-    match timeout(WAIT_MAX, address.connect()).await {
+    match timeout(CONNECTED_WITHIN, unlimited(address)).await {
         Ok(connected) => connected.map_err(|error| OpenError::connecting(server, error)),
         Err(_) => Err(OpenError::connecting(server, sqlx::Error::PoolTimedOut)),
     }
 }
 
+/// The same of a server that may not accept connections yet: both may have been started at once.
+async fn awaited(
+    address: &PgConnectOptions,
+    server: &Server,
+    wait: Duration,
+) -> Result<PgConnection, OpenError> {
+    let until = Instant::now() + wait;
+    let mut is_told = false;
+    loop {
+        match first(address, server).await {
+            Err(error @ OpenError::Connect { .. }) if Instant::now() < until => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, wait_s = wait.as_secs(), "waiting for the database");
+                }
+                sleep(AGAIN_AFTER).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// A connection of its own, with no time-outs but that of connecting.
 pub(crate) async fn connect_once(url: &str) -> Result<PgConnection, OpenError> {
-    let address = address::parse(url)?;
+    let address = address_of(url)?;
     first(&address, &Server::of(&address)).await
 }
 
@@ -117,7 +155,10 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
             tracing::warn!(newest, "a newer version has migrated the database; it fits this one");
         }
     }
-    Ok(name_keys::fill(connection).await?)
+    name_keys::fill(connection).await?;
+    commit_marks::forget(&mut *connection).await?;
+    history::settle(connection).await?;
+    Ok(())
 }
 
 /// The last migration of a database that has any.

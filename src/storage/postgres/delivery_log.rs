@@ -6,9 +6,9 @@ use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
 use bellpull_actors::port::{DeliveryLog, Page, PageRequest, StoreError};
-use sqlx::PgConnection;
 
 use super::PostgresStore;
+use super::database::Connection;
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use crate::storage::delivery_rows::{attempt, delivery, parts, waiting};
@@ -102,7 +102,7 @@ impl DeliveryLog for PostgresStore {
 }
 
 async fn all(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     page: PageRequest,
 ) -> Result<Page<DeliveryRow>, StoreError> {
     let sql = "SELECT count(*) FROM deliveries";
@@ -113,7 +113,7 @@ async fn all(
 }
 
 async fn narrowed(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     parts: &[(DeliveryStatus, Channel)],
     page: PageRequest,
 ) -> Result<Page<DeliveryRow>, StoreError> {

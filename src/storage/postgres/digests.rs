@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
 use bellpull_actors::domain::plan::digest::{Email, Part, email, room};
 use bellpull_actors::port::StoreError;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use super::database::Connection;
 use super::late;
 use super::transaction::failed;
 use crate::storage::delivery_rows::count;
@@ -37,7 +37,7 @@ type Begun = BTreeMap<(UserId, Option<i64>), Vec<LeasedRow>>;
 
 /// Joins the deliveries that go out in one e-mail, with all that are due for it.
 pub(super) async fn gather(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &Lease,
     leased: Vec<LeasedRow>,
 ) -> Result<Vec<LeasedRow>, StoreError> {
@@ -77,7 +77,7 @@ pub(super) async fn gather(
 
 /// What may join each of the e-mails, by their places in that order, from 1 on.
 async fn waiting(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &Lease,
     begun: &Begun,
 ) -> Result<BTreeMap<i64, Vec<Part>>, StoreError> {

@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use bellpull_actors::epoch::LEAP;
 use sqlx::{Connection, PgConnection};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use super::address;
 use super::connect::connect_once;
+use super::history;
 use super::open_error::OpenError;
 use super::own_objects::OwnObjects;
 
@@ -154,13 +154,9 @@ pub async fn restore_dump(url: &str, from: &Path, epoch: &str) -> Result<(), Dum
     command.args(["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]);
     command.arg("--use-list").arg(list.path());
     run("pg_restore", command.arg(from)).await?;
-    let mut work = connection.begin().await?;
-    let sql = "UPDATE settings SET value = $1 WHERE name = 'epoch'";
-    sqlx::query(sql).bind(epoch).execute(&mut *work).await?;
-    let sql = "UPDATE inboxes SET delivered_seq = least(delivered_seq, last_seq), \
-               last_seq = last_seq + $1";
-    sqlx::query(sql).bind(LEAP).execute(&mut *work).await?;
-    work.commit().await?;
+    let sql = "DELETE FROM settings WHERE name IN ('history', 'store_id')";
+    sqlx::query(sql).execute(&mut connection).await?;
+    history::renew_now(&mut connection, epoch).await?;
     Ok(connection.close().await?)
 }
 

@@ -11,8 +11,8 @@
 use bellpull_actors::domain::delivery::Attempt;
 use bellpull_actors::domain::plan::attempt::{ended_at, has_hung};
 use bellpull_actors::port::StoreError;
-use sqlx::PgConnection;
 
+use super::database::Connection;
 use super::transaction::failed;
 
 /// A mark that nothing has renewed for this long is removed: its host may have no users any more.
@@ -33,7 +33,7 @@ const CLEAR: &str = "DELETE FROM hung_lanes WHERE (channel, lane) IN \
 /// These attempts were recorded: updates their lanes. If several of one lane ended together, one
 /// that hung outweighs the others. `has_any` says whether there are marks.
 pub(super) async fn mark(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     attempts: &[&Attempt],
     has_any: bool,
 ) -> Result<(), StoreError> {

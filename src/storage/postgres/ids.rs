@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
 use bellpull_actors::domain::plan;
-use sqlx::PgConnection;
+
+use super::database::Connection;
 
 /// The kinds of ids that are given out in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,11 +75,7 @@ impl BlockIds {
 
     /// Takes blocks for as many ids as a group has drawn: those that it drew are used up, and the
     /// next try draws as many again.
-    pub(super) async fn fill(
-        &self,
-        connection: &mut PgConnection,
-        drawn: Drawn,
-    ) -> sqlx::Result<()> {
+    pub(super) async fn fill(&self, connection: &mut Connection, drawn: Drawn) -> sqlx::Result<()> {
         for ((sequence, ..), count) in ALL.into_iter().zip(drawn) {
             if count > 0 {
                 self.reserve(connection, sequence, count).await?;
@@ -90,7 +87,7 @@ impl BlockIds {
     /// Takes blocks with at least `count` ids.
     pub(super) async fn reserve(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         sequence: Sequence,
         count: i64,
     ) -> sqlx::Result<()> {

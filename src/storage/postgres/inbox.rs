@@ -12,11 +12,11 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, Taken};
 use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
 use futures_util::future::try_join_all;
-use sqlx::PgPool;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::database::Database;
 use super::messages::first_contents;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
@@ -196,20 +196,20 @@ impl PostgresStore {
 
 /// The heads of these users' inboxes; inboxes without a row are left out.
 pub(super) async fn heads(
-    pool: PgPool,
+    database: Database,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Head>, StoreError> {
     let sql = "SELECT last_seq, unread_count, delivered_seq, forgotten_seq, user_id FROM inboxes \
                WHERE user_id = ANY($1)";
     let users: Vec<i64> = users.into_iter().map(|user| user.0).collect();
-    let rows = sqlx::query(sql).bind(users).fetch_all(&pool).await.map_err(failed)?;
+    let rows = sqlx::query(sql).bind(users).fetch_all(&database).await.map_err(failed)?;
     rows.iter().map(|row| Ok((UserId(column(row, 4)?), head_of(row)?))).collect()
 }
 
 /// The rows that took these numbers of inboxes, at their entry or their last change. Two queries
 /// of an index each, since no index is for both.
 pub(super) async fn holders(
-    pool: PgPool,
+    pool: Database,
     numbers: Vec<(UserId, Seq)>,
 ) -> Result<HashMap<(UserId, Seq), Taken>, StoreError> {
     let sql = "WITH v AS MATERIALIZED (SELECT DISTINCT * FROM \

@@ -7,7 +7,9 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+
+use super::database::Connection;
+use super::locks::{class, lock};
 
 /// The first uses of keys, by owner and key.
 pub(super) type FirstUses = HashMap<(UserId, String), FirstUse>;
@@ -16,15 +18,16 @@ pub(super) type FirstUses = HashMap<(UserId, String), FirstUse>;
 /// are sent one request at the same time, the second finds what the first has created. Ordered, so
 /// that two transactions cannot deadlock.
 pub(super) async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     keys: &[&IdempotencyKey],
 ) -> sqlx::Result<FirstUses> {
     if keys.is_empty() {
         return Ok(FirstUses::new());
     }
-    let locks: BTreeSet<i64> = keys.iter().map(|key| lock_of(key)).collect();
-    let locks: Vec<i64> = locks.into_iter().collect();
-    let sql = "SELECT pg_advisory_xact_lock(v.lock) FROM UNNEST($1::bigint[]) AS v (lock)";
+    let locks: BTreeSet<i32> = keys.iter().map(|key| lock_of(key)).collect();
+    let locks: Vec<i32> = locks.into_iter().collect();
+    let sql =
+        concat!("SELECT ", lock!(idempotency_key, "v.key"), " FROM UNNEST($1::int[]) AS v (key)");
     sqlx::query(sql).bind(locks).execute(&mut *connection).await?;
     let sql = "SELECT k.owner_id, k.key, k.body_hash, k.made, coalesce(k.made_id, k.send_id) \
                FROM UNNEST($1::bigint[], $2::text[]) AS w (owner_id, key) \
@@ -41,12 +44,12 @@ pub(super) async fn read(
 }
 
 /// The number of a key's lock. Two keys may share one: then one waits for the other.
-fn lock_of(key: &IdempotencyKey) -> i64 {
+fn lock_of(key: &IdempotencyKey) -> i32 {
     let mut hash = Sha256::new();
     hash.update(key.owner.0.to_le_bytes());
     hash.update(key.key.as_bytes());
     let digest = hash.finalize();
-    i64::from_le_bytes(std::array::from_fn(|nth| digest[nth]))
+    i32::from_le_bytes(std::array::from_fn(|nth| digest[nth]))
 }
 
 /// Whether a request with this key may create something now, in a transaction of its own.
@@ -54,7 +57,7 @@ fn lock_of(key: &IdempotencyKey) -> i64 {
 /// # Errors
 /// The inner one: [`StoreError::Used`].
 pub(super) async fn admit(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     key: Option<&IdempotencyKey>,
     creates: Creates,
 ) -> sqlx::Result<Result<(), StoreError>> {
@@ -65,7 +68,7 @@ pub(super) async fn admit(
 
 /// Records what a request has created, if it has a key. A send's is recorded with the send.
 pub(super) async fn record(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     key: Option<&IdempotencyKey>,
     made: Creates,
     id: i64,

@@ -9,9 +9,9 @@ use bellpull_actors::domain::preference::Preferences;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::domain::ticket::Membership;
 use bellpull_actors::port::StoreError;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use super::database::Connection;
 use super::transaction::failed;
 use crate::storage::error::corrupt;
 use crate::storage::rows::{Columns, int, json, text};
@@ -35,7 +35,7 @@ const HOLD_BACK: &str = "UPDATE deliveries d SET status = 'SUPPRESSED', rule = v
 
 /// Those of these deliveries that do not go out, each with the rule.
 pub(super) async fn called_off(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     channel: Channel,
     deliveries: impl Iterator<Item = DeliveryId>,
 ) -> Result<Vec<(DeliveryId, Rule)>, StoreError> {
@@ -55,7 +55,7 @@ pub(super) async fn called_off(
 
 /// These do not go out, by these rules.
 pub(super) async fn hold_back(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     deliveries: impl Iterator<Item = (DeliveryId, Rule)>,
 ) -> Result<(), StoreError> {
     let (ids, rules): (Vec<i64>, Vec<&str>) =

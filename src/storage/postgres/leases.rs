@@ -11,10 +11,11 @@ use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
 use bellpull_actors::domain::locale::Locale;
 use bellpull_actors::domain::plan::step::Step;
 use bellpull_actors::port::StoreError;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use super::database::Connection;
 use super::lanes::{held, lane_room, lanes};
+use super::locks::{class, lock};
 use super::transaction::{Work, failed};
 use super::{digests, late};
 use crate::storage::delivery_rows::{count, optional_name};
@@ -26,8 +27,11 @@ use crate::storage::rows::{Columns, get_name, get_time, int, string};
 const IDLE_MAX: &str = "3s";
 
 /// Waits for the channel's other leases.
-const TURN: &str = "SELECT pg_advisory_xact_lock(730581, hashtext($1)), \
-    set_config('idle_in_transaction_session_timeout', $2, TRUE)";
+const TURN: &str = concat!(
+    "SELECT ",
+    lock!(leases, "hashtext($1)"),
+    ", set_config('idle_in_transaction_session_timeout', $2, TRUE)"
+);
 
 /// The longest due deliveries that are not leased or whose lease has expired, locked.
 ///
@@ -122,7 +126,7 @@ pub(super) async fn lease(
 }
 
 async fn due(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     verify_email: bool,
     wanted: &Lease,
     room: usize,

@@ -6,9 +6,9 @@ use bellpull_actors::domain::plan::login::{self, EndedLogin, Login, RefreshUse};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::RevokedLogins;
 use jiff::Timestamp;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use super::database::Connection;
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
 use crate::storage::rows::{Columns, int, optional_timestamp, timestamp};
@@ -155,7 +155,7 @@ pub(super) async fn is_ended(store: &PostgresStore, login: LoginId) -> Result<bo
 /// token that is still valid. The caller holds the lock on the account, so that no login begins
 /// meanwhile.
 pub(super) async fn end_all(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     user: UserId,
     keep: Option<LoginId>,
     now: Timestamp,
@@ -174,7 +174,7 @@ pub(super) async fn end_all(
 }
 
 /// The login, locked.
-async fn lock(connection: &mut PgConnection, id: LoginId) -> Result<Option<Login>, StoreError> {
+async fn lock(connection: &mut Connection, id: LoginId) -> Result<Option<Login>, StoreError> {
     let query = sqlx::query(select!("id = $1 FOR NO KEY UPDATE")).bind(id.0);
     let row = query.fetch_optional(connection).await.map_err(failed)?;
     row.as_ref().map(login).transpose()
@@ -191,7 +191,7 @@ fn login(row: &PgRow) -> Result<Login, StoreError> {
     })
 }
 
-async fn save(connection: &mut PgConnection, logins: &[Login]) -> Result<(), StoreError> {
+async fn save(connection: &mut Connection, logins: &[Login]) -> Result<(), StoreError> {
     let sql = "UPDATE logins SET generation = v.generation, access_until = v.access_until, \
                revoked_at = v.revoked_at \
                FROM unnest($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[]) \

@@ -8,9 +8,10 @@ use bellpull_actors::domain::notification::Message;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::inbox::TEXTS_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::PgExecutor;
 
 use super::columns::message_columns;
+use super::database::{Connection, Database};
 use super::transaction::failed;
 use crate::storage::contents::{ContentCache, pick};
 use crate::storage::rows::{Columns, int, message};
@@ -51,7 +52,7 @@ pub(super) async fn contents_of(
 /// The content of one message that was committed before, for the writer.
 pub(super) async fn content(
     cache: &ContentCache,
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     message_id: i64,
 ) -> Result<Arc<MessageContent>, StoreError> {
     let found = contents_of(cache, connection, std::iter::once(message_id)).await?;
@@ -61,7 +62,7 @@ pub(super) async fn content(
 /// The contents of the first of these messages: see [`ContentCache::first`].
 pub(super) async fn first_contents(
     cache: &ContentCache,
-    readers: &PgPool,
+    readers: &Database,
     message_ids: &[i64],
 ) -> Result<Vec<Arc<MessageContent>>, StoreError> {
     let read = |missing: Vec<i64>| {

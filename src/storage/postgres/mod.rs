@@ -21,14 +21,17 @@ mod attempts;
 mod audit;
 mod columns;
 mod comments;
+mod commit_marks;
 mod connect;
 mod connect_tickets;
+mod database;
 mod deliveries;
 mod delivery_log;
 mod digests;
 pub mod dump;
 mod escalations;
 mod explain;
+mod history;
 mod hung_lanes;
 mod ids;
 mod inbox;
@@ -36,6 +39,7 @@ mod keys;
 mod lanes;
 mod late;
 mod leases;
+mod locks;
 mod logins;
 mod messages;
 mod name_keys;
@@ -53,7 +57,9 @@ mod report_ranges;
 mod retention;
 mod send_log;
 mod sends;
+mod session;
 mod slow_reads;
+mod sql_errors;
 mod templates;
 mod texts;
 mod ticket_lists;
@@ -74,20 +80,20 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::inbox::Taken;
 use bellpull_actors::port::{Store, StoreError, StoreSize};
-use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, Semaphore};
 
-pub(crate) use connect::{Schema, connect_once, schema};
+pub(crate) use connect::{Schema, connect_once, schema, unusable};
 pub use open_error::OpenError;
 
 use super::StoreOptions;
 use super::contents::ContentCache;
 use super::joined::Joined;
 use connect::connect;
+use database::Database;
 use ids::{BlockIds, Sequence};
 pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
-use transaction::{Work, begin, begun, failed};
+use transaction::{Work, begin, begin_with, failed};
 use writer::{Write, WriterHandle};
 
 /// How long readiness waits.
@@ -96,7 +102,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Tickets, inboxes and accounts in a PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresStore {
-    pool: PgPool,
+    pool: Database,
     /// The enabled channels: deliveries are written for these.
     channels: Channels,
     /// Whether e-mails are sent to verified addresses only.
@@ -165,9 +171,9 @@ impl PostgresStore {
     }
 
     /// Begins a transaction whose statements all read the same state; it writes nothing.
-    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn snapshot(&self) -> Result<Work, StoreError> {
         let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        begun(&self.pool, sql).await.map_err(failed)
+        begin_with(&self.pool, sql).await.map_err(failed)
     }
 
     /// Takes a block of ids.

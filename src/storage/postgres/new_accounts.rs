@@ -7,26 +7,24 @@ use bellpull_actors::domain::plan::account::{AdminNames, NewAccountFacts};
 use bellpull_actors::domain::user::{APART_FROM, User};
 use bellpull_actors::port::StoreError;
 use bellpull_actors::port::accounts::{APART_SETTING, NewUser};
-use sqlx::PgConnection;
 
 use super::columns::user_columns;
+use super::database::Connection;
 use super::keys;
+use super::locks::{class, lock};
 use crate::storage::rows::{claims_ms, user};
-
-/// The key of the lock below; any number that nothing else uses.
-const NAMES: i64 = 7_305_804_404;
 
 /// Locks the names of accounts until the end of the transaction: of two transactions, on whichever
 /// nodes, the second sees which names the first has taken. Without it a constraint would reject the
 /// second, without saying why.
-pub(super) async fn lock_names(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let sql = "SELECT pg_advisory_xact_lock($1)";
-    sqlx::query(sql).bind(NAMES).execute(connection).await.map(drop)
+pub(super) async fn lock_names(connection: &mut Connection) -> sqlx::Result<()> {
+    let sql = concat!("SELECT ", lock!(account_names, "0"));
+    sqlx::query(sql).execute(connection).await.map(drop)
 }
 
 /// Creates an account; a refused one leaves no trace.
 pub(super) async fn create(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     new: &NewUser,
     once: Option<&IdempotencyKey>,
 ) -> Result<Result<User, StoreError>, sqlx::Error> {
@@ -61,7 +59,7 @@ pub(super) async fn create(
 }
 
 async fn facts(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     new: &NewUser,
     name_key: &str,
     mail_key: &str,
@@ -101,7 +99,7 @@ pub(super) async fn admins(
     query.fetch_all(connection).await.map(AdminNames::of)
 }
 
-async fn insert(connection: &mut PgConnection, new: &NewUser) -> sqlx::Result<UserId> {
+async fn insert(connection: &mut Connection, new: &NewUser) -> sqlx::Result<UserId> {
     let id = match new.id {
         Some(id) => Some(id.0),
         None => next_apart(connection).await?,
@@ -133,7 +131,7 @@ async fn insert(connection: &mut PgConnection, new: &NewUser) -> sqlx::Result<Us
 /// The next of the numbers that are apart from those of issuers (see
 /// [`AccountStore::number_apart`](bellpull_actors::port::AccountStore::number_apart)); `None` if
 /// they are not apart. The names are locked, so no other transaction takes it.
-async fn next_apart(connection: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+async fn next_apart(connection: &mut Connection) -> sqlx::Result<Option<i64>> {
     let sql = "SELECT greatest(value::bigint + 1, $2) FROM settings WHERE name = $1";
     let query = sqlx::query_scalar(sql).bind(APART_SETTING).bind(APART_FROM);
     let first: Option<i64> = query.fetch_optional(&mut *connection).await?;

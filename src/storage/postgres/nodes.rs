@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use bellpull_actors::domain::node::{LISTED_FOR, Node, NodeState};
 use bellpull_actors::port::nodes::{Heartbeat, NewNode};
 use bellpull_actors::port::{NodeStore, StoreError};
-use sqlx::PgConnection;
 
 use super::PostgresStore;
+use super::database::Connection;
+use super::locks::{class, lock};
 use super::transaction::{Work, failed};
 use crate::storage::node_rows::{node, node_columns};
 use crate::storage::rows::{get_name, get_time, int, timestamp};
@@ -79,7 +80,7 @@ impl NodeStore for PostgresStore {
 
 async fn register(work: &mut Work, new: &NewNode) -> Result<Node, StoreError> {
     // Two processes that register one name at once follow each other.
-    let sql = "SELECT pg_advisory_xact_lock(hashtextextended('node:' || $1, 0))";
+    let sql = concat!("SELECT ", lock!(node, "hashtext($1)"));
     sqlx::query(sql).bind(new.name.as_str()).execute(&mut **work).await.map_err(failed)?;
     let now_ms = now_ms(work).await?;
     let now = timestamp(now_ms)?;
@@ -118,7 +119,7 @@ async fn register(work: &mut Work, new: &NewNode) -> Result<Node, StoreError> {
     node(&row, now)
 }
 
-async fn now_ms(connection: &mut PgConnection) -> Result<i64, StoreError> {
+async fn now_ms(connection: &mut Connection) -> Result<i64, StoreError> {
     let row = sqlx::query(concat!("SELECT ", now_ms!(), " AS now"));
     int(&row.fetch_one(connection).await.map_err(failed)?, "now")
 }

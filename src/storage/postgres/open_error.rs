@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 
-use super::transaction::code;
+use super::sql_errors::code;
 
 /// Why a database could not be opened; the text is one line for the operator and contains no
 /// password.
@@ -42,6 +42,14 @@ pub enum OpenError {
     /// The server does not answer, or refuses the connection.
     #[error("cannot connect to PostgreSQL at {server}: {reason}")]
     Connect {
+        /// The server.
+        server: Server,
+        /// Why.
+        reason: String,
+    },
+    /// The server is not one that a hub can write to.
+    #[error("the database at {server} cannot be used: {reason}")]
+    Unusable {
         /// The server.
         server: Server,
         /// Why.

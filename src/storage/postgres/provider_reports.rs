@@ -19,8 +19,9 @@ use bellpull_actors::domain::plan::provider_report::Reported;
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::StoreError;
 use jiff::Timestamp;
-use sqlx::{PgConnection, PgPool};
 
+use super::database::{Connection, Database};
+use super::locks::{class, lock, lock_shared};
 use super::texts::storable;
 use super::transaction::{begin, failed};
 use crate::storage::delivery_rows::optional_name;
@@ -36,10 +37,13 @@ const MAY_BE_OURS: &str = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel
     WHERE leased_until IS NOT NULL AND channel = $1) AS is_possible";
 
 /// Locks are of one of 64 sets of ids: a record of very many takes no more.
-const RECORDS: &str = "SELECT pg_advisory_xact_lock_shared(730582, b.set) FROM \
-    (SELECT DISTINCT hashtext(name) & 63 AS set FROM unnest($1::text[]) AS v (name) \
-    ORDER BY 1) b";
-const EARLY: &str = "SELECT pg_advisory_xact_lock(730582, hashtext($1) & 63)";
+const RECORDS: &str = concat!(
+    "SELECT ",
+    lock_shared!(provider_ids, "b.set"),
+    " FROM (SELECT DISTINCT hashtext(name) & 63 AS set FROM unnest($1::text[]) AS v (name) \
+    ORDER BY 1) b"
+);
+const EARLY: &str = concat!("SELECT ", lock!(provider_ids, "hashtext($1) & 63"));
 
 /// The deliveries with these provider ids, locked.
 const NAMED: &str = "SELECT d.channel, d.provider_id, d.id, d.status, d.provider_status \
@@ -69,7 +73,7 @@ const FORGET: &str = "DELETE FROM early_reports WHERE id IN (SELECT id FROM earl
 
 /// Applies a report, or keeps it if it may be early. Whether it names a delivery.
 pub(super) async fn take(
-    pool: &PgPool,
+    pool: &Database,
     channel: Channel,
     mut report: ProviderReport,
     now: Timestamp,
@@ -102,7 +106,7 @@ pub(super) async fn take(
 /// Begins to record attempts that bring these ids: no report of them becomes an early one until the
 /// transaction ends.
 pub(super) async fn begin_record(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     names: &[Cow<'_, str>],
 ) -> Result<(), StoreError> {
     if names.is_empty() {
@@ -113,7 +117,7 @@ pub(super) async fn begin_record(
 
 /// Applies early reports of these ids, which attempts have brought.
 pub(super) async fn take_early(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     names: &[Cow<'_, str>],
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(TAKE_EARLY).bind(names).fetch_all(&mut *connection).await;
@@ -133,7 +137,7 @@ pub(super) async fn take_early(
 }
 
 async fn named(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     reports: &[(Channel, ProviderReport)],
 ) -> Result<Named, StoreError> {
     let pairs: BTreeSet<(&str, &str)> =
@@ -153,7 +157,7 @@ async fn named(
 
 /// Applies reports in order; each delivery that one of them changes is written once.
 async fn apply(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     named: Named,
     reports: &[(Channel, ProviderReport)],
 ) -> Result<(), StoreError> {
@@ -173,7 +177,7 @@ async fn apply(
 }
 
 async fn keep(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     channel: Channel,
     report: &ProviderReport,
     now: Timestamp,

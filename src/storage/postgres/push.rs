@@ -8,13 +8,14 @@ use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
 use bellpull_actors::port::{PushStore, StoreError};
 use jiff::Timestamp;
 
+use super::locks::{class, lock};
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
 use crate::storage::rows::push_target;
 
 /// Held while a browser gets its user: two users at once are one after the other. The browser is
-/// hashed: two that share a hash wait for each other.
-const LOCK_BROWSER: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7305804403))";
+/// hashed.
+const LOCK_BROWSER: &str = concat!("SELECT ", lock!(browser, "hashtext($1)"));
 
 /// Of too many browsers the oldest go. Rows that another transaction is about to remove are not
 /// waited for.

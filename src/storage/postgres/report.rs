@@ -14,10 +14,10 @@ use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::analytics::{ReportFilter, ReportRow};
 use bellpull_actors::port::{ReportStore, StoreError};
 use futures_util::TryStreamExt;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::database::Connection;
 use super::report_ranges::{Range, ranges};
 use super::slow_reads::Snapshot;
 use super::transaction::failed;
@@ -86,7 +86,7 @@ impl ReportStore for PostgresStore {
 }
 
 async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     filter: &ReportFilter,
     deadline: Instant,
 ) -> Result<Option<Vec<ReportRow>>, Stop> {
@@ -103,7 +103,7 @@ async fn read(
 
 /// Reads the messages of the range of time; returns the ids of those that count.
 async fn read_messages(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     filter: &ReportFilter,
     deadline: Instant,
     sums: &mut ReportSums,
@@ -125,7 +125,7 @@ async fn read_messages(
 
 /// Counts the rows of messages of these ranges.
 async fn read_rows(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     sql: &'static str,
     ranges: &[Range],
     deadline: Instant,

@@ -11,10 +11,10 @@ use bellpull_actors::domain::plan::retention::{
 use bellpull_actors::port::retention::{Forgotten, Old, Position};
 use bellpull_actors::port::{RetentionStore, StoreError};
 use jiff::Timestamp;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::database::Connection;
 use super::transaction::failed;
 use crate::storage::rows::{Columns, get_name, get_time, int, optional_timestamp};
 
@@ -88,7 +88,7 @@ impl RetentionStore for PostgresStore {
 }
 
 async fn deliveries(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     before: Timestamp,
     Position([due_at, last, _]): Position,
     limit: u32,
@@ -114,7 +114,7 @@ fn delivery(row: &PgRow) -> Result<OldDelivery, StoreError> {
 }
 
 async fn tombstones(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     before: Timestamp,
     Position([deleted_at, recipient, seq]): Position,
     limit: u32,
@@ -151,7 +151,7 @@ fn tombstone(row: &PgRow) -> Result<Tombstone, StoreError> {
 }
 
 async fn messages(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     before: Timestamp,
     Position([created_at, last, _]): Position,
     limit: u32,
@@ -171,7 +171,7 @@ async fn messages(
 }
 
 async fn all_before(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     sql: &'static str,
     before: Timestamp,
     from: Position,
@@ -184,7 +184,7 @@ async fn all_before(
 }
 
 async fn remove(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     sql: &'static str,
     ids: &[i64],
 ) -> Result<(), StoreError> {

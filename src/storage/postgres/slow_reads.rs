@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
 use bellpull_actors::port::StoreError;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use sqlx::AssertSqlSafe;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::transaction::failed;
+use super::database::{ANSWER_MAX, Database};
+use super::transaction::{Work, begin_with, failed};
 use crate::storage::error::unavailable;
 
 /// Callers that wait for a connection. Most of these reads take some milliseconds, so usually all
@@ -32,29 +33,29 @@ pub(super) const READ_MAX: Duration = Duration::from_secs(3);
 /// See the module.
 #[derive(Debug)]
 pub(super) struct SlowReads {
-    pool: PgPool,
+    pool: Database,
     places: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
 /// A snapshot of the database, for queries that must agree. Each has a plan for its own values: a
 /// plan for any value would miss the index that suits a filter.
-pub(super) type Snapshot = Transaction<'static, Postgres>;
+pub(super) type Snapshot = Work;
 
 impl SlowReads {
     /// On this pool with so many connections: for lists and reports.
-    pub(super) fn new(pool: PgPool, connections: u32) -> Self {
+    pub(super) fn new(pool: Database, connections: u32) -> Self {
         let places = usize::try_from(connections / 4).unwrap_or(usize::MAX);
         Self::with(pool, places.min(Semaphore::MAX_PERMITS))
     }
 
     /// The same, for searches.
-    pub(super) fn for_searches(pool: PgPool, connections: u32) -> Self {
+    pub(super) fn for_searches(pool: Database, connections: u32) -> Self {
         let places = usize::try_from(connections / 4).unwrap_or(usize::MAX);
         Self::with(pool, places.min(SEARCHES_AT_ONCE))
     }
 
-    fn with(pool: PgPool, places: usize) -> Self {
+    fn with(pool: Database, places: usize) -> Self {
         let places = Arc::new(Semaphore::new(places.max(1)));
         Self { pool, places, waiting: Semaphore::new(WAITING_MAX) }
     }
@@ -81,7 +82,9 @@ impl SlowReads {
                 read_max.as_millis()
             );
             // It is made of a number.
-            let snapshot = pool.begin_with(AssertSqlSafe(begin)).await.map_err(failed)?;
+            let mut snapshot = begin_with(&pool, AssertSqlSafe(begin)).await.map_err(failed)?;
+            // The server ends it at its limit: that answer is waited for.
+            snapshot.set_answer_max(read_max + ANSWER_MAX);
             read(snapshot).await
         });
         task.await.map_err(unavailable)?

@@ -8,10 +8,10 @@ use bellpull_actors::port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, TemplateShelf, WrittenTemplate,
 };
 use bellpull_actors::port::{StoreError, TemplateStore};
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
+use super::database::Connection;
 use super::transaction::failed;
 use crate::storage::rows::{Columns, get_name, get_time, string};
 
@@ -63,7 +63,7 @@ impl TemplateStore for PostgresStore {
 }
 
 async fn put(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     template: &WrittenTemplate,
 ) -> Result<PutTemplate, StoreError> {
     let WrittenTemplate { key, source, updated_at, updated_by } = template;
@@ -90,7 +90,7 @@ async fn put(
 }
 
 /// A process that has cached all templates sees by it that they are stale.
-async fn raise_version(connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn raise_version(connection: &mut Connection) -> Result<(), StoreError> {
     let sql = "INSERT INTO counters (name, value) VALUES ('templates', 1) \
                ON CONFLICT (name) DO UPDATE SET value = counters.value + 1";
     sqlx::query(sql).execute(connection).await.map_err(failed)?;

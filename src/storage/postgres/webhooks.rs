@@ -11,9 +11,9 @@ use bellpull_actors::domain::webhook::{
 use bellpull_actors::port::webhooks::WhichWebhooks;
 use bellpull_actors::port::{Page, PageRequest, StoreError, WebhookStore};
 use jiff::Timestamp;
-use sqlx::PgConnection;
 
 use super::columns::select_webhooks;
+use super::database::Connection;
 use super::transaction::failed;
 use super::{PostgresStore, account_rows, keys};
 use crate::storage::rows::{timestamp, to_json};
@@ -152,7 +152,7 @@ impl WebhookStore for PostgresStore {
 }
 
 /// How many webhooks an owner has.
-async fn count(connection: &mut PgConnection, owner: HookOwner) -> Result<u32, StoreError> {
+async fn count(connection: &mut Connection, owner: HookOwner) -> Result<u32, StoreError> {
     let (user, project) = columns(owner);
     let sql = "SELECT count(*) FROM webhooks WHERE user_id = $1 OR project_id = $2";
     let query = sqlx::query_scalar::<_, i64>(sql).bind(user).bind(project);
@@ -169,7 +169,7 @@ fn columns(owner: HookOwner) -> (Option<i64>, Option<i64>) {
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     new: &NewWebhook,
     now: Timestamp,
 ) -> Result<WebhookId, StoreError> {
@@ -198,7 +198,7 @@ enum Lock {
 }
 
 async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     id: WebhookId,
     lock: Lock,
 ) -> Result<Option<Webhook>, StoreError> {

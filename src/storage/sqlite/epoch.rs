@@ -1,11 +1,16 @@
 //! The epoch of a file: see [`bellpull_actors::epoch`].
 
+use async_trait::async_trait;
 use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::epoch::LEAP;
+use bellpull_actors::epoch::{Epoch, LEAP};
+use bellpull_actors::port::{AccountStore, EpochStore, StoreError};
 use rusqlite::Connection;
 
+use super::SqliteStore;
 use super::options::BoxError;
 use super::statement::execute;
+use super::writer::Write;
+use crate::storage::error::unavailable;
 
 /// The setting with the epoch.
 pub(super) const EPOCH: &str = "epoch";
@@ -39,4 +44,24 @@ pub(super) fn renew(connection: &Connection, epoch: &str, known: Seq) -> rusqlit
 pub(super) fn new_name() -> Result<String, BoxError> {
     let number = getrandom::u64().map_err(|error| error.to_string())?;
     Ok(format!("{number:016x}"))
+}
+
+#[async_trait]
+impl EpochStore for SqliteStore {
+    fn epoch(&self) -> Epoch {
+        self.epoch.clone()
+    }
+
+    async fn read_epoch(&self) -> Result<(), StoreError> {
+        let name = self.setting_or_insert(EPOCH, &new_name().map_err(unavailable)?).await?;
+        self.epoch.set(&name);
+        Ok(())
+    }
+
+    async fn renew_epoch(&self) -> Result<(), StoreError> {
+        let name = new_name().map_err(unavailable)?;
+        self.writer.write(Write::RenewEpoch(name.clone(), Seq::ZERO)).await?;
+        self.epoch.set(&name);
+        Ok(())
+    }
 }

@@ -75,6 +75,7 @@ use bellpull_actors::domain::inbox::Head;
 use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
 use bellpull_actors::domain::user::User;
+use bellpull_actors::epoch::Epoch;
 use bellpull_actors::port::{Store, StoreError, StoreSize};
 use bellpull_actors::turns::Turns;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -133,6 +134,7 @@ pub struct SqliteStore {
     ids: Arc<Ids>,
     /// The enabled channels: deliveries are written for these.
     channels: Channels,
+    epoch: Epoch,
     deferred: Arc<Deferred>,
     /// Has deferred entries written before inboxes are listed.
     barrier: Barrier,
@@ -295,6 +297,7 @@ impl SqliteStore {
             contents,
             ids,
             channels: options.channels,
+            epoch: Epoch::default(),
             deferred,
             barrier,
             _flusher: flusher,

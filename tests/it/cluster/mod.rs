@@ -5,6 +5,7 @@ mod by_hand;
 mod clocks;
 mod copies;
 mod due;
+mod fail_over;
 mod forged;
 mod hints;
 mod hostile;

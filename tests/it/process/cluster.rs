@@ -3,24 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bellpull_load::LoadError;
-use bellpull_load::cluster::{NodeOptions, Nodes, Proxy, Services, ServicesOptions};
+use bellpull_load::cluster::{NodeOptions, Nodes, Proxy, Services};
 
-use crate::support::skip::skipped;
+use crate::support::services::services;
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Services that the test may stop and kill; `None` if they are not installed.
-pub(super) async fn services() -> Option<Services> {
-    match Services::start(ServicesOptions { is_durable: false }).await {
-        Err(LoadError::Failed(text)) if text.contains("apt-get install") => {
-            skipped(&text);
-            None
-        }
-        started => Some(started.unwrap()),
-    }
-}
 
 /// Nodes of the program under test.
 fn options(services: &Services) -> NodeOptions {

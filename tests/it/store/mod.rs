@@ -4,7 +4,8 @@
 //! [`retention`], [`inbox`], [`marks`], [`changes`], [`lists`], [`searches`], [`accounts`],
 //! [`account_links`], [`audit`], [`clocks`], [`origins`], [`withdrawn_rights`],
 //! [`groups`], [`reports`],
-//! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`escalations`], [`explain`],
+//! [`outbox`], [`attempts`], [`delivery_log`], [`digests`], [`epochs`],
+//! [`escalations`], [`explain`],
 //! [`preferences`], [`push`], [`nodes`], [`templates`], [`webhooks`] and
 //! [`model`] know only the ports;
 //! [`sqlite`] runs them all on SQLite, and adds what is its own, as [`sqlite_outbox`],
@@ -20,6 +21,7 @@ mod clocks;
 mod comments;
 mod delivery_log;
 mod digests;
+mod epochs;
 mod escalations;
 mod explain;
 mod groups;
@@ -35,8 +37,10 @@ mod outbox;
 mod people;
 mod postgres;
 mod postgres_accounts;
+mod postgres_crash;
 mod postgres_groups;
 mod postgres_leases;
+mod postgres_lost;
 mod postgres_open;
 mod postgres_plans;
 mod postgres_reads;
@@ -320,6 +324,9 @@ macro_rules! suite {
                 a_missing_recipient_fails_only_its_own,
                 requests_of_every_kind_share_a_group,
                 a_caller_that_gives_up_harms_no_other,
+            }
+            epochs {
+                a_new_epoch_begins_above_all_numbers,
             }
             clocks {
                 what_was_due_is_due_after_the_clock_was_set_back,

@@ -301,7 +301,7 @@ async fn a_turn_that_does_not_come_leaves_no_connection_in_an_aborted_transactio
     tokio::time::sleep(Duration::from_millis(100)).await; // the wait must be long
     other.execute("COMMIT").await.unwrap();
     second.await.unwrap();
-    other.execute("BEGIN; SELECT pg_advisory_xact_lock(7305804404)").await.unwrap();
+    other.execute("BEGIN; SELECT pg_advisory_xact_lock(730583, 0)").await.unwrap();
     let begun = Instant::now();
     raise(&*store, "Third", &client).await;
     assert!(begun.elapsed() >= Duration::from_millis(250), "it took no turn");

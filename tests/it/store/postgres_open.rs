@@ -206,3 +206,94 @@ async fn an_address_that_is_not_valid_is_refused_without_it() {
         assert!(text.starts_with("the database's address is not valid: "), "{text}");
     }
 }
+
+/// Text of some languages would be refused later, one request at a time.
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused_by_name() {
+    need_server!();
+    let database = Database::blank_with("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'").await;
+    let text = refused(&database.url()).await;
+    assert!(text.contains("its encoding is SQL_ASCII"), "{text}");
+    let text = bellpull::storage::look_at(&database.url(), 0).await.unwrap_err();
+    assert!(text.contains("its encoding is SQL_ASCII"), "{text}");
+}
+
+/// A pooler refuses or drops what a client wishes at its start: nothing is wished there but what
+/// each of them passes on.
+#[tokio::test]
+async fn a_connection_begins_with_what_poolers_pass_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut message = vec![0; stream.read_u32().await.unwrap() as usize - 4];
+        stream.read_exact(&mut message).await.unwrap();
+        String::from_utf8_lossy(&message).replace('\0', " ")
+    });
+    let url = format!("postgres://ann@127.0.0.1:{port}/hub?sslmode=disable");
+    let _ = open(&url).await;
+    let wished = server.await.unwrap();
+    assert!(wished.contains("application_name bellpull"), "{wished}");
+    assert!(!wished.contains("options") && !wished.contains("extra_float_digits"), "{wished}");
+}
+
+/// The settings of the sessions, whatever the database's own are.
+#[tokio::test]
+async fn the_database_takes_nothing_from_the_sessions_settings() {
+    need_server!();
+    let database = Database::create().await;
+    let own = [("synchronous_commit", "off"), ("default_transaction_isolation", "'serializable'")];
+    for (name, value) in own {
+        let sql = format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {name} = {value}', \
+                           current_database()); END $$"
+        )
+        .replace("'serializable'", "''serializable''");
+        database.execute(&sql).await;
+    }
+    database
+        .execute(
+            "CREATE TABLE noted (setting TEXT);
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO noted VALUES (current_setting('synchronous_commit') || ' ' ||
+             current_setting('transaction_isolation')); RETURN NULL; END $$;
+             CREATE TRIGGER note AFTER INSERT OR UPDATE ON settings EXECUTE FUNCTION note();",
+        )
+        .await;
+    let store = open(&database.url()).await.unwrap();
+    store.set_setting("a", "b").await.unwrap();
+    let mut connection = database.connect().await;
+    let sql = "SELECT setting FROM noted GROUP BY 1 ORDER BY 1";
+    let noted: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(noted, ["on read committed"]);
+    store.close().await;
+}
+
+/// A server that starts later than the hub.
+#[tokio::test]
+async fn a_server_that_does_not_accept_connections_yet_is_waited_for() {
+    need_server!();
+    let database = Database::create().await;
+    let address: PgConnectOptions = database.url().parse().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let late = tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let to = (address.get_host().to_owned(), address.get_port());
+            let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+            tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let url = database.url().parse::<PgConnectOptions>().unwrap();
+    let url = url.host("127.0.0.1").port(port).to_url_lossy().to_string();
+    assert!(open(&url).await.is_err(), "commands do not wait");
+    let wait = std::time::Duration::from_secs(20);
+    let store = PostgresStore::open(&url, StoreOptions { wait, ..StoreOptions::default() }).await;
+    store.unwrap().close().await;
+    late.abort();
+}

@@ -4,11 +4,14 @@
 //! `TEST_POSTGRES` names.
 
 pub mod limited;
+pub mod line;
 pub mod many;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+pub mod services;
 pub mod skip;
+pub mod standby;
 pub mod terminal;
 
 use std::net::SocketAddr;

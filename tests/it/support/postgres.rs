@@ -26,10 +26,15 @@ pub struct Database {
 impl Database {
     /// One without any table.
     pub async fn blank() -> Self {
+        Self::blank_with("").await
+    }
+
+    /// The same with these options of `CREATE DATABASE`.
+    pub async fn blank_with(options: &str) -> Self {
         let server = server().expect("TEST_POSTGRES names a PostgreSQL server");
         let mut admin = connect(&server, "postgres").await;
         let name = format!("t{:016x}", fastrand::u64(..));
-        let sql = format!("CREATE DATABASE {name} TEMPLATE template0");
+        let sql = format!("CREATE DATABASE {name} TEMPLATE template0 {options}");
         sqlx::query(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
         Self { server, name }
     }

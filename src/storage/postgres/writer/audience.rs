@@ -5,8 +5,8 @@ use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::plan::send::Audience;
 use bellpull_actors::domain::plan::send::step::Portion;
 use bellpull_actors::domain::user::Role;
-use sqlx::PgConnection;
 
+use super::super::database::Connection;
 use super::failure::Failure;
 
 /// Where a send reads its audience: in the order of ids.
@@ -48,7 +48,7 @@ const MEMBERS: &str = "SELECT u.id, u.created_at FROM project_members m \
 /// How many accounts it has now, and the highest id of all accounts.
 pub(super) async fn count(
     audience: &Audience,
-    connection: &mut PgConnection,
+    connection: &mut Connection,
 ) -> Result<(i64, UserId), Failure> {
     macro_rules! count {
         ($which:literal) => {
@@ -87,7 +87,7 @@ pub(super) async fn count(
 /// by then.
 pub(super) async fn first(
     audience: &Audience,
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     last: UserId,
     chunk: u32,
     registered_by_ms: i64,
@@ -106,7 +106,7 @@ pub(super) async fn first(
 /// The next `chunk` of the accounts that are named, without those that were deactivated since.
 pub(super) async fn next_of(
     users: &[UserId],
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     walk: Walk,
     chunk: u32,
 ) -> Result<Portion, Failure> {
@@ -122,7 +122,7 @@ impl Candidates {
     /// The next `chunk` accounts of a group; of named accounts, see [`next_of`].
     pub(super) async fn read(
         group: &Audience,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         walk: Walk,
         chunk: u32,
     ) -> Result<Self, Failure> {

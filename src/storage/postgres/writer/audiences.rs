@@ -7,8 +7,8 @@ use bellpull_actors::domain::ids::SendId;
 use bellpull_actors::domain::plan::send::Audience;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use sqlx::PgConnection;
 
+use super::super::database::Connection;
 use super::failure::Failure;
 use crate::storage::rows::json;
 
@@ -42,7 +42,7 @@ impl Audiences {
     /// The audience of a send that was committed before.
     pub(super) async fn of(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         id: SendId,
     ) -> Result<Arc<Audience>, Failure> {
         if let Some(audience) = self.recent.get(&id) {

@@ -5,9 +5,10 @@
 
 use sqlx::encode::Encode;
 use sqlx::types::Type;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
-use super::super::transaction::transaction_id;
+use super::super::commit_marks::{self, CommitMark};
+use super::super::database::Connection;
 use super::failure::Failure;
 
 /// Statements that are executed as one. All of them see the rows from before: none may change a row
@@ -31,16 +32,23 @@ impl Batch {
         Part { builder: &mut self.builder, left: sql }
     }
 
-    /// Executes all of them; returns the transaction's id, `None` if it has written nothing.
+    /// Executes all of them, and with them what marks the transaction.
     pub(super) async fn execute(
         mut self,
-        connection: &mut PgConnection,
-    ) -> Result<Option<String>, Failure> {
+        connection: &mut Connection,
+        mark: &CommitMark,
+    ) -> Result<(), Failure> {
         if self.parts == 0 {
-            return Ok(transaction_id(connection).await?);
+            // Other statements of the group may have written something.
+            return Ok(mark.raise(connection).await.map(drop)?);
         }
-        self.builder.push(" SELECT pg_current_xact_id()::text");
-        Ok(self.builder.build_query_scalar().fetch_one(connection).await?)
+        let mut part = self.part(commit_marks::RAISE_PART);
+        for value in mark.values() {
+            part = part.bind(value);
+        }
+        drop(part);
+        self.builder.push(" SELECT");
+        Ok(self.builder.build().execute(connection).await.map(drop)?)
     }
 }
 

@@ -10,8 +10,8 @@ use bellpull_actors::domain::plan::send::{Audience, NoAudience, Progress, Projec
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::domain::send::{IdempotencyKey, Recipients};
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
-use sqlx::PgConnection;
 
+use super::super::database::Connection;
 use super::super::ids::Sequence;
 use super::super::keys;
 use super::audience;
@@ -38,7 +38,7 @@ pub(super) struct Beginnings<'p> {
 impl<'p> Beginnings<'p> {
     /// Reads it.
     pub(super) async fn read(
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         place: Place<'p>,
         begins: &[(usize, &BeginSend)],
     ) -> Result<Self, Failure> {
@@ -65,7 +65,7 @@ impl<'p> Beginnings<'p> {
     /// Accepts a send; or returns why not, and leaves no trace.
     pub(super) async fn begin<'a>(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         at: usize,
         begin: &'a BeginSend,
         records: &mut Records<'a>,
@@ -137,7 +137,7 @@ impl<'p> Beginnings<'p> {
     /// The audience of the send, or why it has none.
     async fn audience(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         recipients: &Recipients,
     ) -> Result<Result<Audience, NoAudience>, Failure> {
         let project = match recipients {
@@ -164,7 +164,7 @@ fn names(channels: Channels) -> Vec<Channel> {
 
 /// Locks the keys, and reads their first uses and the sends that these began.
 async fn read_keys(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &[&IdempotencyKey],
 ) -> Result<UsedKeys, Failure> {
     let used = keys::read(connection, wanted).await?;

@@ -10,8 +10,8 @@ use bellpull_actors::domain::plan::{
     Address, Facts, Hook, KnownProject, KnownTicket, Members, Needs, Recipient,
 };
 use bellpull_actors::domain::routing::{Channel, Channels};
-use sqlx::PgConnection;
 
+use super::super::database::Connection;
 use super::super::keys;
 use super::context::Place;
 use super::failure::Failure;
@@ -76,7 +76,7 @@ impl Locked {
 /// Reads the facts; `others` are recipients besides the announcements' own, and the inboxes of
 /// `touched` are changed without an announcement.
 pub(super) async fn read(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
     needs: &Needs<'_>,
     others: Vec<UserId>,
@@ -120,7 +120,7 @@ pub(super) async fn read(
 /// Locks the tickets, and then reads what belongs to them: a statement that has waited for a lock
 /// reads again the locked row only, and would miss steps that another node has just written.
 async fn tickets(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: Vec<i64>,
 ) -> Result<HashMap<TicketId, KnownTicket>, Failure> {
     let sql = "SELECT 1 FROM tickets WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
@@ -140,7 +140,7 @@ async fn tickets(
 }
 
 async fn projects(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     wanted: &BTreeSet<ProjectId>,
 ) -> Result<HashMap<ProjectId, KnownProject>, Failure> {
     let sql = "SELECT id, key, name, is_open, last_number FROM projects WHERE id = ANY($1) \
@@ -154,7 +154,7 @@ async fn projects(
     Ok(found.into_iter().map(known).collect())
 }
 
-async fn members(connection: &mut PgConnection) -> Result<Members, Failure> {
+async fn members(connection: &mut Connection) -> Result<Members, Failure> {
     let sql = "SELECT id, role = 'super_admin' FROM users \
                WHERE role IN ('admin', 'super_admin') AND is_active ORDER BY id";
     let found: Vec<(i64, bool)> = sqlx::query_as(sql).fetch_all(connection).await?;
@@ -171,7 +171,7 @@ async fn members(connection: &mut PgConnection) -> Result<Members, Failure> {
 /// Reads the policies of the events and the active webhooks of projects, and returns those of users.
 /// One statement: other groups wait for the locks as long as each round trip takes.
 async fn read_rules(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
     needs: &Needs<'_>,
     users: &BTreeSet<UserId>,
@@ -206,7 +206,7 @@ async fn read_rules(
 
 /// Locks the inboxes in the order of their users. Users that do not exist are left out.
 async fn lock(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     users: Vec<i64>,
 ) -> Result<BTreeMap<UserId, Inbox>, Failure> {
     let sql = "SELECT user_id, last_seq, unread_count, delivered_seq FROM inboxes \
@@ -227,7 +227,7 @@ type RecipientRow = (i64, bool, Option<String>, Option<String>, Option<String>);
 /// own, since one that has waited for a lock would show preferences and addresses as they were
 /// before it waited.
 async fn read_recipients(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
     users: &BTreeSet<UserId>,
     mut hooks: HashMap<UserId, Vec<Hook>>,

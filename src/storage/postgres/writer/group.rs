@@ -17,8 +17,9 @@ use bellpull_actors::domain::plan::{Context, Facts, Needs, Plan, Rows, SendPart}
 use bellpull_actors::domain::ticket::Decision;
 use bellpull_actors::domain::user::User;
 use bellpull_actors::port::StoreError;
-use sqlx::PgConnection;
 
+use super::super::commit_marks::CommitMark;
+use super::super::database::Connection;
 use super::super::new_accounts;
 use super::batch::Batch;
 use super::context::Place;
@@ -36,8 +37,6 @@ pub(super) struct Applied {
     pub(super) answers: Vec<Answer>,
     /// The new contents, by message id.
     pub(super) contents: Vec<(MessageId, Arc<MessageContent>)>,
-    /// The transaction's id; `None` if it has written nothing.
-    pub(super) transaction: Option<String>,
     /// How long it took to lock rows.
     pub(super) locks: Duration,
 }
@@ -61,8 +60,9 @@ struct Announcing<'a> {
 /// Applies all writes; a rejected request (a conflict, a name that is taken) leaves no trace in the
 /// group.
 pub(super) async fn apply(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
+    mark: &CommitMark,
     writes: &[&Write],
 ) -> Result<Applied, Failure> {
     let mut answers: Vec<Option<Answer>> = writes.iter().map(|_| None).collect();
@@ -92,10 +92,10 @@ pub(super) async fn apply(
     let mut batch = Batch::new();
     rows::add(&mut batch, planned, locked.into_heads())?;
     records.add(&mut batch);
-    let transaction = batch.execute(connection).await?;
+    batch.execute(connection, mark).await?;
     // The other writes have no answer of their own.
     let answers = answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
-    Ok(Applied { answers, contents, transaction, locks })
+    Ok(Applied { answers, contents, locks })
 }
 
 /// Plans all announcements; returns the rows, and how many recipients of each send were notified.
@@ -129,7 +129,7 @@ fn decide<'a>(
 
 /// Creates accounts, and sorts the other requests.
 async fn first<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     writes: &[&'a Write],
     answers: &mut [Option<Answer>],
 ) -> Result<Announcing<'a>, Failure> {
@@ -223,7 +223,7 @@ fn delivered(writes: &[&Write]) -> BTreeMap<UserId, Seq> {
 }
 
 /// Writes a row and removes it: a read-only database is not ready.
-async fn probe(connection: &mut PgConnection) -> sqlx::Result<()> {
+async fn probe(connection: &mut Connection) -> sqlx::Result<()> {
     let sql = "INSERT INTO settings (name, value) VALUES ('probe', '') \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     sqlx::query(sql).execute(&mut *connection).await?;

@@ -9,8 +9,9 @@ use bellpull_actors::domain::plan::marks::{
     Candidate, ChangedEntry, MarkPlan, MarkRows, MarkedInbox, MarkedPortion, Window,
 };
 use bellpull_actors::port::inbox::{MarkPortion, Selection};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 
+use super::super::database::Connection;
 use super::facts::Locked;
 use super::failure::Failure;
 use super::{Answer, Done, Write};
@@ -42,7 +43,7 @@ impl<'a> Marks<'a> {
     /// see the rows as the first has left them.
     pub(super) async fn apply(
         self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         locked: &mut Locked,
         answers: &mut [Option<Answer>],
     ) -> Result<(), Failure> {
@@ -66,7 +67,7 @@ impl<'a> Marks<'a> {
 
 /// The users that have steps waiting until a notification is seen.
 async fn with_steps(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     users: Vec<i64>,
 ) -> Result<BTreeSet<UserId>, Failure> {
     let sql = "SELECT DISTINCT recipient_id FROM deliveries WHERE recipient_id = ANY($1) \
@@ -76,7 +77,7 @@ async fn with_steps(
 }
 
 async fn apply_round(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     round: &[(usize, &MarkPortion)],
     (plan, waiting): (&mut MarkPlan, &BTreeSet<UserId>),
     locked: &mut Locked,
@@ -104,7 +105,7 @@ async fn apply_round(
 }
 
 /// Writes the entries; the heads are written with those of the whole group.
-async fn write(connection: &mut PgConnection, plan: &MarkRows) -> Result<(), Failure> {
+async fn write(connection: &mut Connection, plan: &MarkRows) -> Result<(), Failure> {
     if plan.entries.is_empty() {
         return Ok(());
     }
@@ -138,7 +139,7 @@ fn name(mark: Mark) -> &'static str {
 
 /// Cancels the steps that waited until these notifications are seen. Only steps that are not leased
 /// are: one that is with a provider may go out.
-async fn call_off_seen(connection: &mut PgConnection, plan: &MarkRows) -> Result<(), Failure> {
+async fn call_off_seen(connection: &mut Connection, plan: &MarkRows) -> Result<(), Failure> {
     if plan.seen_by.is_empty() {
         return Ok(());
     }
@@ -155,7 +156,7 @@ async fn call_off_seen(connection: &mut PgConnection, plan: &MarkRows) -> Result
 
 /// The rows of all marks that only name them, by one query; `None` for the others.
 async fn named_rows(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     round: &[(usize, &MarkPortion)],
 ) -> Result<Vec<Option<Vec<Candidate>>>, Failure> {
     let (mut places, mut users, mut ids) = (Vec::new(), Vec::new(), Vec::new());
@@ -192,7 +193,7 @@ async fn named_rows(
 /// The rows of a mark's window. Its bound is on the rows that are read, not on those that match:
 /// few may match in an inbox of a million. Unread rows are found by their own index.
 async fn matching_rows(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     portion: &MarkPortion,
     window: Window,
 ) -> Result<Vec<Candidate>, Failure> {

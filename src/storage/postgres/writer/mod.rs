@@ -48,12 +48,12 @@ use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
 use bellpull_actors::port::{LeaseOwner, StoreError};
 use bellpull_actors::slow::{Wait, waiting};
 use jiff::Timestamp;
-use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::commits::{GroupTrace, WriteSpan};
 use super::super::contents::ContentCache;
 use super::super::requests::BeginSend;
+use super::database::Database;
 use super::ids::BlockIds;
 use crate::storage::StoreOptions;
 use crate::storage::health::Health;
@@ -170,7 +170,7 @@ pub(super) struct WriterHandle {
 impl WriterHandle {
     /// Starts the writers. They end when the last handle is dropped, or when they are closed.
     pub(super) fn start(
-        pool: &PgPool,
+        database: &Database,
         options: &StoreOptions,
         ids: &Arc<BlockIds>,
         contents: &Arc<ContentCache>,
@@ -183,7 +183,7 @@ impl WriterHandle {
                 lane,
                 pace: pace.clone(),
                 turns: Turns::new(),
-                pool: pool.clone(),
+                database: database.clone(),
                 channels: options.channels,
                 verify_email: options.verify_email,
                 ids: Arc::clone(ids),

@@ -1,9 +1,15 @@
 //! A writer's queue: everything that waits makes the next group.
 
+use std::time::Duration;
+
+use bellpull_actors::port::{STORE_MAX, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Request, WriterMessage};
 
+/// How long after its first request was queued a group is given up. Its caller still waits then,
+/// with a second for the commit and the answer: what is announced is not answered as a failure.
+pub(super) const WRITTEN_WITHIN: Duration = STORE_MAX.saturating_sub(Duration::from_secs(1));
 /// Rows of one transaction, as far as requests say how many they write. More would gain nothing,
 /// and keep the first caller waiting.
 const GROUP_MAX: usize = 512;
@@ -42,7 +48,8 @@ impl Queue {
         }
     }
 
-    /// Adds what has been queued meanwhile.
+    /// Adds what has been queued meanwhile, but not what has waited for so long that its caller is
+    /// about to go.
     pub(super) fn fill(&mut self, group: &mut Group) {
         while group.rows < GROUP_MAX
             && let Ok(message) = self.waiting.try_recv()
@@ -53,6 +60,10 @@ impl Queue {
 
     fn add(&mut self, message: WriterMessage, group: &mut Group) {
         match message {
+            WriterMessage::Request(request) if request.queued.elapsed() >= WRITTEN_WITHIN => {
+                let text = "too many writes wait".to_owned();
+                let _ = request.reply.send(Err(StoreError::Unavailable(text)));
+            }
             WriterMessage::Request(request) => {
                 group.rows = group.rows.saturating_add(request.write.rows());
                 group.requests.push(request);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
 use bellpull_actors::domain::plan::{NewDelivery, NewEntry, Rows, Subject};
-use sqlx::PgConnection;
 
+use super::super::database::Connection;
 use super::batch::Batch;
 use super::failure::Failure;
 use super::ticket_rows;
@@ -121,7 +121,7 @@ fn add_heads(batch: &mut Batch, heads: BTreeMap<UserId, (Seq, i64)>) {
 /// Raises positions of locked inboxes, at most to their last numbers; none is lowered, but one that
 /// cannot be is replaced.
 pub(super) async fn raise_delivered(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     positions: &BTreeMap<UserId, Seq>,
 ) -> Result<(), Failure> {
     if positions.is_empty() {

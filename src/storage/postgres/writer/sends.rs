@@ -1,8 +1,7 @@
 //! Sends: their next recipients, and their positions after them. Their notifications are planned
 //! and written with all others of the group.
 
-use sqlx::PgConnection;
-
+use super::super::database::Connection;
 use super::begin::Beginnings;
 use super::context::Place;
 use super::failure::Failure;
@@ -14,7 +13,7 @@ use crate::storage::send_chunks::Asked;
 /// Finds the next recipients of the group's sends. Those without any, because they are refused,
 /// repeated or finished, are answered here.
 pub(super) async fn plan<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
     writes: &[&'a Write],
     answers: &mut [Option<Answer>],

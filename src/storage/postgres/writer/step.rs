@@ -11,8 +11,8 @@ use bellpull_actors::domain::plan::send::step::{Standing, Turn};
 use bellpull_actors::domain::plan::send::{Audience, Progress};
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::sends::{Chunk, Chunks};
-use sqlx::PgConnection;
 
+use super::super::database::Connection;
 use super::super::messages::content;
 use super::audience::{Candidates, Walk, next_of};
 use super::context::Place;
@@ -24,7 +24,7 @@ use crate::storage::send_chunks::{Asked, Reply, Running, SendChunk, SendText};
 
 /// Plans the next chunk of the requested sends; several requests are planned one after the other.
 pub(super) async fn go_on<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
     asked: Vec<(usize, Asked<'a>)>,
     sends: &mut Sends<'a>,
@@ -57,7 +57,7 @@ pub(super) async fn go_on<'a>(
 
 /// The next step of the sends in the turn; returns which these are.
 async fn step<'a>(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     at: usize,
     asked: Asked<'a>,
     running: &mut BTreeMap<SendId, Running<'a>>,
@@ -131,7 +131,7 @@ struct RunningRow {
 
 /// Reads and locks them.
 async fn read_running(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     place: Place<'_>,
     ids: BTreeSet<SendId>,
 ) -> Result<BTreeMap<SendId, Running<'static>>, Failure> {

@@ -7,9 +7,10 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::port::StoreError;
 use bellpull_actors::slow::SlowLog;
 use smallvec::SmallVec;
-use sqlx::PgPool;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use super::super::commit_marks::CommitMark;
+use super::super::database::{Database, late};
 use super::super::ids::{BlockIds, Draws};
 use super::super::transaction::{Work, begin_planned, is_broken, is_transient};
 use super::audiences::Audiences;
@@ -17,7 +18,7 @@ use super::context::Place;
 use super::failure::Failure;
 use super::group::{self, Applied};
 use super::pace::Pace;
-use super::queue::Queue;
+use super::queue::{Queue, WRITTEN_WITHIN};
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
 use crate::storage::commits::{GroupTimes, GroupTrace, committed, group_span, note_group};
@@ -25,8 +26,6 @@ use crate::storage::contents::ContentCache;
 use crate::storage::health::Health;
 use crate::storage::supervised::caught;
 
-/// How long a group is tried again while the database is away. Less than a caller waits.
-const TRIED_FOR: Duration = Duration::from_secs(8);
 /// The pause before a group is tried again on another connection.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often a group is tried that meets another one's locks.
@@ -58,7 +57,7 @@ pub(super) struct Writer {
     pub(super) lane: Lane,
     pub(super) pace: Pace,
     pub(super) turns: Turns,
-    pub(super) pool: PgPool,
+    pub(super) database: Database,
     pub(super) channels: Channels,
     /// Whether e-mails are sent to verified addresses only.
     pub(super) verify_email: bool,
@@ -76,7 +75,7 @@ impl Writer {
     pub(super) async fn run(mut self, mut queue: Queue) {
         while let Some(mut group) = queue.next().await {
             let chunk = self.pace.begin();
-            let turn = self.turns.take(&self.pool).await;
+            let turn = self.turns.take(&self.database).await;
             if turn.is_some() {
                 queue.fill(&mut group);
             }
@@ -106,9 +105,10 @@ impl Writer {
             group.iter().map(|request| request.trace.clone()).collect();
         let span = group_span(&traces);
         let oldest = group.iter().map(|request| request.queued).min();
-        let queue = oldest.map(|queued| queued.elapsed()).unwrap_or_default();
+        let oldest = oldest.map_or_else(Instant::now, Instant::from_std);
+        let (queue, until) = (oldest.elapsed(), oldest + WRITTEN_WITHIN);
         let mut taken = None;
-        let answers = match self.try_together(&writes, turn).await {
+        let answers = match self.try_together(&writes, turn, until).await {
             Ok((answers, time)) => {
                 let Taken { locks, commit, whole } = time;
                 let statements = whole.saturating_sub(locks + commit);
@@ -131,7 +131,8 @@ impl Writer {
                         answers.push(Err(error.clone()));
                         continue;
                     }
-                    match self.try_together(std::slice::from_ref(write), None).await {
+                    let alone = std::slice::from_ref(write);
+                    match self.try_together(alone, None, until).await {
                         Ok((mut one, _)) => answers.push(one.pop().unwrap_or(Ok(Done::Nothing))),
                         Err(failure) => {
                             let is_away = failure.is_everyones();
@@ -161,11 +162,11 @@ impl Writer {
         &self,
         writes: &[&Write],
         mut turn: Option<Work>,
+        until: Instant,
     ) -> Result<(Vec<Answer>, Taken), Failure> {
-        let until = Instant::now() + TRIED_FOR;
         let mut tries = 0;
         loop {
-            let failure = match self.try_once(writes, turn.take()).await {
+            let failure = match self.try_once(writes, turn.take(), until).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
@@ -187,35 +188,20 @@ impl Writer {
         }
     }
 
-    /// From `BEGIN`, or from a turn that has come, to `COMMIT`, or to a rollback.
+    /// From `BEGIN`, or from a turn that has come, to `COMMIT`, or to a rollback. What is not
+    /// complete in time is not committed.
     async fn try_once(
         &self,
         writes: &[&Write],
         turn: Option<Work>,
+        until: Instant,
     ) -> Result<(Vec<Answer>, Taken), Failure> {
         let begun = Instant::now();
-        let mut work = match turn {
-            Some(work) => work,
-            None => begin_planned(&self.pool).await?,
-        };
-        let draws = Draws::new(&self.ids);
-        let place = Place {
-            ids: &draws,
-            contents: &self.contents,
-            audiences: &self.audiences,
-            channels: self.channels,
-            verify_email: self.verify_email,
-        };
-        let applied = group::apply(&mut work, place, writes).await;
-        if let Err(Failure::ShortOfIds(drawn)) = applied {
-            work.roll_back().await;
-            let mut connection = self.pool.acquire().await?;
-            self.ids.fill(&mut connection, drawn).await?;
-            return Err(Failure::ShortOfIds(drawn));
-        }
-        let Applied { mut answers, contents, transaction, locks } = applied?;
+        let late = |_| Failure::Sql(late("a group was not complete in time"));
+        let applied = timeout_at(until, self.apply(writes, turn)).await;
+        let (work, mark, Applied { mut answers, contents, locks }) = applied.map_err(late)??;
         let applied_at = Instant::now();
-        work.commit_as(transaction).await?;
+        work.commit_marked(mark).await?;
         let (commit, whole) = (applied_at.elapsed(), begun.elapsed());
         committed(writes.len(), whole);
         for answer in &mut answers {
@@ -227,5 +213,39 @@ impl Writer {
             self.contents.keep(id.0, content);
         }
         Ok((answers, Taken { locks, commit, whole }))
+    }
+
+    /// All of a group but its commit.
+    async fn apply(
+        &self,
+        writes: &[&Write],
+        turn: Option<Work>,
+    ) -> Result<(Work, CommitMark, Applied), Failure> {
+        let mut work = match turn {
+            Some(work) => work,
+            None => begin_planned(&self.database).await?,
+        };
+        let draws = Draws::new(&self.ids);
+        let place = Place {
+            ids: &draws,
+            contents: &self.contents,
+            audiences: &self.audiences,
+            channels: self.channels,
+            verify_email: self.verify_email,
+        };
+        let mark = work.mark();
+        let failure = match group::apply(&mut work, place, &mark, writes).await {
+            Ok(applied) => return Ok((work, mark, applied)),
+            Err(failure) => failure,
+        };
+        if !failure.is_everyones() {
+            work.roll_back().await;
+            self.database.marks().give_back(mark);
+        }
+        if let Failure::ShortOfIds(drawn) = failure {
+            let mut connection = self.database.acquire().await?;
+            self.ids.fill(&mut connection, drawn).await?;
+        }
+        Err(failure)
     }
 }

@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::time::Instant;
 
+use super::super::database::Database;
 use super::super::transaction::{Work, begin_turn};
 
 /// How many groups take turns after one that met others.
@@ -43,12 +43,12 @@ impl Turns {
 
     /// Waits for the turn, if the next group takes one. `None`: it begins without, and a database
     /// that is away is met there.
-    pub(super) async fn take(&mut self, pool: &PgPool) -> Option<Work> {
+    pub(super) async fn take(&mut self, database: &Database) -> Option<Work> {
         if self.left == 0 {
             return None;
         }
         let since = Instant::now();
-        let work = begin_turn(pool).await;
+        let work = begin_turn(database).await;
         self.took(since.elapsed(), work.is_ok());
         work.ok()
     }

@@ -60,7 +60,7 @@ fn restore_locked(
     let connection = open(&copy).map_err(&failed)?;
     schema::check(&connection, from)?;
     // Numbers go on above the known ones once a hub has written what is deferred.
-    let sql = "INSERT INTO settings (name, value) VALUES ('epoch', ?1), (?2, '0') \
+    let sql = "INSERT INTO settings (name, value) VALUES ('epoch', ?1), ('store_id', ?1), (?2, '0') \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     connection.execute(sql, [epoch, DUE]).map_err(&failed)?;
     drop(connection);

@@ -207,6 +207,12 @@ impl Deferred {
         users.iter().map(look).collect()
     }
 
+    /// The inboxes with deferred entries.
+    pub(super) fn inboxes(&self) -> Vec<UserId> {
+        let state = self.state();
+        state.inboxes.iter().filter(|(_, inbox)| inbox.is_held()).map(|(user, _)| *user).collect()
+    }
+
     /// The next users to be written, with about this many entries, round robin.
     fn next(&self, entries: usize) -> Vec<UserId> {
         let mut state = self.state();

@@ -87,7 +87,7 @@ fn flush(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqli
             staged.flush_some(connection, place.deferred, *entries)?;
         }
         if let Write::RenewEpoch(name, known) = write {
-            staged.flush_some(connection, place.deferred, usize::MAX)?;
+            staged.flush(connection, place.deferred, place.deferred.inboxes())?;
             epoch::renew(connection, name, *known)?;
         }
         if write.changes_people() {

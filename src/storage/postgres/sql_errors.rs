@@ -1,0 +1,62 @@
+//! What a failed statement means.
+
+use std::fmt::Display;
+
+use bellpull_actors::port::StoreError;
+
+use crate::storage::error::unavailable;
+
+/// A failed statement as an error of the ports.
+pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
+    let error = error.into();
+    match code(&error).as_deref() {
+        Some(FOREIGN_KEY) => StoreError::NotFound,
+        Some(UNIQUE) => StoreError::Conflict,
+        Some(CANCELLED) => StoreError::TooSlow,
+        _ => unavailable(text(&error)),
+    }
+}
+
+/// Whether the same statements may succeed if they are run again.
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    let is_theirs = matches!(code(error).as_deref(), Some(SERIALIZATION | DEADLOCK | LOCK_TIMEOUT));
+    is_theirs || is_stale_plan(error)
+}
+
+/// Whether a table has changed since the connection planned the statement.
+pub(super) fn is_stale_plan(error: &sqlx::Error) -> bool {
+    let text = |error: &dyn sqlx::error::DatabaseError| error.message().contains("cached plan");
+    code(error).as_deref() == Some(UNSUPPORTED) && error.as_database_error().is_some_and(text)
+}
+
+/// Whether the connection broke, so that nothing was written unless it was committed.
+pub(super) fn is_broken(error: &sqlx::Error) -> bool {
+    let is_ending = |code: String| code.starts_with("57P") || code.starts_with("08");
+    let is_lost = matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::PoolTimedOut
+    );
+    is_lost || code(error).is_some_and(is_ending)
+}
+
+/// PostgreSQL's code of the error, if the server returned it.
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+fn text(error: &dyn Display) -> String {
+    error.to_string()
+}
+
+const FOREIGN_KEY: &str = "23503";
+const UNIQUE: &str = "23505";
+/// The code of `cached plan must not change result type`, among others.
+const UNSUPPORTED: &str = "0A000";
+const SERIALIZATION: &str = "40001";
+const DEADLOCK: &str = "40P01";
+const LOCK_TIMEOUT: &str = "55P03";
+/// A statement that took longer than its time-out, among others.
+const CANCELLED: &str = "57014";
