@@ -32,7 +32,7 @@ use crate::domain::ids::{ProjectId, TicketId};
 use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
 use crate::domain::ticket::{
     Caller, Command, Creator, Decision, Membership, NewTicket, Project, Refusal, Ticket, create,
-    decide_at, outsiders,
+    decide, decide_at, outsiders,
 };
 use crate::domain::user::User;
 use crate::port::in_time;

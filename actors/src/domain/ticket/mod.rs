@@ -54,7 +54,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(in crate::domain) use decide::announce;
-pub use decide::{create, decide, decide_at, decide_with, outsiders};
+pub use decide::{create, decide, decide_at, outsiders};
 pub use decision::Decision;
 pub use text::example;
 pub use visible::{VisibleTo, is_visible};
