@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::domain::ids::{LoginId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::Change;
+use crate::domain::inbox::{Change, Reached};
 use crate::domain::presence::{PresenceNews, SessionNumber};
 use crate::domain::stream::{Present, SharedStreamEvent, StreamKind, TicketNews};
 use crate::domain::ticket::Caller;
@@ -94,8 +94,8 @@ pub struct UserProtocol;
 impl Protocol for UserProtocol {
     type Id = UserId;
     type Message = UserMessage;
-    /// Delivered positions, saved for all users of a shard at once.
-    type Note = (UserId, Seq);
+    /// How far inboxes have come, saved for all users of a shard at once.
+    type Note = (UserId, Reached);
 
     const KIND: &'static str = "user";
 

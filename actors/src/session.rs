@@ -39,8 +39,10 @@ pub enum Feed {
 /// Where a session's changes begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
-    /// With everything that was not acknowledged (or sent to a session that need not acknowledge).
+    /// With everything that no client has acknowledged.
     Unacknowledged,
+    /// With everything that has not arrived at any session: for a client that cannot acknowledge.
+    Undelivered,
     /// After this number of this store's. One that is ahead of the store is another store's.
     After(Seq),
     /// The client's position is of another store: it is told to drop its state, and shown the inbox

@@ -3,6 +3,7 @@
 //! Its interface is that of `TcpStream` as far as it is used: two halves share it, so reads and
 //! writes do not need it exclusively.
 
+use std::ffi::c_int;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
@@ -81,6 +82,14 @@ impl Stream {
         }
     }
 
+    /// Whether the other side's kernel has acknowledged all that was written.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => is_acknowledged(tcp),
+            Self::Tls(tls) => tls.is_acknowledged(),
+        }
+    }
+
     /// Half-closes it: the client sees the end after the last byte.
     pub(crate) fn shutdown_write(&self) {
         match self {
@@ -89,6 +98,16 @@ impl Stream {
             Self::Tls(tls) => tls.shutdown_write(),
         }
     }
+}
+
+/// Whether the kernel holds nothing of a connection that its other side has not acknowledged.
+pub(super) fn is_acknowledged(tcp: &TcpStream) -> bool {
+    /// `SIOCOUTQ`, as in `linux/sockios.h` of all but four old architectures.
+    type Unacknowledged = rustix::ioctl::Getter<0x5411, c_int>;
+    // SAFETY: the kernel writes one `int`, and nothing else; tcp(7).
+    #[expect(unsafe_code, reason = "no crate that is here has a safe call for it")]
+    let unacknowledged = unsafe { rustix::ioctl::ioctl(tcp, Unacknowledged::new()) };
+    matches!(unacknowledged, Ok(0))
 }
 
 impl AsyncRead for Stream {

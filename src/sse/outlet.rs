@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::domain::ids::Seq;
 use bellpull_actors::port::Outlet;
@@ -192,8 +194,8 @@ impl Outlet for SseOutlet {
     }
 
     /// The client sends nothing; accepting bytes is its sign of life.
-    fn silent_s(&self) -> u32 {
-        self.writer.untaken_s()
+    fn silent(&self) -> Duration {
+        Duration::from_secs(self.writer.untaken_s().into())
     }
 
     fn connection(&self) -> Connection {

@@ -10,7 +10,7 @@
 
 use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bellpull_actors::budget::{Budget, Room};
 use bellpull_actors::port::Outlet;
@@ -269,8 +269,12 @@ impl Outlet for WsOutlet {
         self.finish(why);
     }
 
-    fn silent_s(&self) -> u32 {
-        self.shared.silent_s()
+    fn silent(&self) -> Duration {
+        self.shared.silent()
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.shared.stream.is_acknowledged()
     }
 
     fn connection(&self) -> Connection {

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bellpull_actors::port::outlet::Ending;
+use bellpull_actors::port::outlet::{Broken, Ending};
 use bellpull_actors::session::{Ask, Asked, Heard};
 use tokio::time::timeout;
 
@@ -54,6 +54,8 @@ enum Read {
     Blocked,
     /// End of the stream.
     End,
+    /// The connection has failed, as by a reset.
+    Failed,
 }
 
 impl Reader {
@@ -101,10 +103,7 @@ impl Reader {
             self.take(bytes);
             return Read::Some;
         }
-        match read {
-            Err(Read::Blocked) => Read::Blocked,
-            _ => Read::End,
-        }
+        read.err().unwrap_or(Read::End)
     }
 }
 
@@ -120,12 +119,13 @@ impl Future for Reader {
             }
             let has_more = match ready!(self.shared.stream.poll_read_ready(cx)) {
                 Ok(()) => self.read(),
-                Err(_) => Read::End,
+                Err(_) => Read::Failed,
             };
             match has_more {
                 Read::Some | Read::Blocked => {}
                 // Without a close frame, but the stream has ended.
                 Read::End => self.end(Ending::Closed { code: 1000 }),
+                Read::Failed => self.end(Ending::from(Broken::Gone)),
             }
         }
         // In a task of its own, so that the reader's task needs no room for a timer.
@@ -167,7 +167,7 @@ fn try_read<'b>(stream: &Stream, buffer: &'b mut [u8]) -> Result<&'b mut [u8], R
         Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
             Err(Read::Blocked)
         }
-        Err(_) => Err(Read::End),
+        Err(_) => Err(Read::Failed),
     }
 }
 

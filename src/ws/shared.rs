@@ -156,9 +156,10 @@ impl Shared {
         self.heard_at_ms.store(now_ms(), Ordering::Relaxed);
     }
 
-    /// Whole seconds since the last sign of life.
-    pub(super) fn silent_s(&self) -> u32 {
-        now_ms().wrapping_sub(self.heard_at_ms.load(Ordering::Relaxed)) / 1_000
+    /// How long ago the last sign of life was.
+    pub(super) fn silent(&self) -> Duration {
+        let ms = now_ms().wrapping_sub(self.heard_at_ms.load(Ordering::Relaxed));
+        Duration::from_millis(ms.into())
     }
 
     /// Discards all further input.

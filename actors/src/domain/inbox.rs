@@ -26,6 +26,47 @@ pub struct Head {
     pub forgotten_seq: Seq,
 }
 
+/// How far an inbox has come to its owner. Positions only increase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Everything up to this number has arrived at some session.
+    pub delivered: Seq,
+    /// Everything up to this number was acknowledged: only a client that acknowledges moves it.
+    /// `None` before the first such session.
+    pub acknowledged: Option<Seq>,
+}
+
+/// Delivered up to there, and nothing acknowledged.
+impl From<Seq> for Reached {
+    fn from(delivered: Seq) -> Self {
+        Self { delivered, acknowledged: None }
+    }
+}
+
+impl Reached {
+    /// The further one of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            delivered: self.delivered.max(other.delivered),
+            acknowledged: self.acknowledged.max(other.acknowledged),
+        }
+    }
+
+    /// Both at most there.
+    #[must_use]
+    pub fn up_to(self, last: Seq) -> Self {
+        let acknowledged = self.acknowledged.map(|seq| seq.min(last));
+        Self { delivered: self.delivered.min(last), acknowledged }
+    }
+
+    /// Whether it adds nothing to the other.
+    #[must_use]
+    pub fn is_within(self, other: Self) -> bool {
+        self.max(other) == other
+    }
+}
+
 /// A change of an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mark {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Page, Slice, StoreError};
 use crate::domain::event::Event;
 use crate::domain::ids::{MessageId, NotificationId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Entry, Head, Mark, MessageContent, Outline, Row};
+use crate::domain::inbox::{Entry, Head, Mark, MessageContent, Outline, Reached, Row};
 use crate::domain::notification::{Kind, Notification};
 use crate::domain::plan::marks::{MarkRequest, MarkedPortion};
 use crate::domain::routing::Channel;
@@ -74,10 +74,12 @@ pub trait InboxStore: std::fmt::Debug + Send + Sync + 'static {
     /// and however few of its rows match: other writes wait for it.
     async fn mark_portion(&self, portion: MarkPortion) -> Result<MarkedPortion, StoreError>;
 
-    /// Raises the delivered positions, at most to the inbox' last number; one that is lower than
-    /// the stored one is ignored. A stored one beyond the last number counts as none
-    /// ([`Head::mended`]).
-    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError>;
+    /// Raises positions, at most to the inbox' last number; one that is lower than the stored one
+    /// is ignored. A stored one beyond the last number counts as none ([`Head::mended`]).
+    async fn save_reached(&self, positions: &[(UserId, Reached)]) -> Result<(), StoreError>;
+
+    /// Up to where the user's clients have acknowledged the inbox; `None` if none ever could.
+    async fn acknowledged(&self, user: UserId) -> Result<Option<Seq>, StoreError>;
 
     /// A part of the user's notifications that match: newest first, or oldest first where the
     /// filter has `since_seq`.

@@ -1,6 +1,7 @@
 //! The write side of a session, as its user's actor sees it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -32,8 +33,8 @@ pub trait Outlet: Send + 'static {
     /// Sends the close reason and ends the connection. Flushed frames are sent before it.
     fn close(self: Box<Self>, why: Ending);
 
-    /// Whole seconds since the client's last message.
-    fn silent_s(&self) -> u32;
+    /// How long ago the client's last message was.
+    fn silent(&self) -> Duration;
 
     /// How the client is connected, for operators.
     fn connection(&self) -> Connection;
@@ -56,10 +57,15 @@ pub trait Outlet: Send + 'static {
         0
     }
 
-    /// Whether its client cannot send anything (an event stream's cannot): what it would have to
-    /// acknowledge counts as delivered once the connection has accepted it.
+    /// Whether its client cannot send anything (an event stream's cannot).
     fn is_one_way(&self) -> bool {
         false
+    }
+
+    /// Whether the other side's kernel has acknowledged everything that was written, as far as this
+    /// side can know.
+    fn is_acknowledged(&self) -> bool {
+        true
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::store::{FakeStore, Inbox, Op, Row};
 use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
 use crate::domain::inbox::{
-    Entry, Head, Mark, MessageContent, Outline, Row as ChangedRow, RowState,
+    Entry, Head, Mark, MessageContent, Outline, Reached, Row as ChangedRow, RowState,
 };
 use crate::domain::notification::Notification;
 use crate::domain::plan::marks::{Candidate, MarkPlan, MarkedInbox, MarkedPortion};
@@ -205,14 +205,20 @@ impl InboxStore for FakeStore {
         Ok(self.data().inboxes.entry(portion.user).or_default().mark(&portion))
     }
 
-    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {
+    async fn save_reached(&self, positions: &[(UserId, Reached)]) -> Result<(), StoreError> {
         self.pass(Op::Save).await?;
         let mut data = self.data();
-        for (user, seq) in positions {
-            let head = &mut data.inboxes.entry(*user).or_default().head;
-            head.delivered_seq = head.delivered_seq.max(*seq).min(head.last_seq);
+        for (user, reached) in positions {
+            let inbox = data.inboxes.entry(*user).or_default();
+            let reached = reached.up_to(inbox.head.last_seq);
+            inbox.head.delivered_seq = inbox.head.delivered_seq.max(reached.delivered);
+            inbox.acknowledged = inbox.acknowledged.max(reached.acknowledged);
         }
         Ok(())
+    }
+
+    async fn acknowledged(&self, user: UserId) -> Result<Option<Seq>, StoreError> {
+        Ok(self.data().inboxes.entry(user).or_default().acknowledged)
     }
 
     async fn notifications(

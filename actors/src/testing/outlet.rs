@@ -141,6 +141,8 @@ pub struct Seen {
     pub broken: Option<Broken>,
     /// Seconds since the client's last message.
     pub silent_s: u32,
+    /// Whether what was written is never acknowledged: the line is dead.
+    pub is_lost: bool,
     /// How it ended.
     pub closed: Option<Ending>,
 }
@@ -205,8 +207,12 @@ impl Outlet for FakeOutlet {
         self.end(why);
     }
 
-    fn silent_s(&self) -> u32 {
-        self.seen.borrow().silent_s
+    fn silent(&self) -> Duration {
+        Duration::from_secs(self.seen.borrow().silent_s.into())
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        !self.seen.borrow().is_lost
     }
 
     fn waiting_bytes(&self) -> usize {

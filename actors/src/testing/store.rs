@@ -84,6 +84,7 @@ pub(super) struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) head: Head,
+    pub(super) acknowledged: Option<Seq>,
     pub(super) rows: Vec<Row>,
 }
 

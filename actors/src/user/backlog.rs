@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::stretch::{Line, Stretch};
 use crate::budget::{Budget, Room};
 use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use crate::domain::inbox::MessageContent;
+use crate::domain::inbox::{MessageContent, Reached};
 use crate::port::inbox::{Backlog, ChangedRows, TEXTS_BYTES_MAX};
 use crate::port::{InboxStore, StoreError};
 use crate::session::{Begin, Feed, Resume};
@@ -23,8 +23,10 @@ const ROWS_MAX: usize = 5_000;
 pub(super) struct Loaded {
     /// The backlog.
     pub(super) stretch: Stretch,
-    /// The stored delivered position at that time.
-    pub(super) delivered: Seq,
+    /// The stored positions at that time, as far as they were read.
+    pub(super) stored: Reached,
+    /// Where acknowledgements begin, if none were stored before this session.
+    pub(super) unacknowledged_from: Option<Seq>,
     /// How many of the oldest were left out.
     pub(super) skipped: i64,
     /// Whether nothing that was never sent to any socket lies before it.
@@ -59,12 +61,17 @@ pub(super) async fn backlog(
     unsent: &Budget,
     user: UserId,
     feed: Feed,
-    delivered: Seq,
+    known: Reached,
     limit: u32,
 ) -> Result<Loaded, StoreError> {
     let head = inboxes.head(user).await?;
-    let delivered = delivered.max(head.delivered_seq);
+    let delivered = known.delivered.max(head.delivered_seq);
     let last = head.last_seq;
+    let acknowledged = match feed {
+        Feed::Changes(Resume::Unacknowledged) => inboxes.acknowledged(user).await?,
+        Feed::Nothing | Feed::Entries(_) | Feed::Changes(_) => None,
+    };
+    let from = known.acknowledged.max(acknowledged).unwrap_or(delivered).min(last);
     let (after, is_contiguous, is_resumed) = match feed {
         Feed::Nothing | Feed::Entries(Begin::Live) | Feed::Changes(Resume::Live) => {
             (last, false, true)
@@ -75,7 +82,8 @@ pub(super) async fn backlog(
         // A position ahead of the store was not given by this store and is ignored. From one below
         // what retention has removed, a client cannot resume.
         Feed::Entries(Begin::Since(_) | Begin::Undelivered)
-        | Feed::Changes(Resume::Unacknowledged) => (delivered, true, true),
+        | Feed::Changes(Resume::Undelivered) => (delivered, true, true),
+        Feed::Changes(Resume::Unacknowledged) => (from, true, true),
         Feed::Changes(Resume::After(_) | Resume::Reset) => (Seq::ZERO, true, false),
     };
     // The texts of all backlogs in progress share one budget.
@@ -89,7 +97,7 @@ pub(super) async fn backlog(
             // It was removed between the two reads.
             let anew = Feed::Changes(Resume::Reset);
             drop(room);
-            return Box::pin(backlog(inboxes, unsent, user, anew, delivered, limit)).await;
+            return Box::pin(backlog(inboxes, unsent, user, anew, known, limit)).await;
         }
         (head, skipped, Stretch::of_changes(after, head, rows, rest))
     } else {
@@ -97,11 +105,13 @@ pub(super) async fn backlog(
         let Backlog { head, skipped, entries, rest } = found;
         (head, skipped, Stretch::of_entries(after, head, entries, rest))
     };
-    let delivered = head.delivered_seq;
+    let stored = Reached { delivered: head.delivered_seq, acknowledged };
+    let is_first = matches!(feed, Feed::Changes(Resume::Unacknowledged)) && acknowledged.is_none();
+    let unacknowledged_from = is_first.then_some(from);
     if let Some(room) = &mut room {
         room.shrink_to(stretch.texts_bytes());
     }
-    Ok(Loaded { stretch, delivered, skipped, is_contiguous, is_resumed, room })
+    Ok(Loaded { stretch, stored, unacknowledged_from, skipped, is_contiguous, is_resumed, room })
 }
 
 /// The next texts of a backlog, once there is room for them.

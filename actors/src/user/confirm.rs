@@ -11,6 +11,7 @@ use super::follow::{Follow, Question};
 use super::stretch::Shows;
 use super::{Gap, UserEntity, UserState};
 use crate::domain::ids::{Seq, UserId};
+use crate::domain::inbox::Reached;
 use crate::messages::UserMessage;
 use crate::port::inbox::Taken;
 use crate::port::outlet::Ending;
@@ -68,11 +69,11 @@ pub(super) async fn believed(
     Ok(compared.from.map_or(delivered, |from| delivered.min(from)))
 }
 
-/// Saves a position if the store confirms it; returns what it refuses.
+/// Saves positions if the store confirms them; returns what it refuses.
 pub(super) async fn save(
     inboxes: &dyn InboxStore,
     user: UserId,
-    delivered: Seq,
+    reached: Reached,
     question: Question,
 ) -> Result<Option<Compared>, StoreError> {
     if !question.claims.is_empty() {
@@ -81,7 +82,7 @@ pub(super) async fn save(
             return Ok(Some(compared));
         }
     }
-    inboxes.save_delivered(&[(user, delivered)]).await?;
+    inboxes.save_reached(&[(user, reached)]).await?;
     Ok(None)
 }
 
@@ -124,7 +125,7 @@ impl UserEntity {
             match feed {
                 Some(feed) if session.begin_anew(from) => {
                     let id = session.id;
-                    self.load(myself, (id, feed), from, state);
+                    self.load(myself, (id, feed), from.into(), state);
                     index += 1;
                 }
                 None => index += 1,
@@ -135,11 +136,11 @@ impl UserEntity {
                 }
             }
         }
-        for at in [&mut state.delivered, &mut state.noted, &mut state.saved] {
-            *at = (*at).min(from);
+        for at in [&mut state.reached, &mut state.noted, &mut state.saved] {
+            *at = at.up_to(from);
         }
         for session in &state.sessions {
-            state.delivered = state.delivered.max(session.delivered().unwrap_or(Seq::ZERO));
+            state.reached = state.reached.max(session.reached());
         }
     }
 }

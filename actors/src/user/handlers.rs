@@ -6,6 +6,8 @@ use std::time::Duration;
 use opentelemetry::trace::SpanKind;
 use ractor::ActorRef;
 use serde_json::{Value, json};
+use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::backlog::{Loaded, Reading};
 use super::confirm;
@@ -21,7 +23,7 @@ use crate::domain::inbox::Change;
 use crate::domain::ticket::Caller;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
 use crate::port::outlet::{Connection, Ending, Outgoing, Welcome};
-use crate::session::{Begin, Feed, Heard};
+use crate::session::{Begin, Feed, Heard, Resume};
 use crate::slow::SlowKind;
 use crate::trace::TraceSpan;
 
@@ -37,6 +39,10 @@ pub(super) const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// How often the store is asked to confirm what other nodes said, where something contradicts it.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long the hub's end waits for frames that are on their way: some round trips of most lines.
+/// What a slower line has not acknowledged by then is sent again.
+const IN_FLIGHT_MAX: Duration = Duration::from_millis(250);
 
 /// The close reason of a session whose backlog cannot be read.
 pub(super) const STORE_AWAY: Ending = Ending::Restarting { retry_after_ms: 1_000 };
@@ -73,9 +79,16 @@ impl UserEntity {
         let id = state.last_session;
         // Frames that the others were sent meanwhile need not be sent to this one.
         for session in &state.sessions {
-            note_delivered(&mut state.delivered, session.delivered());
+            state.reached = state.reached.max(session.reached());
         }
-        let (feed, stream) = (start.feed, start.stream);
+        let stream = start.stream;
+        let feed = match start.feed {
+            // It will never acknowledge anything.
+            Feed::Changes(Resume::Unacknowledged) if start.outlet.is_one_way() => {
+                Feed::Changes(Resume::Undelivered)
+            }
+            feed @ (Feed::Nothing | Feed::Entries(_) | Feed::Changes(_)) => feed,
+        };
         let mut session = SessionState::new(id, start, &self.shared.sessions);
         // A client relies on every event from its greeting on. So a session of changes, or of new
         // notifications only, is greeted once its start is known, and a session for one stream once
@@ -93,7 +106,7 @@ impl UserEntity {
             self.watch_own(myself, state.sessions.len() - 1, stream, state);
         }
         if feed != Feed::Nothing {
-            self.load(myself, (id, feed), state.delivered, state);
+            self.load(myself, (id, feed), state.reached, state);
         }
         reply.send(Ok(Session { actor: state.own(myself), id }));
     }
@@ -216,19 +229,26 @@ impl UserEntity {
     pub(super) fn drain(&self, call: Call<Range<u32>, ()>, state: &mut UserState) {
         let Some((back_ms, reply)) = call.open() else { return };
         state.is_leaving = true; // it accepts no more sessions
-        let sessions = std::mem::take(&mut state.sessions);
-        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
-        let step_ms = (back_ms.end - back_ms.start) / count;
-        let times = (0..count).map(|nth| back_ms.start + step_ms * nth);
-        for (session, retry_after_ms) in sessions.into_iter().zip(times) {
-            let why = Ending::Restarting { retry_after_ms };
-            note_delivered(&mut state.delivered, session.close(why));
+        let mut sessions = std::mem::take(&mut state.sessions);
+        for session in &mut sessions {
+            // One that is broken ends below.
+            let _ = session.flush(&self.shared.unsent);
         }
-        let (shared, user, delivered) = (self.shared(), state.id, state.delivered);
-        let (needs_saving, question) = (delivered > state.saved, state.follow.question());
+        let (shared, user, question) = (self.shared(), state.id, state.follow.question());
+        let (mut reached, saved) = (state.reached, state.saved);
         tokio::spawn(async move {
-            let save = confirm::save(&*shared.inboxes, user, delivered, question);
-            if needs_saving && let Err(error) = super::in_time(save).await {
+            let sessions = acknowledged(sessions).await;
+            let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
+            let step_ms = (back_ms.end - back_ms.start) / count;
+            let times = (0..count).map(|nth| back_ms.start + step_ms * nth);
+            for (session, retry_after_ms) in sessions.into_iter().zip(times) {
+                let why = Ending::Restarting { retry_after_ms };
+                reached = reached.max(session.close(why));
+            }
+            let save = confirm::save(&*shared.inboxes, user, reached, question);
+            if !reached.is_within(saved)
+                && let Err(error) = super::in_time(save).await
+            {
                 tracing::warn!(%error, user = user.0, "a delivered position was not saved");
             }
             reply.send(());
@@ -272,9 +292,9 @@ impl UserEntity {
                 Self::wait_for_gap(state.own(myself), Some(STORE_RETRY));
             }
             Own::Compared(compared) => self.compared(myself, &compared, state),
-            Own::Saved(delivered) => {
+            Own::Saved(reached) => {
                 state.is_saving = false;
-                state.saved = state.saved.max(delivered);
+                state.saved = state.saved.max(reached);
             }
             Own::NotSaved => state.is_saving = false,
             Own::TokenDue { session, expires_at, is_end } => {
@@ -302,13 +322,16 @@ impl UserEntity {
             self.greet(myself, index, &loaded, state);
         }
         let early = state.sessions[index].rest.early.take();
-        state.delivered = state.delivered.max(loaded.delivered);
-        state.saved = state.saved.max(loaded.delivered);
+        state.reached = state.reached.max(loaded.stored);
+        state.saved = state.saved.max(loaded.stored);
+        if state.reached.acknowledged.is_none() {
+            state.reached.acknowledged = loaded.unacknowledged_from;
+        }
         let waited = state.follow.begin(head);
         if !state.follow.continues(head) {
             state.sessions[index].forget_told();
         }
-        state.sessions[index].loaded(loaded, state.delivered);
+        state.sessions[index].loaded(loaded, state.reached.delivered);
         state.follow.heard_of(head);
         self.apply(myself, &waited, state);
         self.advance(myself, index, state);
@@ -377,7 +400,7 @@ impl UserEntity {
         state: &mut UserState,
     ) {
         let session = state.sessions.swap_remove(index);
-        note_delivered(&mut state.delivered, session.close(why));
+        state.reached = state.reached.max(session.close(why));
         if state.sessions.is_empty() {
             self.settle(myself, state);
         }
@@ -385,10 +408,10 @@ impl UserEntity {
 
     /// Saves unsaved positions; returns whether there were none.
     pub(super) fn settle(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) -> bool {
-        if state.delivered > state.saved && !state.is_saving {
+        if !state.reached.is_within(state.saved) && !state.is_saving {
             state.is_saving = true;
             let question = state.follow.question();
-            self.save(state.own(myself), state.id, state.delivered, question);
+            self.save(state.own(myself), state.id, state.reached, question);
         }
         !state.is_saving
     }
@@ -443,8 +466,13 @@ impl UserEntity {
     }
 }
 
-pub(super) fn note_delivered(delivered: &mut Seq, sent: Option<Seq>) {
-    *delivered = (*delivered).max(sent.unwrap_or(Seq::ZERO));
+/// Waits until all connections have delivered what was written to them, within limits.
+async fn acknowledged(sessions: SmallVec<[SessionState; 1]>) -> SmallVec<[SessionState; 1]> {
+    let deadline = Instant::now() + IN_FLIGHT_MAX;
+    while !sessions.iter().all(SessionState::is_acknowledged) && Instant::now() < deadline {
+        tokio::time::sleep(IN_FLIGHT_MAX / 50).await;
+    }
+    sessions
 }
 
 pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
@@ -461,7 +489,7 @@ pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
             "phase": session.phase_name(),
             "seq": session.at(),
             "login": session.rest.login,
-            "silent_s": session.outlet.silent_s(),
+            "silent_s": session.outlet.silent().as_secs(),
             "waiting_bytes": session.waiting_bytes(),
         })
     };
@@ -470,7 +498,8 @@ pub(super) fn observe(call: Call<(), Value>, state: &UserState) {
         "memory_bytes": size_of::<UserState>() + sessions,
         "username": state.account.as_ref().map(|account| &account.username),
         "seq": state.follow.at(),
-        "delivered_seq": state.delivered,
+        "delivered_seq": state.reached.delivered,
+        "acknowledged_seq": state.reached.acknowledged,
         "sessions": state.sessions.iter().map(session).collect::<Vec<_>>(),
     }));
 }

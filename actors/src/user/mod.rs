@@ -45,7 +45,8 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::directory::{Projects, SessionCount, Users};
-use crate::domain::ids::{Seq, UserId};
+use crate::domain::ids::UserId;
+use crate::domain::inbox::Reached;
 use crate::domain::user::User;
 use crate::limits::{HubLimits, HubNames};
 use crate::messages::{UserMessage, UserProtocol};
@@ -125,9 +126,9 @@ impl Entity for UserEntity {
             last_number: 0,
             follow: Follow::default(),
             gap: Gap::None,
-            delivered: Seq::ZERO,
-            noted: Seq::ZERO,
-            saved: Seq::ZERO,
+            reached: Reached::default(),
+            noted: Reached::default(),
+            saved: Reached::default(),
             is_saving: false,
             is_idle: false,
             is_leaving: false,
@@ -145,11 +146,11 @@ impl Entity for UserEntity {
         (limits.ping_after / 5).min(limits.save_delivered_every)
     }
 
-    fn settle(&self, positions: Vec<(UserId, Seq)>) {
+    fn settle(&self, positions: Vec<(UserId, Reached)>) {
         let shared = self.shared();
         tokio::spawn(async move {
             // Not saved is not lost: the positions only ever spare clients a repetition.
-            if let Err(error) = in_time(shared.inboxes.save_delivered(&positions)).await {
+            if let Err(error) = in_time(shared.inboxes.save_reached(&positions)).await {
                 tracing::warn!(%error, "delivered positions could not be saved");
             }
         });
@@ -182,12 +183,12 @@ pub struct UserState {
     last_number: u64,
     follow: Follow,
     gap: Gap,
-    /// The highest number that some session was sent, without anything left out before it.
-    delivered: Seq,
+    /// Up to where everything has arrived at some session, without anything left out before it.
+    reached: Reached,
     /// The part of it that was passed to the supervisor to be saved.
-    noted: Seq,
+    noted: Reached,
     /// The part of it that is known to be saved.
-    saved: Seq,
+    saved: Reached,
     is_saving: bool,
     /// Whether it had no session at the last tick. It stops at the next one: a tick may come before
     /// the session for which the actor was created, and a client that reconnects soon finds it.

@@ -6,6 +6,7 @@ use super::asking::Outcome;
 use super::backlog::{Loaded, Reading, Texts};
 use super::confirm::Compared;
 use crate::domain::ids::Seq;
+use crate::domain::inbox::Reached;
 use crate::port::StoreError;
 
 /// The results of the actor's own tasks.
@@ -28,8 +29,8 @@ pub(super) enum Own {
     },
     /// The inbox was compared with the store.
     Compared(Compared),
-    /// The delivered position is on the disk.
-    Saved(Seq),
+    /// The positions are on the disk.
+    Saved(Reached),
     /// It could not be saved.
     NotSaved,
     /// A session's token ends now, or its warning is due, if it is still that one.

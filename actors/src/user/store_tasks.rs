@@ -10,6 +10,7 @@ use super::follow::Question;
 use super::own::Own;
 use super::{UserEntity, UserState};
 use crate::domain::ids::{MessageId, Seq, UserId};
+use crate::domain::inbox::Reached;
 use crate::messages::UserMessage;
 use crate::port::inbox::TEXTS_BYTES_MAX;
 use crate::port::{StoreError, in_time};
@@ -27,7 +28,7 @@ impl UserEntity {
         &self,
         myself: &ActorRef<UserMessage>,
         (session, feed): (u32, Feed),
-        delivered: Seq,
+        known: Reached,
         state: &UserState,
     ) {
         let (shared, own, user) = (self.shared(), state.own(myself), state.id);
@@ -36,8 +37,9 @@ impl UserEntity {
             let limit = shared.limits.replay_max;
             let read = async {
                 let inboxes = &*shared.inboxes;
-                let delivered = confirm::believed(inboxes, user, delivered, &question).await?;
-                backlog::backlog(inboxes, &shared.unsent, user, feed, delivered, limit).await
+                let sure = confirm::believed(inboxes, user, known.delivered, &question).await?;
+                let known = known.up_to(sure);
+                backlog::backlog(inboxes, &shared.unsent, user, feed, known, limit).await
             };
             let loaded = in_time(read).await;
             own.cast(Own::Loaded { session, loaded }.into());
@@ -108,19 +110,19 @@ impl UserEntity {
         });
     }
 
-    /// Saves the delivered position now, as far as the store confirms it.
+    /// Saves the positions now, as far as the store confirms them.
     pub(super) fn save(
         &self,
         own: Handle<UserMessage>,
         user: UserId,
-        delivered: Seq,
+        reached: Reached,
         question: Question,
     ) {
         let shared = self.shared();
         tokio::spawn(async move {
-            let save = confirm::save(&*shared.inboxes, user, delivered, question);
+            let save = confirm::save(&*shared.inboxes, user, reached, question);
             let saved = match in_time(save).await {
-                Ok(None) => Own::Saved(delivered),
+                Ok(None) => Own::Saved(reached),
                 Ok(Some(refused)) => {
                     own.cast(Own::Compared(refused).into());
                     Own::NotSaved
@@ -142,7 +144,8 @@ fn whole((reading, delivered): (Reading, Seq)) -> Result<Loaded, StoreError> {
     };
     Ok(Loaded {
         stretch,
-        delivered,
+        stored: delivered.into(),
+        unacknowledged_from: None,
         skipped: 0,
         is_contiguous: false,
         is_resumed: true,

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use ractor::ActorRef;
 use tokio::time::Instant;
 
-use super::handlers::note_delivered;
 use super::own::Own;
 use super::session::{SessionState, Warning};
 use super::{UserEntity, UserState};
@@ -39,16 +38,18 @@ fn warn_before_ms(left: Duration) -> u16 {
 impl UserEntity {
     pub(super) fn tick(&self, myself: &ActorRef<UserMessage>, state: &mut UserState) {
         self.check_silence(myself, state);
+        let now = Instant::now();
         for session in &mut state.sessions {
-            note_delivered(&mut state.delivered, session.delivered());
+            session.confirm(now, self.shared.limits.silent_max);
+            state.reached = state.reached.max(session.reached());
             self.arm_expiry(myself, &state.vitals, session);
         }
         if state.sessions.is_empty() {
             self.settle_or_leave(myself, state);
-        } else if state.delivered.min(state.follow.sure()) > state.noted
+        } else if !state.reached.up_to(state.follow.sure()).is_within(state.noted)
             && let Some(parent) = self.parent(state)
         {
-            state.noted = state.delivered.min(state.follow.sure());
+            state.noted = state.reached.up_to(state.follow.sure());
             parent.note((state.id, state.noted));
         }
         if state.compared_at.elapsed() >= COMPARE_EVERY {
@@ -74,7 +75,7 @@ impl UserEntity {
         let mut index = 0;
         while index < state.sessions.len() {
             let session = &mut state.sessions[index];
-            let silent = u64::from(session.outlet.silent_s());
+            let silent = session.outlet.silent().as_secs();
             let why = match () {
                 () if silent >= silent_max => Some(Ending::Silent),
                 () if is_short && session.outlet.stalled_s() >= STALLED_MAX_S => {

@@ -125,13 +125,14 @@ async fn one_session_too_many_is_turned_away_and_the_others_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_session_without_since_gets_nothing_that_the_first_was_sent() {
+async fn a_second_session_without_since_gets_nothing_that_the_first_has_received() {
     let node = TestNode::new().await;
     node.born(1, 3);
     let first = node.attach(1, Begin::Undelivered).await;
     first.probe.shown(3).await;
     node.tell(1);
     first.probe.shown(4).await;
+    until("a sign of life confirms it", || node.delivered(1) == 4).await;
     let second = node.attach(1, Begin::Undelivered).await;
     node.store.until_asked(Op::Head, 2).await;
     node.tell(1);

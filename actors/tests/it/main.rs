@@ -16,6 +16,7 @@ mod broker;
 mod channel;
 mod channels;
 mod comments;
+mod confirm;
 mod devices;
 mod ending;
 mod foreign;

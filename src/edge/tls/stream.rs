@@ -80,6 +80,12 @@ impl TlsStream {
         self.0.tcp.peer_addr().ok()
     }
 
+    /// Whether the other side's kernel has acknowledged all that was written.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.0.state().session.unsent().is_empty()
+            && super::super::stream::is_acknowledged(&self.0.tcp)
+    }
+
     /// Returns once a read may have a result.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         if self.0.state().session.is_readable() { Ok(()) } else { self.0.tcp.readable().await }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Entry, Head, MessageContent, Outline, Row as Changed};
+use bellpull_actors::domain::inbox::{
+    Entry, Head, MessageContent, Outline, Reached, Row as Changed,
+};
 use bellpull_actors::domain::notification::Notification;
 use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::routing::Channel;
@@ -113,11 +115,17 @@ impl InboxStore for SqliteStore {
         Ok(marked)
     }
 
-    async fn save_delivered(&self, positions: &[(UserId, Seq)]) -> Result<(), StoreError> {
+    async fn save_reached(&self, positions: &[(UserId, Reached)]) -> Result<(), StoreError> {
         if positions.is_empty() {
             return Ok(());
         }
-        self.writer.write(Write::SaveDelivered(positions.to_vec())).await.map(drop)
+        self.writer.write(Write::SaveReached(positions.to_vec())).await.map(drop)
+    }
+
+    async fn acknowledged(&self, user: UserId) -> Result<Option<Seq>, StoreError> {
+        let sql = "SELECT acknowledged_seq FROM inboxes WHERE user_id = ?";
+        let found = sqlx::query_scalar(sql).bind(user.0).fetch_optional(&self.readers).await;
+        Ok(found.map_err(unavailable)?.flatten().map(Seq))
     }
 
     async fn notifications(

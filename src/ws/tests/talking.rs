@@ -29,16 +29,16 @@ async fn a_conversation() {
 #[tokio::test]
 async fn silence_is_counted_in_seconds_and_broken_by_any_byte() {
     let Pair { mut client, mut outlet, mut heard, .. } = pair().await;
-    assert_eq!(outlet.silent_s(), 0);
+    assert_eq!(outlet.silent().as_secs(), 0);
     let silent = async {
-        while outlet.silent_s() == 0 {
+        while outlet.silent().as_secs() == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(PATIENCE, silent).await.unwrap();
     client.write_all(&frame(0x89, b"x")).await.unwrap();
     assert!(matches!(next_heard(&mut heard).await, Heard::ProtocolPing(_)));
-    assert_eq!(outlet.silent_s(), 0);
+    assert_eq!(outlet.silent().as_secs(), 0);
     outlet.push(Outgoing::ProtocolPong(b"x"));
     outlet.flush().unwrap();
     assert_eq!(next_frame(&mut client).await, Some((0x8a, b"x".to_vec())));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellpull_actors::domain::ids::{Seq, UserId};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -123,7 +124,10 @@ async fn a_stream_greets_tells_what_happens_and_resumes_without_gap_or_double() 
         }
     };
     tokio::join!(raising, reading);
-    // What was written counts as delivered: without a position there is nothing to tell again.
+    // Once the hub knows that it has ended in order, there is nothing to tell again.
+    while hub.store().head(UserId(admin.id)).await.unwrap().delivered_seq < Seq(34) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let mut events = Events::open(&hub, &admin, None).await;
     assert_eq!(events.next().await.unwrap().data["last_seq"], 34);
     hub.ticket(&client, "next").await;

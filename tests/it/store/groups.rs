@@ -137,7 +137,7 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
     let ids = fill(store, &client, 3).await;
     let decision = news(store, "more", &client, &[client.id]).await;
     let changes = UserChanges { full_name: Some("Carl".to_owned()), ..UserChanges::default() };
-    let delivered = [(client.id, Seq(2))];
+    let delivered = [(client.id, Seq(2).into())];
     let (created, updated, login, setting, committed, marked, delivered, taken) = tokio::join!(
         store.create_user(new_user("ann", "client"), None),
         store.update_user(client.id, changes),
@@ -145,7 +145,7 @@ pub(crate) async fn requests_of_every_kind_share_a_group<F: Fixture>() {
         store.set_setting("a", "b"),
         store.commit(decision),
         store.mark(client.id, Selection::ids(ids), Mark::Read, at(9)),
-        store.save_delivered(&delivered),
+        store.save_reached(&delivered),
         store.create_user(new_user("ann", "client"), None),
     );
     created.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bellpull_actors::domain::address::AddressChanges;
 use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Head, Mark};
+use bellpull_actors::domain::inbox::{Change, Head, Mark, Reached};
 use bellpull_actors::domain::notification::DeliveryStatus;
 use bellpull_actors::domain::routing::{Channel, Channels};
 use bellpull_actors::port::accounts::UserChanges;
@@ -116,11 +116,16 @@ pub(crate) async fn delivered_is_raised_and_never_lowered<F: Fixture>() {
         tell(store, &format!("news{n}"), &users[0], &all).await;
     }
     store
-        .save_delivered(&[(all[0], Seq(3)), (all[1], Seq(2)), (UserId(99), Seq(1))])
+        .save_reached(&[
+            (all[0], Seq(3).into()),
+            (all[1], Seq(2).into()),
+            (UserId(99), Seq(1).into()),
+        ])
         .await
         .unwrap();
-    store.save_delivered(&[(all[0], Seq(1)), (all[1], Seq(4)), (all[1], Seq(3))]).await.unwrap();
-    store.save_delivered(&[]).await.unwrap();
+    let more = [(all[0], Seq(1)), (all[1], Seq(4)), (all[1], Seq(3))];
+    store.save_reached(&more.map(|(user, seq)| (user, seq.into()))).await.unwrap();
+    store.save_reached(&[]).await.unwrap();
     let delivered: Vec<i64> = join_all(all.iter().map(|user| store.head(*user)))
         .await
         .into_iter()
@@ -138,14 +143,20 @@ pub(crate) async fn delivered_never_passes_the_inbox<F: Fixture>() {
     let few: Vec<UserId> = people(store, 2, "client").await.iter().map(|user| user.id).collect();
     let from = person(store, "admin", "admin").await;
     tell(store, "one", &from, &few).await;
-    store.save_delivered(&[(few[0], Seq(1_001)), (few[1], Seq(i64::MAX))]).await.unwrap();
+    store
+        .save_reached(&[(few[0], Seq(1_001).into()), (few[1], Seq(i64::MAX).into())])
+        .await
+        .unwrap();
     for user in &few {
         assert_eq!(store.head(*user).await.unwrap(), head(1, 1, 1));
     }
     let crowd: Vec<UserId> =
         people(store, 40, "developer").await.iter().map(|user| user.id).collect();
     tell(store, "two", &from, &crowd).await;
-    store.save_delivered(&[(crowd[0], Seq(1_001)), (crowd[1], Seq(i64::MAX))]).await.unwrap();
+    store
+        .save_reached(&[(crowd[0], Seq(1_001).into()), (crowd[1], Seq(i64::MAX).into())])
+        .await
+        .unwrap();
     tell(store, "three", &from, &crowd).await;
     for user in &crowd[..2] {
         assert_eq!(store.head(*user).await.unwrap(), head(2, 2, 1));
@@ -198,8 +209,29 @@ pub(crate) async fn a_stored_position_that_cannot_be_counts_as_none<F: Fixture>(
     let found = store.newest_entries(client.id, Seq::ZERO, 9).await.unwrap();
     assert_eq!(found.head, head(3, 3, 0));
     assert_eq!(store.changes(client.id, Seq::ZERO, 9).await.unwrap().head, head(3, 3, 0));
-    store.save_delivered(&[(client.id, Seq(2))]).await.unwrap();
+    store.save_reached(&[(client.id, Seq(2).into())]).await.unwrap();
     assert_eq!(store.head(client.id).await.unwrap(), head(3, 3, 2), "and it is mended");
+}
+
+pub(crate) async fn what_is_acknowledged_is_a_position_of_its_own<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let users = people(store, 2, "client").await;
+    let (one, other) = (users[0].id, users[1].id);
+    assert_eq!(store.acknowledged(one).await.unwrap(), None, "no session ever could");
+    let reached = |delivered, acknowledged| Reached {
+        delivered: Seq(delivered),
+        acknowledged: Some(Seq(acknowledged)),
+    };
+    store.save_reached(&[(one, reached(0, 0)), (other, Seq(2).into())]).await.unwrap();
+    assert_eq!(store.acknowledged(one).await.unwrap(), Some(Seq(0)));
+    assert_eq!(store.acknowledged(other).await.unwrap(), None, "delivered is not acknowledged");
+    tell(store, "news", &users[0], &[one, other]).await;
+    store.save_reached(&[(one, reached(1, 1)), (one, Seq(1).into())]).await.unwrap();
+    store.save_reached(&[(one, reached(0, 0)), (other, Seq(1).into())]).await.unwrap();
+    assert_eq!(store.acknowledged(one).await.unwrap(), Some(Seq(1)), "it is never lowered");
+    assert_eq!(store.acknowledged(other).await.unwrap(), None);
+    assert_eq!(store.head(one).await.unwrap(), head(1, 1, 1));
 }
 
 pub(crate) async fn deliveries_are_made_for_channels_that_are_on<F: Fixture>() {

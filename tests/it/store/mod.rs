@@ -248,6 +248,7 @@ macro_rules! suite {
                 delivered_never_passes_the_inbox,
                 the_rows_that_took_numbers_are_found,
                 a_stored_position_that_cannot_be_counts_as_none,
+                what_is_acknowledged_is_a_position_of_its_own,
                 deliveries_are_made_for_channels_that_are_on,
                 unread_counts_are_per_channel,
             }

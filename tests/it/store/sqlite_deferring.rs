@@ -155,7 +155,7 @@ impl Walker {
                 let last = entries(store, user, Seq::ZERO).await.0.last_seq;
                 let seq = Seq(*seq).min(last);
                 say(store, &self.people[0], &ids(&[0, 1, 2, 3]), &text).await;
-                store.save_delivered(&[(user, seq)]).await.unwrap();
+                store.save_reached(&[(user, seq.into())]).await.unwrap();
             }
             Step::Look(who) => drop(entries(store, self.people[*who].id, Seq::ZERO).await),
             Step::Rename(who) => {
@@ -330,7 +330,7 @@ async fn no_more_wait_than_there_is_room_for() {
 async fn another_process_writes_what_waits_before_its_own() {
     let House { store, people, ids, url, .. } = &house(5, deferring()).await;
     say(store, &people[0], ids, "one").await;
-    store.save_delivered(&[(ids[0], Seq(1)), (ids[1], Seq(1))]).await.unwrap();
+    store.save_reached(&[(ids[0], Seq(1).into()), (ids[1], Seq(1).into())]).await.unwrap();
     let command = open(url, StoreOptions { exclusive: false, ..deferring() }).await;
     assert_eq!(say(&command, &people[0], &ids[..1], "two").await.entries[0].seq, Seq(2));
     assert_eq!(written(store).await, (2, 1), "a command lets nothing wait");

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod confirmed;
 mod devices;
 mod doors;
 mod fast_path;
@@ -117,6 +118,12 @@ impl Socket {
     pub(crate) async fn expect_nothing(&mut self) {
         self.say(r#"{"type":"ping","timestamp":"nothing"}"#).await;
         assert_eq!(self.next().await, json!({"type": "pong", "timestamp": "nothing"}));
+    }
+
+    /// Ends the connection by a reset.
+    fn reset(self) {
+        let at_once = Some(Duration::ZERO);
+        socket2::SockRef::from(self.0.get_ref()).set_linger(at_once).unwrap();
     }
 
     /// Closes, and waits until the server has too.

@@ -4,6 +4,7 @@
 //! when the connection has accepted the previous one, so a slow line is not mistaken for a slow
 //! reader. The texts of a long backlog are read portion by portion too. Positions only increase.
 
+mod arrival;
 mod events;
 mod requests;
 
@@ -12,9 +13,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::arrival::Unconfirmed;
 use super::asking::Asking;
 use super::backlog::{Loaded, Texts};
-use super::displaced::Displaced;
 use super::early::Early;
 use super::queue::{Next, PORTION, PORTION_BYTES, Portion, Queue};
 use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
@@ -23,7 +24,7 @@ use crate::agent::Agent;
 use crate::budget::Budget;
 use crate::directory::{Counted, SessionCount};
 use crate::domain::ids::{LoginId, Seq};
-use crate::domain::inbox::{Change, Row};
+use crate::domain::inbox::{Change, Reached, Row};
 use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
 
 /// Where a session is in the inbox.
@@ -54,16 +55,16 @@ pub(super) struct SessionState {
     at: Seq,
     /// The unread count there.
     unread_count: i64,
-    /// The last number that has arrived. For a session of entries, what the connection has
-    /// accepted: what still waits may never arrive, and counts only if the connection breaks. For
-    /// one of changes, what its client has acknowledged, if it can.
+    /// The last number that the connection has accepted; it may still get lost.
+    taken: Seq,
+    /// The last number that is known to have arrived: what its client has acknowledged, or, where
+    /// it cannot acknowledge, what [`arrival`] says.
     arrived: Seq,
-    displaced: Option<Box<Displaced>>,
+    /// What delays `arrived`; an idle session has none.
+    unconfirmed: Option<Box<Unconfirmed>>,
     asking: Option<Box<Asking>>,
     /// Whether the connection did not accept all of the last flush.
     is_blocked: bool,
-    /// Whether nothing that was never sent to any socket lies before `at`.
-    is_contiguous: bool,
 }
 
 /// Fields that no frame needs. Apart, so that less of a session has to be loaded into the
@@ -80,6 +81,8 @@ pub(super) struct Rest {
     pub(super) pings: u16,
     /// Whether a timer for its token's warning or end runs.
     pub(super) is_expiry_armed: bool,
+    /// Whether nothing that was never confirmed by any socket lies before `at`.
+    is_contiguous: bool,
     pub(super) warning: Warning,
     pub(super) agent: Agent,
     /// The client's address, where the connection does not show it; boxed, since few sessions
@@ -130,6 +133,7 @@ impl SessionState {
                 early: Early::default(),
                 pings: 0,
                 is_expiry_armed: false,
+                is_contiguous: false,
                 warning: Warning::Unplanned,
                 agent: start.client.agent,
                 address: start.client.address.map(Box::new),
@@ -140,11 +144,11 @@ impl SessionState {
             phase,
             at: Seq::ZERO,
             unread_count: 0,
+            taken: Seq::ZERO,
             arrived: Seq::ZERO,
-            displaced: None,
+            unconfirmed: None,
             asking: None,
             is_blocked: false,
-            is_contiguous: false,
         }
     }
 
@@ -223,8 +227,9 @@ impl SessionState {
             self.push(Outgoing::Reset);
         }
         self.phase = Phase::Loading(Box::default());
-        (self.at, self.arrived) = (self.at.min(from), self.arrived.min(from));
-        self.displaced = None;
+        self.at = self.at.min(from);
+        (self.taken, self.arrived) = (self.taken.min(from), self.arrived.min(from));
+        self.unconfirmed = None;
         true
     }
 
@@ -245,7 +250,7 @@ impl SessionState {
                 return;
             }
         };
-        self.is_contiguous |= loaded.is_contiguous || loaded.stretch.head <= delivered;
+        self.rest.is_contiguous |= loaded.is_contiguous || loaded.stretch.head <= delivered;
         if loaded.skipped > 0 {
             self.push(Outgoing::Truncated { skipped: loaded.skipped });
         }
@@ -296,7 +301,7 @@ impl SessionState {
             if self.is_dirty {
                 self.flush(unsent)?;
             } else {
-                self.note_taken();
+                self.taken = self.at;
             }
         }
         Ok(Next::Nothing)
@@ -333,7 +338,7 @@ impl SessionState {
                     }
                     let items = stretch.items(self.shows, self.at);
                     for item in items.into_iter().rev() {
-                        Displaced::note(&mut self.displaced, &item);
+                        self.note_displaced(&item);
                         queue.items.push_front(item);
                     }
                 }
@@ -371,7 +376,7 @@ impl SessionState {
             if self.is_blocked {
                 return Ok(());
             }
-            self.note_taken();
+            self.taken = self.at;
             // Only while it is blocked, events wait; the next few follow.
             if !was_blocked || !self.show_waiting() {
                 return Ok(());
@@ -384,39 +389,12 @@ impl SessionState {
         self.is_blocked
     }
 
-    /// The connection has taken all that was shown.
-    fn note_taken(&mut self) {
-        if self.shows == Shows::Entries || self.outlet.is_one_way() {
-            self.arrive(self.at);
-        }
-    }
-
-    fn arrive(&mut self, seq: Seq) {
-        self.arrived = self.arrived.max(seq);
-        let arrived = self.arrived;
-        self.displaced.take_if(|displaced| displaced.until <= arrived);
-    }
-
-    /// The client of a session of changes has everything up to there.
-    pub(super) fn ack(&mut self, seq: Seq) {
-        if self.shows == Shows::Changes {
-            // It cannot have what it was not shown.
-            self.arrive(seq.min(self.at));
-        }
-    }
-
-    /// Up to where everything has arrived, if nothing before it was left out.
-    pub(super) fn delivered(&self) -> Option<Seq> {
-        let before = self.displaced.as_ref().map_or(self.arrived, |displaced| displaced.before);
-        self.is_contiguous.then_some(self.arrived.min(before))
-    }
-
-    /// `apart`, `loading`, `replaying`, `live`: for operators.
     /// The last number that was shown, or need not be.
     pub(super) fn at(&self) -> Seq {
         self.at
     }
 
+    /// `apart`, `loading`, `replaying`, `live`: for operators.
     pub(super) fn phase_name(&self) -> &'static str {
         match self.phase {
             Phase::Apart => "apart",
@@ -426,17 +404,17 @@ impl SessionState {
         }
     }
 
-    /// Writes the buffer, and ends the session. Returns the position up to which everything was
-    /// sent, as [`Self::delivered`].
-    pub(super) fn close(mut self, why: Ending) -> Option<Seq> {
+    /// Writes the buffer, and ends the session. Returns how far everything has arrived.
+    pub(super) fn close(mut self, why: Ending) -> Reached {
+        self.confirm_end(why);
         // A client that has closed reads nothing more, though its connection still accepts bytes:
         // what was pushed since is for its next session. It ends here in any case.
-        if self.is_dirty && !matches!(why, Ending::Closed { .. }) {
-            let _ = self.write();
+        if self.is_dirty && !matches!(why, Ending::Closed { .. }) && self.write().is_ok() {
+            self.confirm_end(why);
         }
-        let delivered = self.delivered();
+        let reached = self.reached();
         self.outlet.close(why);
-        delivered
+        reached
     }
 
     fn show_change(&mut self, change: &Change) {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::domain::comment::NewComment;
-use bellpull_actors::domain::ids::{MessageId, SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::ids::{MessageId, SendId, UserId};
+use bellpull_actors::domain::inbox::{MessageContent, Reached};
 use bellpull_actors::domain::notification::Announcement;
 use bellpull_actors::domain::plan::{Context, Facts, Needs, Plan, Rows, SendPart};
 use bellpull_actors::domain::ticket::Decision;
@@ -70,11 +70,11 @@ pub(super) async fn apply(
     let Sends { chunks, mut records } =
         sends::plan(connection, place, writes, &mut answers).await?;
     let marks = Marks::of(writes);
-    let delivered = delivered(writes);
+    let reached = reached(writes);
 
     let needs = announcing.needs(place, &chunks);
     let others = chunks.iter().flat_map(|chunk| &chunk.recipients).copied();
-    let touched = marks.users().chain(delivered.keys().copied());
+    let touched = marks.users().chain(reached.keys().copied());
     let (facts, mut locked) =
         facts::read(connection, place, &needs, others.collect(), touched.collect()).await?;
     drop(needs);
@@ -88,7 +88,7 @@ pub(super) async fn apply(
         return Err(Failure::ShortOfIds(drawn));
     }
     let contents = planned.messages.clone();
-    rows::raise_delivered(connection, &delivered).await?;
+    rows::raise_reached(connection, &reached).await?;
     let mut batch = Batch::new();
     rows::add(&mut batch, planned, locked.into_heads())?;
     records.add(&mut batch);
@@ -153,7 +153,7 @@ async fn first<'a>(
             }
             Write::Probe => probe(connection).await?,
             Write::Mark(_)
-            | Write::SaveDelivered(_)
+            | Write::SaveReached(_)
             | Write::BeginSend(_)
             | Write::ContinueSends { .. }
             | Write::Steps => {}
@@ -208,18 +208,18 @@ fn send(
     Ok(counts)
 }
 
-/// The highest of the positions that the group reports.
-fn delivered(writes: &[&Write]) -> BTreeMap<UserId, Seq> {
-    let mut highest: BTreeMap<UserId, Seq> = BTreeMap::new();
+/// The furthest of the positions that the group reports.
+fn reached(writes: &[&Write]) -> BTreeMap<UserId, Reached> {
+    let mut furthest: BTreeMap<UserId, Reached> = BTreeMap::new();
     for write in writes {
-        if let Write::SaveDelivered(positions) = write {
-            for (user, seq) in positions {
-                let known = highest.entry(*user).or_insert(*seq);
-                *known = (*known).max(*seq);
+        if let Write::SaveReached(positions) = write {
+            for (user, reached) in positions {
+                let known = furthest.entry(*user).or_default();
+                *known = known.max(*reached);
             }
         }
     }
-    highest
+    furthest
 }
 
 /// Writes a row and removes it: a read-only database is not ready.

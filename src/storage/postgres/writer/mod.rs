@@ -36,7 +36,8 @@ use std::time::{Duration, Instant};
 
 use bellpull_actors::domain::comment::{Comment, NewComment};
 use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::{SendId, Seq, UserId};
+use bellpull_actors::domain::ids::{SendId, UserId};
+use bellpull_actors::domain::inbox::Reached;
 use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::domain::ticket::Decision;
@@ -79,7 +80,7 @@ pub(super) enum Write {
         once: Option<IdempotencyKey>,
     },
     Mark(Box<MarkPortion>),
-    SaveDelivered(Vec<(UserId, Seq)>),
+    SaveReached(Vec<(UserId, Reached)>),
     BeginSend(Box<BeginSend>),
     ContinueSends {
         owner: LeaseOwner,
@@ -116,7 +117,7 @@ impl Write {
             Self::Commit(_)
             | Self::Comment(_)
             | Self::CreateUser { .. }
-            | Self::SaveDelivered(_)
+            | Self::SaveReached(_)
             | Self::BeginSend(_)
             | Self::Probe => false,
         }
@@ -132,7 +133,7 @@ impl Write {
             };
             return size(begin.chunk).min(named);
         }
-        if let Self::SaveDelivered(positions) = self {
+        if let Self::SaveReached(positions) = self {
             return positions.len();
         }
         if let Self::Mark(portion) = self {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bellpull_actors::domain::delivery::Rule;
 use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
+use bellpull_actors::domain::inbox::Reached;
 use bellpull_actors::domain::plan::{NewDelivery, NewEntry, Rows, Subject};
 
 use super::super::database::Connection;
@@ -120,20 +121,28 @@ fn add_heads(batch: &mut Batch, heads: BTreeMap<UserId, (Seq, i64)>) {
 
 /// Raises positions of locked inboxes, at most to their last numbers; none is lowered, but one that
 /// cannot be is replaced.
-pub(super) async fn raise_delivered(
+pub(super) async fn raise_reached(
     connection: &mut Connection,
-    positions: &BTreeMap<UserId, Seq>,
+    positions: &BTreeMap<UserId, Reached>,
 ) -> Result<(), Failure> {
     if positions.is_empty() {
         return Ok(());
     }
-    let (users, seqs): (Vec<i64>, Vec<i64>) =
-        positions.iter().map(|(user, seq)| (user.0, seq.0)).unzip();
-    let sql = "UPDATE inboxes i SET delivered_seq = least(v.seq, i.last_seq) \
-               FROM UNNEST($1::bigint[], $2::bigint[]) AS v (user_id, seq) \
-               WHERE i.user_id = v.user_id AND (i.delivered_seq < least(v.seq, i.last_seq) \
-               OR i.delivered_seq > i.last_seq)";
-    sqlx::query(sql).bind(users).bind(seqs).execute(connection).await?;
+    let users: Vec<i64> = positions.keys().map(|user| user.0).collect();
+    let delivered: Vec<i64> = positions.values().map(|reached| reached.delivered.0).collect();
+    let acknowledged = positions.values().map(|reached| reached.acknowledged.map(|seq| seq.0));
+    let sql = "UPDATE inboxes i SET delivered_seq = CASE WHEN i.delivered_seq > i.last_seq \
+               THEN least(v.delivered, i.last_seq) \
+               ELSE greatest(i.delivered_seq, least(v.delivered, i.last_seq)) END, \
+               acknowledged_seq = CASE WHEN v.acknowledged IS NULL THEN i.acknowledged_seq \
+               ELSE greatest(i.acknowledged_seq, least(v.acknowledged, i.last_seq)) END \
+               FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[]) \
+               AS v (user_id, delivered, acknowledged) WHERE i.user_id = v.user_id \
+               AND (i.delivered_seq < least(v.delivered, i.last_seq) \
+               OR i.delivered_seq > i.last_seq \
+               OR coalesce(i.acknowledged_seq, -1) < v.acknowledged)";
+    let acknowledged: Vec<Option<i64>> = acknowledged.collect();
+    sqlx::query(sql).bind(users).bind(delivered).bind(acknowledged).execute(connection).await?;
     Ok(())
 }
 

@@ -85,7 +85,7 @@ pub(super) fn apply(
         | Write::ContinueSends { .. }
         | Write::ReleaseSends(_)
         | Write::Mark(_)
-        | Write::SaveDelivered(_)
+        | Write::SaveReached(_)
         | Write::Lease(_)
         | Write::Release(..)
         | Write::SetBack(..)

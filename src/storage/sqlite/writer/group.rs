@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellpull_actors::domain::ids::{MessageId, Seq, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
+use bellpull_actors::domain::inbox::{MessageContent, Reached};
 use rusqlite::Connection;
 
 use super::super::epoch;
@@ -26,6 +26,14 @@ static RAISE_DELIVERED: MultiRow = MultiRow::new(
     2,
     " AS v WHERE user_id = v.column1 AND (delivered_seq < min(v.column2, last_seq) \
      OR delivered_seq > last_seq)",
+);
+
+static RAISE_ACKNOWLEDGED: MultiRow = MultiRow::new(
+    "INSERT INTO inboxes (user_id, last_seq, unread_count, acknowledged_seq) \
+     SELECT column1, 0, 0, column2 FROM ",
+    2,
+    " WHERE column1 IS NOT NULL ON CONFLICT (user_id) DO UPDATE \
+     SET acknowledged_seq = max(ifnull(acknowledged_seq, -1), excluded.acknowledged_seq)",
 );
 
 /// The result of a group, once its transaction is committed.
@@ -60,7 +68,7 @@ pub(super) fn apply(
     }
     flush(connection, place, writes)?;
     marks::apply(connection, place, writes, &mut answers)?;
-    save_delivered(connection, place, writes)?;
+    save_reached(connection, place, writes)?;
     let Sends { chunks, mut records } = sends::plan(connection, place, writes, &mut answers)?;
     let work = Work::of(writes, created, chunks);
     let written = set::apply(connection, place, work, &mut answers)?;
@@ -97,24 +105,30 @@ fn flush(connection: &Connection, place: Place<'_>, writes: &[&Write]) -> rusqli
     Ok(())
 }
 
-/// Raises each position once, to the highest of the group's requests.
-fn save_delivered(
+/// Raises each position once, to the furthest of the group's requests.
+fn save_reached(
     connection: &Connection,
     place: Place<'_>,
     writes: &[&Write],
 ) -> rusqlite::Result<()> {
-    let mut highest: BTreeMap<UserId, Seq> = BTreeMap::new();
+    let mut furthest: BTreeMap<UserId, Reached> = BTreeMap::new();
     for write in writes {
-        if let Write::SaveDelivered(positions) = write {
-            for (user, seq) in positions {
-                let known = highest.entry(*user).or_insert(*seq);
-                *known = (*known).max(*seq);
+        if let Write::SaveReached(positions) = write {
+            for (user, reached) in positions {
+                let known = furthest.entry(*user).or_default();
+                *known = known.max(*reached);
             }
         }
     }
+    let acknowledged = furthest.iter().filter_map(|(user, reached)| {
+        let seq = reached.acknowledged?;
+        Some([Cell::Int(user.0), Cell::Int(seq.0)])
+    });
+    RAISE_ACKNOWLEDGED.run(connection, &acknowledged.flatten().collect::<Vec<_>>())?;
     let mut staged = place.staged.borrow_mut();
-    highest.retain(|user, seq| !staged.deliver(place.deferred, *user, *seq));
-    raise_delivered(connection, highest)
+    let delivered = furthest.into_iter().map(|(user, reached)| (user, reached.delivered));
+    let stored = delivered.filter(|(user, seq)| !staged.deliver(place.deferred, *user, *seq));
+    raise_delivered(connection, stored.collect::<Vec<_>>())
 }
 
 /// Saves positions of inboxes without deferred entries.

@@ -55,6 +55,7 @@ use bellpull_actors::domain::escalation::Escalation;
 use bellpull_actors::domain::event::Event;
 use bellpull_actors::domain::idempotency::IdempotencyKey;
 use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
+use bellpull_actors::domain::inbox::Reached;
 use bellpull_actors::domain::node::Node;
 use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
@@ -122,7 +123,7 @@ pub(super) enum Write {
         value: String,
     },
     Mark(Box<MarkPortion>),
-    SaveDelivered(Vec<(UserId, Seq)>),
+    SaveReached(Vec<(UserId, Reached)>),
     BeginSend(Box<BeginSend>),
     ContinueSends {
         owner: LeaseOwner,
