@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "b72f12db54a30d2b9d1e3eab241d9984c189892ec357b4a32783fc785a2f26fd";
+pub(super) const SOURCES: &str = "8590793db0b986c714c2e305ec386b6fb992e5e7dc61a0ddfa8f0396052cdd34";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-BB2AvUzr.js",
+        path: "assets/index-CGHT64cm.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-BB2AvUzr.js"),
-        gzip: include_bytes!("assets/index-BB2AvUzr.js.gz"),
+        bytes: include_bytes!("assets/index-CGHT64cm.js"),
+        gzip: include_bytes!("assets/index-CGHT64cm.js.gz"),
     },
     Embedded {
-        path: "assets/index-D5rDNWza.css",
+        path: "assets/index-DXdVK-Hg.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-D5rDNWza.css"),
-        gzip: include_bytes!("assets/index-D5rDNWza.css.gz"),
+        bytes: include_bytes!("assets/index-DXdVK-Hg.css"),
+        gzip: include_bytes!("assets/index-DXdVK-Hg.css.gz"),
     },
     Embedded {
         path: "icon.svg",

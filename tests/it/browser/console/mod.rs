@@ -9,6 +9,7 @@ mod login;
 mod operators;
 mod outage;
 mod people;
+mod tickets;
 
 use bellpull::config::Config;
 use serde_json::json;

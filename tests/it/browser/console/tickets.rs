@@ -1,0 +1,96 @@
+//! Forms and lists of tickets and users while a colleague works on the same.
+
+use serde_json::json;
+
+use super::{Team, open};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_saves_what_its_user_changed_against_the_version_that_it_opened() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let id = hub.ticket(&team.jane, "The page is blank").await;
+    let path = format!("/api/tickets/{id}/");
+    let text = json!({"description": "as it was"});
+    assert_eq!(hub.patch(&team.jane, &path, text).await.0, 200);
+    let view = format!("tickets/{id}");
+    let Some(mut ada) = open(&base, &team.ada, "admin", &view).await else { return };
+    ada.until("press('button', 'Edit')").await;
+    ada.until("one('dialog [name=description]')?.value === 'as it was'").await;
+    ada.run("fill('[name=title]', 'The page is white')").await;
+    // A colleague changes another field; the page behind the form shows it.
+    let text = json!({"description": "a colleague's text"});
+    assert_eq!(hub.patch(&team.jane, &path, text).await.0, 200);
+    ada.until("one('.text')?.textContent.includes('colleague')").await;
+    ada.run("press('dialog button[type=submit]', '')").await;
+    ada.until("one('dialog [role=alert]')?.textContent.includes('other fields')").await;
+    ada.until("one('dialog [name=description]').value.includes('colleague')").await;
+    ada.run("press('dialog button[type=submit]', '')").await;
+    ada.until("one('dialog') === undefined && shows('The page is white')").await;
+    let saved = hub.get(&team.jane, &path).await.1;
+    assert_eq!(
+        (&saved["title"], &saved["description"]),
+        (&json!("The page is white"), &json!("a colleague's text"))
+    );
+
+    // The same field: both texts are shown, and the typed one is kept.
+    ada.until("press('button', 'Edit')").await;
+    ada.until("fill('[name=description]', 'what ada typed')").await;
+    let text = json!({"description": "what jane saved"});
+    assert_eq!(hub.patch(&team.jane, &path, text).await.0, 200);
+    ada.run("press('dialog button[type=submit]', '')").await;
+    ada.until("one('[data-theirs=description]')?.textContent.includes('what jane saved')").await;
+    ada.until("one('dialog [name=description]').value === 'what ada typed'").await;
+    assert_eq!(hub.get(&team.jane, &path).await.1["description"], "what jane saved");
+    ada.run("press('dialog button[type=submit]', '')").await;
+    ada.until("one('dialog') === undefined").await;
+    assert_eq!(hub.get(&team.jane, &path).await.1["description"], "what ada typed");
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_comment_can_be_reached_and_the_newest_are_in_sight() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let id = hub.ticket(&team.jane, "A long thread").await;
+    let path = format!("/api/tickets/{id}/comments/");
+    for n in 1..=131 {
+        let (status, answer) =
+            hub.post(&team.jane, &path, json!({"body": format!("no. {n}.")})).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    let Some(mut ada) = open(&base, &team.ada, "admin", &format!("tickets/{id}")).await else {
+        return;
+    };
+    ada.until("one('.comment')?.textContent.includes('no. 131.')").await;
+    ada.run("fill('textarea[name=comment]', 'My own answer')").await;
+    ada.until("press('button', 'Comment')").await;
+    ada.until("one('.comment')?.textContent.includes('My own answer')").await;
+    let (status, _) = hub.post(&team.jane, &path, json!({"body": "and another"})).await;
+    assert_eq!(status, 201);
+    ada.until("one('.comment')?.textContent.includes('and another')").await;
+    while ada.run("one('.comment', 'no. 1.') === undefined").await == json!(true) {
+        ada.until("press('button', 'older') || one('.comment', 'no. 1.') !== undefined").await;
+    }
+    let count = "document.querySelectorAll('.comment').length";
+    ada.until(&format!("{count} === 133")).await;
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_form_does_not_switch_an_account_on_again() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let Some(mut ada) = open(&base, &team.ada, "admin", "users").await else { return };
+    ada.until("press('button', 'Edit dev')").await;
+    ada.until("one('dialog input[type=tel]') !== undefined").await;
+    let path = format!("/api/users/{}/", team.dev.id);
+    let change = json!({"is_active": false, "full_name": "Dev Leaver"});
+    assert_eq!(hub.patch(&team.ada, &path, change).await.0, 200);
+    ada.run("fill('dialog input[type=tel]', '+4915100000009')").await;
+    ada.run("press('dialog button[type=submit]', '')").await;
+    ada.until("one('dialog') === undefined").await;
+    let saved = hub.get(&team.ada, &path).await.1;
+    assert_eq!((&saved["is_active"], &saved["full_name"]), (&json!(false), &json!("Dev Leaver")));
+    assert_eq!(saved["whatsapp_number"], "+4915100000009");
+    team.hub.stop().await;
+}
