@@ -22,8 +22,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sqlx::Executor;
 use sqlx::postgres::Postgres;
 
-use super::database::Database;
-
 /// Raises a number, unless the transaction has written nothing.
 const RAISE: &str = "INSERT INTO commit_marks (owner, slot, number, at) \
     SELECT $1, $2, $3, (extract(epoch FROM now()) * 1000)::bigint \
