@@ -9,10 +9,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
-
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 /// How long a read may take: such files have a few KiB.
 const READ_MAX: Duration = Duration::from_secs(5);
@@ -47,34 +45,37 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 pub(crate) async fn in_time<T: Send + 'static>(
     read: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
+    within(READ_MAX, read).await
+}
+
+async fn within<T: Send + 'static>(
+    limit: Duration,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     if HANGING.load(SeqCst) >= HANGING_MAX {
         return Err(format!("not read: {HANGING_MAX} earlier reads of such files still hang"));
     }
-    let (done, result) = oneshot::channel();
+    // Without a buffer: what is not received in time is not sent.
+    let (done, result) = sync_channel(0);
     let run = move || {
-        // The reader has given up: it has counted this thread.
+        // Its reader has given up, and has counted this thread.
         if done.send(read()).is_err() {
             HANGING.fetch_sub(1, SeqCst);
         }
     };
     let thread = std::thread::Builder::new().name("followed-file".to_owned()).spawn(run);
     thread.map_err(|error| format!("not read: {error}"))?;
-    let mut result = result;
-    match timeout(READ_MAX, &mut result).await {
-        Ok(read) => read.map_err(|_| "not read: the reader failed".to_owned()),
-        Err(_) => {
+    let wait = move || match result.recv_timeout(limit) {
+        Ok(read) => Ok(read),
+        Err(RecvTimeoutError::Timeout) => {
             HANGING.fetch_add(1, SeqCst);
-            result.close();
-            match result.try_recv() {
-                // It came in the last moment.
-                Ok(read) => {
-                    HANGING.fetch_sub(1, SeqCst);
-                    Ok(read)
-                }
-                Err(_) => Err(format!("not read within {} s", READ_MAX.as_secs())),
-            }
+            drop(result);
+            Err(format!("not read within {limit:?}"))
         }
-    }
+        Err(RecvTimeoutError::Disconnected) => Err("not read: the reader failed".to_owned()),
+    };
+    let waited = tokio::task::spawn_blocking(wait).await;
+    waited.unwrap_or_else(|error| Err(format!("not read: {error}")))
 }
 
 #[cfg(test)]
@@ -94,24 +95,23 @@ mod tests {
         assert!(read(&folder.path().join("none"), 9).is_err());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_read_that_hangs_is_given_up_and_others_go_on_up_to_a_limit() {
-        let (end, ended) = std::sync::mpsc::sync_channel::<()>(0);
+        const LIMIT: Duration = Duration::from_millis(50);
+        let (end, ended) = sync_channel::<()>(0);
         let ended = std::sync::Arc::new(std::sync::Mutex::new(ended));
         for _ in 0..HANGING_MAX {
             let ended = std::sync::Arc::clone(&ended);
             let hang = move || {
                 let _ = ended.lock().unwrap().recv();
             };
-            assert_eq!(in_time(hang).await, Err("not read within 5 s".to_owned()));
+            assert_eq!(within(LIMIT, hang).await, Err("not read within 50ms".to_owned()));
         }
         assert!(in_time(|| 1).await.unwrap_err().contains("still hang"));
         drop(end);
         while HANGING.load(SeqCst) > 0 {
             std::thread::yield_now();
         }
-        // The clock is paused: a thread's answer would come after its time limit.
-        tokio::time::resume();
         assert_eq!(in_time(|| 1).await, Ok(1));
     }
 }

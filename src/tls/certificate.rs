@@ -234,7 +234,10 @@ mod tests {
             let longest = length(old).max(length(new));
             for path in [old, new] {
                 let mut text = fs::read_to_string(path).unwrap();
-                text.extend(std::iter::repeat_n('\n', (longest - length(path)) as usize));
+                text.extend(std::iter::repeat_n(
+                    '\n',
+                    usize::try_from(longest - length(path)).unwrap(),
+                ));
                 fs::write(path, text).unwrap();
             }
         }
