@@ -86,7 +86,7 @@ async fn facts(
 
 /// The names of the active admins but `owner`, if a full name is to be compared with them.
 pub(super) async fn admins(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     full_name: &str,
     owner: Option<UserId>,
 ) -> sqlx::Result<AdminNames> {
