@@ -106,7 +106,7 @@ async fn ended_logins_cannot_be_pushed_out_of_memory() {
     };
     let (gone, open) = (log_in().await, log_in().await);
     let principal = bench.auth.authenticate(&gone.access).await.unwrap();
-    bench.auth.logout(&principal, None).await.unwrap();
+    bench.auth.logout(Some(&principal), None).await.unwrap();
     let now = bench.clock.now();
     let end = |login, until| {
         bench.auth.0.receive(BrokerMessage::LoginEnded { login: LoginId(login), until });
