@@ -241,7 +241,7 @@ async fn pages_follow_each_other_and_end() {
 #[tokio::test]
 async fn an_action_on_another_version_than_was_seen_is_a_conflict() {
     let team = Team::gather().await;
-    for rule in WORKFLOW {
+    for rule in &WORKFLOW {
         let id = team.ticket_at(rule.from[0].as_str()).await;
         let path = format!("/api/tickets/{id}/{}/", rule.name);
         let who = match rule.by {

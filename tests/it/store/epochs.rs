@@ -23,7 +23,7 @@ pub(crate) async fn a_new_epoch_begins_above_all_numbers<F: Fixture>() {
         tell(store, event, &users[0], &ids).await;
     }
     // A client of the other history had been sent more than there is here.
-    store.save_delivered(&[(ids[1], Seq(3)), (ids[2], Seq(9))]).await.unwrap();
+    store.save_reached(&[(ids[1], Seq(3).into()), (ids[2], Seq(9).into())]).await.unwrap();
     store.renew_epoch().await.unwrap();
     assert_ne!(store.epoch().name(), before);
     assert_eq!(store.setting("epoch").await.unwrap().as_deref(), Some(&*store.epoch().name()));

@@ -175,9 +175,9 @@ pub(crate) async fn the_rows_that_took_numbers_are_found<F: Fixture>() {
     let other = person(store, "other", "client").await;
     let ids = fill(store, &client, 3).await;
     fill(store, &other, 5).await;
-    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Read, at(9)).await.unwrap();
-    store.mark(client.id, Selection::Ids(vec![ids[0]]), Mark::Unread, at(9)).await.unwrap();
-    store.mark(client.id, Selection::Ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[0]]), Mark::Read, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[0]]), Mark::Unread, at(9)).await.unwrap();
+    store.mark(client.id, Selection::ids(vec![ids[1]]), Mark::Delete, at(9)).await.unwrap();
     let crowd: Vec<UserId> =
         people(store, 40, "developer").await.iter().map(|user| user.id).collect();
     let to: Vec<UserId> = crowd.into_iter().chain([client.id]).collect();
