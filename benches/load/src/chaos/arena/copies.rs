@@ -101,7 +101,7 @@ fn next(
     let everyone: Vec<_> = people.listeners().collect();
     let user = one(&everyone, rng)?;
     let title = format!("{TITLE}-{number}");
-    if number % LOGOUT_EVERY == 0 {
+    if number.is_multiple_of(LOGOUT_EVERY) {
         let path = format!("/api/users/{}/logout/", user.id);
         return Some((path, admin.clone(), json!({})));
     }
