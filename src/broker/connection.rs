@@ -62,15 +62,13 @@ pub(super) struct Inbound {
 impl Inbound {
     /// Called by the connection, which must not wait.
     fn take(&self, push: PushInfo) {
-        match push.kind {
-            PushKind::Message => {
-                let Some(Value::BulkString(bytes)) = push.data.into_iter().nth(1) else { return };
-                if self.messages.try_send(bytes).is_err() {
-                    self.has_lost.store(true, Relaxed);
-                }
-            }
-            PushKind::Disconnection => self.ended.notify_one(),
-            _ => {}
+        if push.kind == PushKind::Disconnection {
+            self.ended.notify_one();
+        } else if push.kind == PushKind::Message
+            && let Some(Value::BulkString(bytes)) = push.data.into_iter().nth(1)
+            && self.messages.try_send(bytes).is_err()
+        {
+            self.has_lost.store(true, Relaxed);
         }
     }
 }
@@ -161,11 +159,11 @@ impl Server {
     }
 
     fn at(&self, info: ConnectionInfo, (host, port): (String, u16)) -> ConnectionInfo {
-        let address = match info.addr().clone() {
-            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-                ConnectionAddr::TcpTls { host, port, insecure, tls_params }
-            }
-            _ => ConnectionAddr::Tcp(host, port),
+        let known = info.addr().clone();
+        let address = if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = known {
+            ConnectionAddr::TcpTls { host, port, insecure, tls_params }
+        } else {
+            ConnectionAddr::Tcp(host, port)
         };
         info.set_addr(address)
     }

@@ -122,7 +122,8 @@ impl MailServer {
             }
         }
         let limit = self.limits.opening();
-        let line = timeout(limit, self.open()).await.map_err(|_| Failure::Silent(limit))??;
+        let opened = Box::pin(timeout(limit, self.open())).await;
+        let line = opened.map_err(|_| Failure::Silent(limit))??;
         Ok((line, false))
     }
 

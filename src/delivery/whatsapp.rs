@@ -151,12 +151,11 @@ fn judge(answer: &Answer) -> Outcome {
         Some(code) => format!("{code} {text}"),
         None => text.to_owned(),
     });
-    match fault(answer.status.as_u16(), code, error["error_subcode"].as_i64()) {
-        Fault::Busy if code.is_some() => {
-            answer.later(super::said(&text.unwrap_or_default()), false)
-        }
-        fault => answer.by(fault, text),
+    let fault = fault(answer.status.as_u16(), code, error["error_subcode"].as_i64());
+    if fault == Fault::Busy && code.is_some() {
+        return answer.later(super::said(&text.unwrap_or_default()), false);
     }
+    answer.by(fault, text)
 }
 
 #[cfg(test)]

@@ -32,9 +32,8 @@ fn marked(first: i64, last: i64) -> Change {
 fn shown(client: &TestClient, of: &[Change]) -> Vec<usize> {
     let seen = client.probe.seen();
     let frames = &seen.frames;
-    let ids = |frame: &Frame| match frame {
-        Frame::Notification { id, .. } => Some(*id),
-        _ => None,
+    let ids = |frame: &Frame| {
+        if let Frame::Notification { id, .. } = frame { Some(*id) } else { None }
     };
     let count = |change: &Change| {
         let Change::Added { entry, .. } = change else { panic!("{change:?}") };

@@ -279,7 +279,7 @@ impl futures_util::Stream for Rows<'_> {
                 self.is_late = true;
                 Poll::Ready(Some(Err(self.asked.late())))
             }
-            polled => polled,
+            polled @ (Poll::Ready(Some(Ok(_))) | Poll::Pending) => polled,
         }
     }
 }

@@ -132,7 +132,9 @@ pub(super) async fn revoked(
     // No row is of this time or later.
     let since_ms = since.map_or(i64::MAX, Timestamp::as_millisecond);
     let query = sqlx::query_as(sql).bind(since_ms).bind(now.as_millisecond());
-    let rows: Vec<(i64, Option<i64>, Option<i64>, Option<i64>)> =
+    // The time, and a login's columns, all of them or none.
+    type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
+    let rows: Vec<Row> =
         query.bind(i64::from(limit)).fetch_all(&store.pool).await.map_err(failed)?;
     let mut revoked = RevokedLogins::default();
     for (read_at, id, user, until_ms) in rows {
