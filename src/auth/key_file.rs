@@ -242,7 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_end_is_not_read_to_it() {
-        assert!(read(Path::new("/dev/zero")).unwrap_err().starts_with("is larger than"));
+    fn a_file_without_an_end_and_one_that_is_too_long_are_not_read() {
+        assert_eq!(read(Path::new("/dev/zero")).unwrap_err(), "is not a regular file");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(FILE_BYTES_MAX + 1).unwrap();
+        assert!(read(file.path()).unwrap_err().starts_with("is larger than"));
     }
 }

@@ -13,7 +13,7 @@ const KNOWN: [&str; 9] =
 /// The attributes of `ticket`.
 const KNOWN_OF_TICKET: [&str; 5] = ["key", "title", "status", "priority", "project"];
 /// The variables of a digest's template.
-const KNOWN_OF_DIGEST: [&str; 5] = ["event", "title", "body", "name", "items"];
+const KNOWN_OF_DIGEST: [&str; 6] = ["event", "title", "body", "name", "items", "unsubscribe"];
 /// A digest must render with this many notifications, the most that one e-mail contains.
 const DIGEST_MAX: usize = 100;
 

@@ -103,7 +103,7 @@ mod tests {
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
         };
         let wanted = json!({"id": 9, "ticket": 5, "author": "John Client", "author_id": 7,
-            "body": "Any news?", "created_at": "2025-12-24T10:30:00Z"});
+            "body": "Any news?", "created_at": "2025-12-24T10:30:00.000Z"});
         assert_eq!(serde_json::to_value(Comment::from(comment)).unwrap(), wanted);
     }
 }

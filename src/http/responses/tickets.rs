@@ -160,7 +160,7 @@ mod tests {
             "category": "BUG", "category_display": "Bug",
             "status": "IN_PROGRESS", "status_display": "In Progress",
             "created_by": 7, "created_by_name": "John Client", "assigned_to": [9], "version": 4,
-            "created_at": "2025-12-24T10:30:00Z", "updated_at": "2025-12-24T10:30:00Z"
+            "created_at": "2025-12-24T10:30:00.000Z", "updated_at": "2025-12-24T10:30:00.000Z"
         });
         assert_eq!(serde_json::to_value(Ticket::from(ticket)).unwrap(), wanted);
     }
@@ -180,7 +180,7 @@ mod tests {
         let wanted = json!({
             "version": 1, "action": "create", "from_status": null, "from_status_display": null,
             "to_status": "NEW", "to_status_display": "New", "by": 7, "by_name": "John Client",
-            "note": "", "created_at": "2025-12-24T10:30:00.25Z"
+            "note": "", "created_at": "2025-12-24T10:30:00.250Z"
         });
         assert_eq!(serde_json::to_value(HistoryEntry::from(entry)).unwrap(), wanted);
     }

@@ -305,6 +305,6 @@ mod tests {
     #[test]
     fn words_are_quoted() {
         let search = Search::of("web-5 door NEAR \"x").unwrap();
-        assert_eq!(words(&search), "\"web 5\" AND \"door\" * AND \"NEAR\" * AND \"x\" *");
+        assert_eq!(words(&search), "\"web 5\" AND \"door\" * AND \"NEAR\" * AND \"x\"");
     }
 }
