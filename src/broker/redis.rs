@@ -475,6 +475,10 @@ fn is_refusal(error: &RedisError) -> bool {
     let said = ["ERR", "NOPERM", "NOAUTH", "WRONGPASS"];
     matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
         || error.code().is_some_and(|code| said.contains(&code))
+        // Of several commands at once each may be refused.
+        || error.clone().into_server_errors().is_some_and(|errors| {
+            errors.iter().any(|(_, error)| said.contains(&error.code()))
+        })
 }
 
 /// Redis answers, and refuses something that an operator may repair.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{FrontEnd, Make, base, take_time};
@@ -118,6 +119,11 @@ fn of_ticket(mut frame: Value, ticket: &Value, seq: i64, unread_count: i64) -> i
         "created_at",
     ] {
         snapshot[key] = ticket[key].clone();
+    }
+    // Frames leave out the zeros that REST has at the end of a second's fraction.
+    for side in [&mut snapshot, &mut frame["ticket"]] {
+        let time = side["created_at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+        side["created_at"] = json!(time);
     }
     let title = ticket["title"].as_str().unwrap();
     let wanted = json!({

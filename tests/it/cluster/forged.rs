@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::copies::positions;
 use super::{Nodes, until};
 use crate::support::redis::Client;
-use crate::support::{Hub, Person};
+use crate::support::{Hub, Person, sign};
 use crate::ws::Socket;
 
 async fn notify(hub: &Hub, from: &Person, to: &Person, title: &str) {
@@ -87,6 +88,10 @@ async fn genuine_messages_that_are_repeated_do_nothing() {
     assert!(recorded.iter().any(|message| String::from_utf8_lossy(message).contains("ONE")));
     // Both nodes have noticed that the account is active, and closed what was to be closed.
     tokio::time::sleep(Duration::from_secs(5)).await;
+    // A deactivation ends all tokens of before it.
+    let now = Timestamp::now().as_second();
+    let claims = json!({"user_id": carl.id, "token_type": "access", "iat": now, "exp": now + 600});
+    let carl = Person { token: sign(&claims), ..carl };
     let socket = Socket::established(&nodes.b, &carl, "").await;
     for message in &recorded {
         client.publish(&topic, message).await;
