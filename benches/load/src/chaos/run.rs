@@ -14,6 +14,7 @@ use super::arena::{Arena, Site};
 use super::check::{self, Facts, Inbox};
 use super::client::Client;
 use super::family::Family;
+use super::fault::FaultKind;
 use super::ledger::Ledger;
 use super::outcome::Outcome;
 use super::people::{Follows, Live, People, Phase, Places, Shared};
@@ -81,7 +82,9 @@ pub async fn run(
     let mut rng = Rng::with_seed(plan.seed);
     let tickets = ledger.tickets.iter().filter_map(|ticket| ticket.id).collect();
     let mut facts = lists::facts(&tasks.shared, &people, tickets, &mut rng).await?;
-    facts.may_leap = is_lossy;
+    // A promoted standby is another timeline, and so another epoch, even where nothing is lost.
+    facts.may_leap =
+        is_lossy || outcome.faults.iter().any(|(kind, _)| *kind == FaultKind::Failover);
     caught_up(&tasks.shared, &facts, is_lossy).await;
     tasks.to(Phase::Over);
     say("the store was read, and clients have caught up");
@@ -269,7 +272,10 @@ fn judge(
             outcome.checked.sockets += count(view.sockets.len());
             view.errors
         }
-        Seen::Changes(view) => {
+        Seen::Changes(mut view) => {
+            if facts.may_leap {
+                view.resets = 0;
+            }
             let rows = facts.inboxes.get(&view.user).map(Inbox::by_number);
             view.check(&rows.unwrap_or_default(), is_lossy, &mut outcome.findings);
             outcome.checked.frames += count(view.sockets.iter().map(Vec::len).sum());
