@@ -9,7 +9,8 @@ use bellpull_actors::port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::{CliError, SettingFlags, open_store, print_line};
+use super::store::open_own_store;
+use super::{CliError, SettingFlags, print_line};
 
 /// The store commits accounts in groups; this many are waited for at once.
 const AT_ONCE: usize = 256;
@@ -33,7 +34,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         .lines()
         .collect::<Result<_, _>>()
         .map_err(|error| CliError::failed(format!("stdin: {error}")))?;
-    let store = open_store(&config).await?;
+    let store = open_own_store(&config).await?;
     let made = create(&*store, &roles).await;
     store.close().await;
     let ids: Vec<String> = made?.into_iter().map(|id| id.to_string()).collect();

@@ -19,6 +19,16 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     open(config, StoreOptions { exclusive: false, ..StoreOptions::default() }).await
 }
 
+/// The same for the load tester, which makes its own databases and need not tell of it.
+///
+/// # Errors
+/// As [`open_store`].
+pub(super) async fn open_own_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
+    check_lasting(config)?;
+    let options = StoreOptions { exclusive: false, ..StoreOptions::default() };
+    storage::open(config.database_url.reveal(), options).await.map_err(|error| refused(&error))
+}
+
 /// The same for a command that needs an existing database: it creates no file.
 ///
 /// # Errors
