@@ -231,11 +231,19 @@ impl TicketEntity {
             message: format!("Invalid pk \"{project}\" - object does not exist."),
         };
         for _ in 0..TRIES {
-            let project = self.seen_project(project).await?.ok_or_else(no_such_project)?;
+            let seen = self.seen_project(project).await?;
+            let (project, was_known) = seen.ok_or_else(no_such_project)?;
             let membership = self.membership(&project, caller).await?;
             let (new, now) = (new.clone(), self.clock.now());
-            let decision = create(state.id, &project, new, caller, membership, now)
-                .map_err(|_| no_such_project())?;
+            let decision = match create(state.id, &project, new, caller, membership, now) {
+                Ok(decision) => decision,
+                // What is remembered may be older than the caller's right.
+                Err(_) if was_known => {
+                    self.seen_projects.remove(&project.id);
+                    continue;
+                }
+                Err(_) => return Err(no_such_project().into()),
+            };
             let key = key.clone();
             match self.commit(Decision { key, ..decision }).await {
                 Ok(ticket) => {
@@ -249,16 +257,16 @@ impl TicketEntity {
         Err(contended())
     }
 
-    /// The project, as it was last read.
-    async fn seen_project(&self, id: ProjectId) -> Result<Option<Project>, CommandError> {
+    /// The project, as it was last read, and whether that was before.
+    async fn seen_project(&self, id: ProjectId) -> Result<Option<(Project, bool)>, CommandError> {
         if let Some(project) = self.seen_projects.get(&id) {
-            return Ok(Some(project));
+            return Ok(Some((project, true)));
         }
         let found = in_time(self.store.project(id)).await.map_err(unavailable)?;
         if let Some(project) = &found {
             self.seen_projects.insert(id, project.clone());
         }
-        Ok(found)
+        Ok(found.map(|project| (project, false)))
     }
 
     async fn command(

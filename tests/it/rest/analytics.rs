@@ -77,7 +77,10 @@ async fn each_event_and_channel_has_its_figures() {
     let told = figures(&team, &format!("?from={today}&to={today}&channel=SYSTEM")).await;
     assert_eq!(told["results"][0]["sent"], 4);
     let before = figures(&team, "?from=2020-01-01&to=2020-12-31").await;
-    assert_eq!((&before["to"], &before["results"]), (&json!("2021-01-01T00:00:00Z"), &json!([])));
+    assert_eq!(
+        (&before["to"], &before["results"]),
+        (&json!("2021-01-01T00:00:00.000Z"), &json!([]))
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use bellpull_actors::domain::routing::Channels;
 use bellpull_actors::domain::send::{NewSend, Recipients};
 use bellpull_actors::domain::ticket::{Command, Edit};
 use bellpull_actors::domain::user::User;
+use bellpull_actors::port::AccountStore as _;
+use bellpull_actors::port::accounts::UserChanges;
 use bellpull_actors::port::inbox::Selection;
 use bellpull_actors::port::sends::BeginSend;
 use bellpull_actors::port::{
@@ -237,7 +239,10 @@ pub(crate) async fn what_is_with_a_provider_when_its_ticket_moves_on_is_not_trie
     let fixture = F::make().await;
     let store = &**fixture.store();
     let client = reachable(store, "client").await;
-    let admin = User { role: "admin".parse().unwrap(), ..reachable(store, "admin").await };
+    // What has waited goes only to a recipient who may see the ticket.
+    let admin = reachable(store, "admin").await;
+    let is_admin = UserChanges { role: Some("admin".parse().unwrap()), ..Default::default() };
+    let admin = store.update_user(admin.id, is_admin).await.unwrap();
     let others = [reachable(store, "ann").await, reachable(store, "bob").await];
     set(store, "news", &[(Sms, 1)]).await;
     set(store, "ticket_opened", &[(Sms, 1)]).await;

@@ -119,7 +119,11 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
         ("query", "event" | "from" | "to" | "format" | "status" | "channel" | "page")
         | ("query", "page_size" | "notification_type" | "type")
         | ("query" | "body", "is_read" | "since_seq" | "up_to")
-        | ("query", "dialect" | "since" | "epoch" | "replay" | "children" | "priority")
+        | (
+            "query",
+            "lastEventId" | "Last-Event-ID" | "dialect" | "since" | "epoch" | "replay" | "children"
+            | "priority",
+        )
         | ("query", "search" | "ordering" | "role" | "action" | "after" | "kind" | "limit")
         | ("body", "current_password" | "new_password" | "notification_type" | "steps")
         | ("body", "action_url" | "channels" | "critical" | "event" | "message" | "metadata")
