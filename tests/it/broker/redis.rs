@@ -172,8 +172,10 @@ async fn a_wrong_password_is_an_error() {
 /// left on one by a failover is cut off, although it hears itself.
 #[tokio::test]
 async fn a_node_whose_redis_has_become_a_replica_is_degraded() {
-    let Some(here) = Private::start(&[]).await else { return };
-    let Some(there) = Private::start(&[]).await else { return };
+    // A replica would leave a file otherwise.
+    let in_memory = ["--repl-diskless-load", "swapdb"];
+    let Some(here) = Private::start(&in_memory).await else { return };
+    let Some(there) = Private::start(&in_memory).await else { return };
     let follow = |redis: &Private, host: &str, port: &str| {
         let own = redis.port().to_string();
         let sent = std::process::Command::new("redis-cli")
