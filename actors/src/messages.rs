@@ -50,7 +50,7 @@ pub enum UserMessage {
         fan_out: FanOutGuard,
     },
     /// The inbox changed, as another node has announced.
-    Told(Change),
+    ChangedElsewhere(Change),
     /// The inbox has reached that number; the changes are in the store.
     Reached(Seq),
     /// The inbox may have changed: compare it with the store.

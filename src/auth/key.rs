@@ -90,8 +90,8 @@ struct KeySet {
     keys: Vec<Value>,
 }
 
-/// The signing keys of a key set. One that cannot be used is skipped, whatever is wrong with it (RFC
-/// 7517, 5): a set has keys for other applications too.
+/// The signing keys of a key set. One that cannot be used is skipped, whatever is wrong with it
+/// (RFC 7517, 5): a set has keys for other applications too.
 pub(super) fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
     let set: KeySet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
     let mut keys = Vec::new();

@@ -54,7 +54,7 @@ where
                 let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
                 let request = format!("{} {path}", parts.method);
                 let (principal, body) = auth.open_pass(pass, &request).await?;
-                // Whoever reads the body compares it.
+                // What reads the body compares it.
                 parts.extensions.insert(body);
                 principal
             }

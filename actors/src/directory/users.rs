@@ -148,7 +148,7 @@ impl Users {
     /// The same for a change that another node has announced.
     pub(crate) fn tell_peers(&self, user: UserId, change: Change) {
         if let Some(actor) = self.directory.live.get(&user) {
-            actor.cast(UserMessage::Told(change));
+            actor.cast(UserMessage::ChangedElsewhere(change));
         }
     }
 
@@ -157,7 +157,7 @@ impl Users {
         self.channels.nudge(announced.channels);
         for placed in &announced.entries {
             if let Some(actor) = self.directory.live.get(&placed.recipient) {
-                actor.cast(UserMessage::Told(announced.change(*placed)));
+                actor.cast(UserMessage::ChangedElsewhere(announced.change(*placed)));
             }
         }
     }

@@ -114,14 +114,31 @@ fn prose(body: &str) -> impl Iterator<Item = &str> {
         }
         false
     });
-    let unquoted = lines.flat_map(|line| {
-        // An odd number of backticks leaves the last one open: it quotes nothing.
-        let parts: Vec<&str> = line.split('`').collect();
-        let last = parts.len() - 1;
-        let is_prose = move |nth: usize| nth.is_multiple_of(2) || nth == last;
-        parts.into_iter().enumerate().filter(move |(nth, _)| is_prose(*nth)).map(|(_, part)| part)
-    });
+    let unquoted = lines.flat_map(outside_code);
     unquoted.flat_map(|part| part.split_whitespace()).filter(move |word| !is_link(word))
+}
+
+/// The parts of a line that are not between two runs of as many backticks. A run that none of its
+/// length follows quotes nothing.
+fn outside_code(line: &str) -> Vec<&str> {
+    let run = |text: &str| text.bytes().take_while(|byte| *byte == b'`').count();
+    let (mut parts, mut rest) = (Vec::new(), line);
+    while let Some(open) = rest.find('`') {
+        let ticks = run(&rest[open..]);
+        parts.push(&rest[..open]);
+        rest = &rest[open + ticks..];
+        let mut at = 0;
+        while let Some(next) = rest[at..].find('`') {
+            let found = run(&rest[at + next..]);
+            at += next + found;
+            if found == ticks {
+                rest = &rest[at..];
+                break;
+            }
+        }
+    }
+    parts.push(rest);
+    parts
 }
 
 /// The names that a text may begin with, the longest first.

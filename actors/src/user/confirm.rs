@@ -5,27 +5,20 @@
 //! another session of the user starts meanwhile. Until then the saved position stays behind, so
 //! after a crash a client without `since` may be sent again what came in the last half minute.
 
-use ractor::ActorRef;
-
-use super::follow::{Follow, Question};
-use super::stretch::Shows;
-use super::{Gap, UserEntity, UserState};
+use super::follow::Question;
 use crate::domain::ids::{Seq, UserId};
 use crate::domain::inbox::Reached;
-use crate::messages::UserMessage;
 use crate::port::inbox::Taken;
-use crate::port::outlet::Ending;
 use crate::port::{InboxStore, StoreError};
-use crate::session::{Begin, Feed, Resume};
 
 /// The store's answer.
 #[derive(Debug)]
 pub(super) struct Compared {
-    question: Question,
+    pub(super) question: Question,
     /// The inbox' last number.
-    last: Seq,
+    pub(super) last: Seq,
     /// Where the inbox is to be shown from again, if it is not what was shown.
-    from: Option<Seq>,
+    pub(super) from: Option<Seq>,
 }
 
 /// Asks.
@@ -84,63 +77,4 @@ pub(super) async fn save(
     }
     inboxes.save_reached(&[(user, reached)]).await?;
     Ok(None)
-}
-
-impl UserEntity {
-    pub(super) fn compared(
-        &self,
-        myself: &ActorRef<UserMessage>,
-        compared: &Compared,
-        state: &mut UserState,
-    ) {
-        match compared.from {
-            None => {
-                state.follow.confirmed(&compared.question);
-                self.reached(myself, compared.last, state);
-            }
-            Some(from) if state.follow.stands(&compared.question) => {
-                self.begin_anew(myself, from, state);
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// The inbox is not what was shown after `from`: sessions are shown it again from there.
-    fn begin_anew(&self, myself: &ActorRef<UserMessage>, from: Seq, state: &mut UserState) {
-        tracing::warn!(
-            user = state.id.0,
-            from = from.0,
-            "what other nodes said of an inbox is not what the store has: it is shown again"
-        );
-        metrics::counter!("bellpull_inboxes_shown_again_total").increment(1);
-        (state.follow, state.gap) = (Follow::default(), Gap::None);
-        let mut index = 0;
-        while index < state.sessions.len() {
-            let session = &mut state.sessions[index];
-            let feed = match session.shows() {
-                Shows::Nothing => None,
-                Shows::Entries => Some(Feed::Entries(Begin::Since(from))),
-                Shows::Changes => Some(Feed::Changes(Resume::Reset)),
-            };
-            match feed {
-                Some(feed) if session.begin_anew(from) => {
-                    let id = session.id;
-                    self.load(myself, (id, feed), from.into(), state);
-                    index += 1;
-                }
-                None => index += 1,
-                // Its reading of the store may be older than this.
-                Some(_) => {
-                    let why = Ending::Restarting { retry_after_ms: 1_000 };
-                    state.sessions.swap_remove(index).close(why);
-                }
-            }
-        }
-        for at in [&mut state.reached, &mut state.noted, &mut state.saved] {
-            *at = at.up_to(from);
-        }
-        for session in &state.sessions {
-            state.reached = state.reached.max(session.reached());
-        }
-    }
 }

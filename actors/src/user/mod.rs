@@ -14,6 +14,7 @@
 //! requests (`asking`), frames for a slow reader (the outlet), bytes for all slow readers of the
 //! user (`handlers`) and of the node ([`HubLimits::unsent_bytes_max`]).
 
+mod anew;
 mod asking;
 mod backlog;
 mod confirm;
@@ -272,7 +273,9 @@ impl UserEntity {
                     self.changed(myself, change, Source::Own, state);
                 }
             }
-            UserMessage::Told(change) => self.changed(myself, change, Source::Peer, state),
+            UserMessage::ChangedElsewhere(change) => {
+                self.changed(myself, change, Source::Peer, state)
+            }
             UserMessage::Heard { session, heard } => self.heard(myself, session, heard, state),
             UserMessage::End { login, why } => self.end(myself, login, why, state),
             UserMessage::Drain(call) => self.drain(call, state),

@@ -77,7 +77,7 @@ async fn a_long_comment_is_quoted_by_its_beginning() {
     let body = format!("@user8 {}", "ü".repeat(300));
     node.comment(id, &body, &team.client).await.unwrap();
     conn.probe.until(|seen| seen.frames.len() > 1).await;
-    let quoted: String = body.chars().take(140).collect();
+    let quoted: String = body.chars().take(139).chain(['…']).collect();
     let frames = &conn.probe.seen().frames;
     assert!(
         matches!(frames.last(), Some(Frame::Notification { body, .. })

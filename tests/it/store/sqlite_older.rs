@@ -45,7 +45,7 @@ async fn accounts_of_an_older_version_without_a_password_are_the_issuers() {
     let (directory, url) = file();
     let accounts = "INSERT INTO users (id, username, full_name, role, password_hash, created_at) \
         VALUES (1, 'root', '', 'super_admin', '$phc$', 0), (2, 'seen', '', 'client', NULL, 0)";
-    older(directory.path(), 38, &[accounts]).await;
+    older(directory.path(), 37, &[accounts]).await;
     let store = open(&url, hub()).await;
     let origin = async |id| store.user(UserId(id)).await.unwrap().unwrap().origin;
     assert_eq!((origin(1).await, origin(2).await), (Origin::Hub, Origin::ISSUER));

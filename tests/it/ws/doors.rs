@@ -44,7 +44,7 @@ async fn a_browser_can_tell_what_was_wrong_with_its_token() {
         (Some(tampered), 4401, "not valid"),
         (Some(none), 4401, "not valid"),
         (Some(with(&ada, json!({"exp": now_s() - 60}))), 4401, "expired"),
-        (Some(with(&ada, json!({"nbf": now_s() + 60}))), 4401, "not yet valid"),
+        (Some(with(&ada, json!({"nbf": now_s() + 90}))), 4401, "not yet valid"),
         (Some(with(&ada, json!({"token_type": "refresh"}))), 4401, "not an access token"),
         (Some(with(&ada, json!({"user_id": 999}))), 4401, "no such account"),
         (Some(with(&ada, json!({"user_id": "ada"}))), 4401, "not a number"),
