@@ -21,8 +21,8 @@ use super::{Auth, Inner};
 /// How often the store is asked.
 pub const FOLLOW_EVERY: Duration = Duration::from_secs(2);
 
-/// How far each question looks back: a time is set before the commit, and a busy store lets a caller
-/// wait.
+/// How far each question looks back: a time is set before the commit, and a busy store lets a
+/// caller wait.
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(15);
 
 /// No token lives longer.

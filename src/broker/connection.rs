@@ -14,8 +14,6 @@ use redis::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::redis::NoBroker;
-
 /// How long Redis may take for a command, and for a connection.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(1);
 
@@ -72,6 +70,11 @@ impl Inbound {
         }
     }
 }
+
+/// Redis refuses this node, or cannot be addressed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoBroker(pub(super) String);
 
 impl Server {
     /// Reads the setting.

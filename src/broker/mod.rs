@@ -33,6 +33,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub use self::connection::NoBroker;
 pub use self::probe::listen;
-pub use self::redis::{NoBroker, RedisBroker};
+pub use self::redis::RedisBroker;
 pub use seal::Cluster;

@@ -9,9 +9,9 @@ use bellpull_actors::port::RefusedMessages;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 
+use super::connection::NoBroker;
 use super::connection::{Inbound, Server};
 use super::message;
-use super::redis::NoBroker;
 use super::seal::Cluster;
 use super::strangers::{Refused, Senders};
 

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
 use tracing::{info, warn};
 
-use super::connection::{ANSWER_MAX, Current, Inbound, Link, Server};
+use super::connection::{ANSWER_MAX, Current, Inbound, Link, NoBroker, Server};
 use super::health::{BEAT_EVERY, Health, Turn};
 use super::limits::RedisLimits;
 use super::message::{self, Received};
@@ -45,11 +45,6 @@ const ROLE_EVERY: Duration = Duration::from_secs(1);
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 /// … and ends here.
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
-
-/// Redis refuses this node, or cannot be addressed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NoBroker(pub(super) String);
 
 /// The other nodes, on a Redis.
 #[derive(Debug)]

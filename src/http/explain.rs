@@ -339,16 +339,16 @@ fn state(row: &DeliveryRow) -> String {
         (DeliveryStatus::Failed, _) => format!("Given up after {attempts} attempt(s)."),
         (DeliveryStatus::Queued, _) if row.leased_until.is_some() => "On its way.".to_owned(),
         (DeliveryStatus::Queued, _) if attempts > 0 => {
-            format!("Tried {attempts} time(s); again at {due_at}{unless}.")
+            format!("Tried {attempts} time(s); again at {due_at:.3}{unless}.")
         }
         (DeliveryStatus::Queued, Some(Rule::QuietHours)) => {
-            format!("Waits for the end of quiet hours at {due_at}{unless}.")
+            format!("Waits for the end of quiet hours at {due_at:.3}{unless}.")
         }
         (DeliveryStatus::Queued, Some(Rule::Digest)) => {
-            format!("Waits for the digest at {due_at}{unless}.")
+            format!("Waits for the digest at {due_at:.3}{unless}.")
         }
         (DeliveryStatus::Queued, Some(Rule::Escalation)) => {
-            format!("Goes out at {due_at}{unless}.")
+            format!("Goes out at {due_at:.3}{unless}.")
         }
         (DeliveryStatus::Queued, _) => format!("Queued; due at {due_at}."),
     }

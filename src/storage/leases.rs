@@ -146,7 +146,7 @@ impl LeasedRow {
     }
 
     /// Its recipient has done something since it was written. A step of an escalation that is due
-    /// goes to whom its policy names, whoever may see the ticket.
+    /// goes to whom its policy names, whether or not they may see the ticket.
     pub(super) fn call_off(&mut self, rule: Rule) {
         if rule != Rule::NotVisible || self.step.is_none() || self.failures > 0 {
             self.called_off = Some(rule);

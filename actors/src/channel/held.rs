@@ -4,7 +4,7 @@
 //! be continued when the lease has ended: then another node may have sent the delivery. Its timers
 //! have not run when its tasks do, so a time-out does not keep an attempt from going on.
 //!
-//! A mail server may take longer to answer than a lease lasts, and whoever gave up waiting would
+//! A mail server may take longer to answer than a lease lasts, and a hub that gave up waiting would
 //! send a copy of what it takes meanwhile. So the lease of an attempt in progress is extended
 //! before it ends. A lease remains short, because those of a process that has died keep others from
 //! their deliveries.

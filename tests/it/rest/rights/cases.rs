@@ -158,6 +158,7 @@ fn body(schema: &str, world: &World) -> Option<Value> {
         "Assignment" => json!({"developers": [world.developer()]}),
         "NewComment" => json!({"body": "@carl"}),
         "Rejection" => json!({"reason": "R"}),
+        "SeenTicket" => json!({}),
         "NewUser" => json!({"username": "new-one", "password": "correct horse"}),
         "NewWebhook" => json!({"url": "https://hooks.example.com/a"}),
         _ => return None,
