@@ -6,9 +6,9 @@
 //! hold would be given out again, to other entries, and these would be taken for old ones.
 //!
 //! So each history has an epoch of its own, by which a client of before is told to begin anew. And
-//! all numbers go on [`LEAP`] above the highest that is known, so that clients who know of no epochs
-//! take every new entry for a new one, too. A delivered position is lowered to the inbox' last
-//! number: what lies above was delivered in the other history.
+//! all numbers go on [`LEAP`] above the highest that is known, so that clients who know of no
+//! epochs take every new entry for a new one, too. A delivered position is lowered to the inbox'
+//! last number: what lies above was delivered in the other history.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

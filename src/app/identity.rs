@@ -17,9 +17,9 @@ use crate::auth::issue::hub_secret;
 use crate::config::{Config, Secret};
 use crate::nodes::{Membership, address};
 
-/// The setting that identifies this store to its nodes and to no others: their topic in Redis. It is
-/// the first epoch, and stays when a new one begins: nodes that have not noticed yet still hear the
-/// others. A restored store has another.
+/// The setting that identifies this store to its nodes and to no others: their topic in Redis. It
+/// is the first epoch, and stays when a new one begins: nodes that have not noticed yet still hear
+/// the others. A restored store has another.
 const ID_SETTING: &str = "store_id";
 
 /// How often a node looks whether another process has begun a new epoch.

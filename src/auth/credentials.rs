@@ -212,8 +212,8 @@ impl Auth {
         Ok(())
     }
 
-    /// An account was deactivated: its sessions are closed and its logins have ended, on every node.
-    /// In the store they have ended already, so a node that is not told reads it.
+    /// An account was deactivated: its sessions are closed and its logins have ended, on every
+    /// node. In the store they have ended already, so a node that is not told reads it.
     ///
     /// # Errors
     /// [`AuthError::Unavailable`].

@@ -350,6 +350,6 @@ fn state(row: &DeliveryRow) -> String {
         (DeliveryStatus::Queued, Some(Rule::Escalation)) => {
             format!("Goes out at {due_at:.3}{unless}.")
         }
-        (DeliveryStatus::Queued, _) => format!("Queued; due at {due_at}."),
+        (DeliveryStatus::Queued, _) => format!("Queued; due at {due_at:.3}."),
     }
 }

@@ -192,8 +192,8 @@ async fn edit(
     Ok(Json((&user).into()))
 }
 
-/// Creates the account with this number, or brings it to this state: for back ends, whose users have
-/// numbers already. Tokens of the issuer's open it. A field that is not sent stays as it is.
+/// Creates the account with this number, or brings it to this state: for back ends, whose users
+/// have numbers already. Tokens of the issuer's open it. A field that is not sent stays as it is.
 #[utoipa::path(
     put, path = "/api/users/{id}/", tag = "Accounts", params(doc::Id),
     request_body = doc::UserState,

@@ -66,9 +66,9 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// before: where one super admin is active, one stays.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Taken`] or [`StoreError::TooSimilar`] with `username`
-    /// or `email`; [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the role is not
-    /// [`UserChanges::seen_role`], or the account has the claims of a younger token.
+    /// [`StoreError::NotFound`]; [`StoreError::Taken`] or [`StoreError::TooSimilar`] with
+    /// `username` or `email`; [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the
+    /// role is not [`UserChanges::seen_role`], or the account has the claims of a younger token.
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;
 
     /// A page of the accounts that match, by id.

@@ -34,8 +34,8 @@ pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
         page: PageRequest,
     ) -> Result<Page<Comment>, StoreError>;
 
-    /// The active accounts of these usernames, or of names that look like them, each with whether it
-    /// is on the project's list of members, in the order of their ids.
+    /// The active accounts of these usernames, or of names that look like them, each with whether
+    /// it is on the project's list of members, in the order of their ids.
     async fn people_named(
         &self,
         usernames: &[String],

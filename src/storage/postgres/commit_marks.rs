@@ -10,9 +10,9 @@
 //! So no two transactions write one row at once, and a row's number only rises.
 //!
 //! The transaction holds the lock of its row until it ends, however it ends. So a process that
-//! has asked for that lock and received it reads the truth: the number is there, and the transaction was
-//! committed; or it is lower, or the row is missing, and it was not, and never will be. A promoted
-//! standby that lacks the transaction lacks its number, too.
+//! has asked for that lock and received it reads the truth: the number is there, and the
+//! transaction was committed; or it is lower, or the row is missing, and it was not, and never will
+//! be. A promoted standby that lacks the transaction lacks its number, too.
 //!
 //! A row is updated in place (HOT), so it costs no entry of an index. Rows whose number was not
 //! raised for a day are removed at the next start of a process.

@@ -1,8 +1,8 @@
 //! The advisory locks: every one is named here, by its class and the key within it.
 //!
-//! They are locks of the transaction, for where there is no row to lock. Two numbers name one: those
-//! of other programs on the server, and of the migrations, are single numbers, so none of ours is
-//! one of theirs. Keys that are hashed may be equal: then one waits for the other.
+//! They are locks of the transaction, for where there is no row to lock. Two numbers name one:
+//! those of other programs on the server, and of the migrations, are single numbers, so none of
+//! ours is one of theirs. Keys that are hashed may be equal: then one waits for the other.
 
 /// The number of a class.
 macro_rules! class {

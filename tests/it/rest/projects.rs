@@ -284,7 +284,7 @@ async fn a_removed_member_is_taken_off_open_tickets_and_not_assigned_anew() {
     }
     // A second time there is nothing to remove.
     assert_eq!(team.hub.delete(&team.root, &member).await.0, 404);
-    // Whoever is assigned in the open project needs no membership.
+    // A developer who is assigned in the open project needs no membership.
     let open = team.raise(&team.carl, "Open").await;
     assert_eq!(team.act(&team.admin, open, "assign").await.0, 200);
 }

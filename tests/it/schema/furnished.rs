@@ -110,6 +110,11 @@ impl Furnished {
             operation("post", &format!("/api/tickets/{{id}}/{step}/"), json!(ticket), body);
         }
         operation("post", "/api/auth/login/", Value::Null, Some(self.login.clone()));
+        let body = json!({"username": "played", "password": "correct horse"});
+        operation("post", "/api/users/", Value::Null, Some(body));
+        operation("put", "/api/users/{id}/", json!(471_100), Some(json!({"username": "brought"})));
+        let body = json!({"url": "https://hooks.example.com/played"});
+        operation("post", "/api/webhooks/", Value::Null, Some(body));
         operation("post", "/api/auth/refresh/", Value::Null, Some(self.refresh.clone()));
         let body = json!({ "token": self.confirm_email });
         operation("post", "/api/auth/email/confirm/", Value::Null, Some(body));

@@ -9,8 +9,8 @@ const LOCAL_BYTES_MAX: usize = 64;
 /// The longest part of a domain (RFC 1035, 2.3.4), in bytes.
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Validates the form of an e-mail address; only an e-mail can show whether it exists. What is taken
-/// here can be written to: a mail server's library refuses the rest.
+/// Validates the form of an e-mail address; only an e-mail can show whether it exists. What is
+/// taken here can be written to: a mail server's library refuses the rest.
 ///
 /// # Errors
 /// What is wrong with it, as a text for users.

@@ -3,8 +3,8 @@
 //! A [`schedule`](mod@schedule) of faults ([`fault`] has their kinds) with one seed for all random
 //! choices happens to the `arena`: one node on SQLite, or several on a PostgreSQL and a Redis of
 //! their own. Meanwhile each `client` listens as its `family` does, and reconnects; each `writer`
-//! (of tickets' `lives`, of `notes`) keeps a `ledger` of what was acknowledged, and repeats what was
-//! not answered. At the end `check` compares the ledger with the store, as read through REST
+//! (of tickets' `lives`, of `notes`) keeps a `ledger` of what was acknowledged, and repeats what
+//! was not answered. At the end `check` compares the ledger with the store, as read through REST
 //! (`lists`) and from the database itself (`tables`), `view` compares what each client saw with it,
 //! `deliveries` the calls of webhooks, and `presence` looks at each board.
 //!

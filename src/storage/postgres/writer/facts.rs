@@ -168,8 +168,8 @@ async fn members(connection: &mut Connection) -> Result<Members, Failure> {
     Ok(members)
 }
 
-/// Reads the policies of the events and the active webhooks of projects, and returns those of users.
-/// One statement: other groups wait for the locks as long as each round trip takes.
+/// Reads the policies of the events and the active webhooks of projects, and returns those of
+/// users. One statement: other groups wait for the locks as long as each round trip takes.
 async fn read_rules(
     connection: &mut Connection,
     place: Place<'_>,

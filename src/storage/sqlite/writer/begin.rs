@@ -170,7 +170,8 @@ impl<'a> Beginnings<'a> {
 fn read_keys(connection: &Connection, keys: &[(i64, &str)]) -> Result<UsedKeys, Failure> {
     let sql = "SELECT k.owner_id, k.key, k.body_hash, k.made, ifnull(k.made_id, k.send_id), \
                s.recipients, s.is_scheduled, s.notification_id \
-               FROM json_each(?) w CROSS JOIN idempotency_keys k ON k.owner_id = w.value ->> 0 AND k.key = w.value ->> 1 \
+               FROM json_each(?) w CROSS JOIN idempotency_keys k \
+               ON k.owner_id = w.value ->> 0 AND k.key = w.value ->> 1 \
                LEFT JOIN sends s ON s.id = k.send_id";
     // Integers and texts cannot fail to be written.
     let wanted = serde_json::to_string(keys).unwrap_or_default();

@@ -159,6 +159,7 @@ fn body(schema: &str, world: &World) -> Option<Value> {
         "NewComment" => json!({"body": "@carl"}),
         "Rejection" => json!({"reason": "R"}),
         "SeenTicket" => json!({}),
+        "UserState" => json!({"username": "brought"}),
         "NewUser" => json!({"username": "new-one", "password": "correct horse"}),
         "NewWebhook" => json!({"url": "https://hooks.example.com/a"}),
         _ => return None,
