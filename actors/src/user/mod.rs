@@ -19,6 +19,7 @@ mod asking;
 mod backlog;
 mod confirm;
 mod displaced;
+mod drain;
 mod early;
 mod follow;
 mod gap;
