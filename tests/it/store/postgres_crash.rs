@@ -1,8 +1,8 @@
 //! A PostgreSQL that crashes while the answer to a commit is on its way: what it has lost is not
 //! acknowledged.
 //!
-//! A transaction's id is on the disk with the first flush of the log. After a crash the server gives
-//! it to another transaction, and says "committed" of both.
+//! A transaction's id is on the disk with the first flush of the log. After a crash the server
+//! gives it to another transaction, and says "committed" of both.
 
 use std::sync::Arc;
 use std::time::Duration;
