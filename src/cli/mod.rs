@@ -127,8 +127,9 @@ pub fn main() -> ExitCode {
         Err(error) => return CliError::failed(format!("no runtime: {error}")).report(),
     };
     let outcome = runtime.block_on(run(cli));
-    // What still runs is not waited for: a system call that hangs would keep the process.
-    runtime.shutdown_background();
+    // What still runs (a child is being reaped, a file closed) may end; a system call that hangs
+    // must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
