@@ -1,4 +1,5 @@
 //! Retention: removes old idempotency keys, deliveries, tombstones, and messages that no inbox has.
+//! Before that it indexes words anew that an older version has cut.
 //!
 //! A task of the scheduler, once an hour: it walks through each kind in small steps, and pauses
 //! after each for as long as the step took, so that half of the store's time is left to other work,
@@ -19,6 +20,8 @@ use crate::port::{Clock, RetentionStore, SendStore, StoreError};
 
 /// Rows that one step reads: a few ms of the store's time.
 const STEP: u32 = 256;
+/// Tickets whose words one step cuts; a store may take fewer, by their length.
+const WORDS_STEP: u32 = 128;
 /// The shortest pause after a step, for a step may take less time than a clock shows.
 const REST_MIN: Duration = Duration::from_millis(1);
 /// And at most so long, however slow the store was.
@@ -38,6 +41,7 @@ pub(crate) struct RetentionSchedule {
 impl RetentionSchedule {
     /// Forgets all that is old.
     pub(crate) async fn run(&self) -> Result<(), StoreError> {
+        self.renew_words().await?;
         let before = self.before(self.retention.keys);
         count("idempotency_keys", in_time(self.keys.forget_keys(before)).await?);
         for what in Old::ALL {
@@ -56,6 +60,28 @@ impl RetentionSchedule {
             count(what.as_str(), step.removed);
             next = step.next;
             tokio::time::sleep(begun.elapsed().clamp(REST_MIN, REST_MAX)).await;
+        }
+        Ok(())
+    }
+
+    /// After an upgrade that cuts words differently; also what a node of the version before has
+    /// written meanwhile.
+    async fn renew_words(&self) -> Result<(), StoreError> {
+        let mut all = 0;
+        while !self.is_draining.load(Relaxed) {
+            let begun = Instant::now();
+            let renewed = in_time(self.store.renew_words(WORDS_STEP)).await?;
+            if renewed == 0 {
+                break;
+            }
+            if all == 0 {
+                tracing::info!("the words of tickets are indexed anew for searches");
+            }
+            all += renewed;
+            tokio::time::sleep(begun.elapsed().clamp(REST_MIN, REST_MAX)).await;
+        }
+        if all > 0 {
+            tracing::info!(tickets = all, "the words of tickets were indexed anew");
         }
         Ok(())
     }

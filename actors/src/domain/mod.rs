@@ -7,8 +7,8 @@
 //! watchers of a project), [`presence`] (who watches), [`node`] (which nodes are live),
 //! [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and [`circuit`] (external
 //! delivery), [`account_link`] (e-mails that change an account), [`explain`] (why a user was
-//! notified), [`search`] (how a text is split into words), [`text`] (what a text may consist of),
-//! [`plan`] (what a command writes).
+//! notified), [`words`] (how texts are cut and folded), [`search`], [`text`] (what a text may consist
+//! of), [`plan`] (what a command writes).
 
 pub mod account_link;
 pub mod address;
@@ -27,6 +27,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod inbox;
 mod kind;
+mod letters;
 pub mod locale;
 pub mod node;
 pub mod notification;
@@ -42,3 +43,4 @@ pub mod text;
 pub mod ticket;
 pub mod user;
 pub mod webhook;
+pub mod words;

@@ -75,7 +75,7 @@ fn is_right_to_left(content: char) -> bool {
 
 /// Characters without a glyph: Unicode's `Default_Ignorable_Code_Point`, and the blank pattern of
 /// Braille.
-fn is_invisible(content: char) -> bool {
+pub(super) fn is_invisible(content: char) -> bool {
     matches!(content,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'

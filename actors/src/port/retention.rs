@@ -57,4 +57,8 @@ pub trait RetentionStore: std::fmt::Debug + Send + Sync + 'static {
         from: Position,
         limit: u32,
     ) -> Result<Forgotten, StoreError>;
+
+    /// Indexes anew at most `limit` tickets whose words another version has cut, in a transaction
+    /// of its own. Returns how many: 0 once none is left.
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError>;
 }

@@ -29,12 +29,30 @@ impl RetentionStore for FakeStore {
         let next = (removed < count).then_some(Position([steps.saturating_add(1), 0, 0]));
         Ok(Forgotten { removed: u64::try_from(removed).unwrap_or(u64::MAX), next })
     }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        let mut data = self.data();
+        let renewed = data.old_words.min(u64::from(limit));
+        data.old_words -= renewed;
+        Ok(renewed)
+    }
 }
 
 impl FakeStore {
     /// How many more ended then.
     pub fn grow_old(&self, what: Old, count: usize, at: Timestamp) {
         self.data().old.entry(what).or_default().extend(std::iter::repeat_n(at, count));
+    }
+
+    /// So many tickets have words of another version.
+    pub fn grow_old_words(&self, count: u64) {
+        self.data().old_words = count;
+    }
+
+    /// How many still have them.
+    #[must_use]
+    pub fn old_words(&self) -> u64 {
+        self.data().old_words
     }
 
     /// How many there are.

@@ -100,6 +100,7 @@ pub(super) struct Data {
     pub(super) sends: super::kept_sends::Kept,
     /// When those that may be removed ended.
     pub(super) old: BTreeMap<Old, Vec<Timestamp>>,
+    pub(super) old_words: u64,
     pub(super) last_ticket: i64,
     pub(super) last_notification: i64,
 }

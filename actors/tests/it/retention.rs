@@ -41,6 +41,15 @@ async fn what_is_old_goes_in_small_steps_and_the_rest_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn words_of_another_version_are_renewed_at_the_start_and_once_an_hour() {
+    let node = node().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    node.store.grow_old_words(1_000);
+    tokio::time::sleep(Duration::from_secs(3_700)).await;
+    assert_eq!(node.store.old_words(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_kept_for_ever_is_not_looked_at() {
     let keys = Retention::default().keys;
     let retention =

@@ -86,8 +86,11 @@ pub(in crate::http) struct TicketFilters {
     /// Words in the title, the description and the key; all must occur, in any order, the last four
     /// at least as a prefix (`doo` finds `door`). A number or a single letter matches only itself,
     /// so `5` and `TKT-5` find the ticket with that number. Words joined by other characters
-    /// (`e-mail`) must follow each other. Case and the accents of Latin letters are ignored. Only
-    /// letters and digits are searched for: a search without any finds nothing. At most 16 words.
+    /// (`e-mail`) must follow each other. Text of scripts without spaces (Chinese, Japanese, Thai),
+    /// and Korean, is found wherever it stands. Case, accents of Latin and Greek letters, vowel
+    /// points, and forms of a letter (`ß` and `ss`, `ł` and `l`, full width) are ignored. Only
+    /// letters and digits are searched for: a search without any finds nothing. At most 16 words,
+    /// where four characters of a script without spaces count as one.
     #[param(max_length = 200)]
     search: Option<String>,
     /// The order of the list: `-created_at` or `-id`. Any other is refused, here and for all lists.

@@ -16,6 +16,7 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::database::Connection;
 use super::transaction::failed;
+use super::words;
 use crate::storage::rows::{Columns, get_name, get_time, int, optional_timestamp};
 
 /// In the order of their time: ids say nothing about it.
@@ -84,6 +85,10 @@ impl RetentionStore for PostgresStore {
             work.commit().await?;
         }
         Ok(forgotten)
+    }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        words::renew(self, limit).await
     }
 }
 

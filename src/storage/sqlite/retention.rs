@@ -23,4 +23,11 @@ impl RetentionStore for SqliteStore {
         };
         Ok(forgotten)
     }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        let Done::Changed(count) = self.writer.write(Write::RenewWords(limit)).await? else {
+            return Err(mismatch());
+        };
+        Ok(count)
+    }
 }

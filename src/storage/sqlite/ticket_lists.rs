@@ -217,8 +217,8 @@ fn is_narrowed(filter: &TicketFilter) -> bool {
         || created_by.is_some()
 }
 
-/// A query in FTS5's syntax: `"WEB 5" AND "door" *`. Words have letters and digits only, so nothing
-/// within the quotes is special.
+/// A query in FTS5's syntax: `"web 5" AND "door" *`. Words have letters, digits and marks only, so
+/// nothing within the quotes is special.
 fn words(search: &Search) -> String {
     let term = |term: &Term| {
         let mark = if term.is_prefix { " *" } else { "" };
@@ -305,6 +305,6 @@ mod tests {
     #[test]
     fn words_are_quoted() {
         let search = Search::of("web-5 door NEAR \"x").unwrap();
-        assert_eq!(words(&search), "\"web 5\" AND \"door\" * AND \"NEAR\" * AND \"x\"");
+        assert_eq!(words(&search), "\"web 5\" AND \"door\" * AND \"near\" * AND \"x\"");
     }
 }

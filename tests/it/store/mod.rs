@@ -266,6 +266,7 @@ macro_rules! suite {
             }
             searches {
                 all_words_must_match_each_with_its_beginning,
+                text_without_spaces_and_letters_that_fold_are_found,
                 a_key_and_a_number_find_one_ticket,
                 what_means_something_to_a_query_means_nothing_here,
                 the_words_follow_the_ticket,

@@ -6,8 +6,8 @@ use bellpull_actors::domain::user::Role;
 use bellpull_actors::port::inbox::{NotificationFilter, TEXTS_BYTES_MAX};
 use bellpull_actors::port::tickets::TicketFilter;
 use bellpull_actors::port::{
-    CommentStore, ExplainStore, InboxStore, PageRequest, ProjectStore, Slice, StoreError,
-    TicketStore,
+    CommentStore, ExplainStore, InboxStore, PageRequest, ProjectStore, RetentionStore, Slice,
+    StoreError, TicketStore,
 };
 use futures_util::future::join_all;
 
@@ -48,6 +48,30 @@ async fn fixture() -> Option<Postgres> {
     let fixture = Postgres::make().await;
     fixture.execute(ROWS).await;
     Some(fixture)
+}
+
+#[tokio::test]
+async fn words_of_the_version_before_are_renewed_also_where_its_nodes_still_write() {
+    let Some(fixture) = fixture().await else { return };
+    let store = &**fixture.store();
+    let found = async |text| {
+        let search = Some(Search::of(text).unwrap());
+        let filter = TicketFilter { search, ..TicketFilter::default() };
+        store.tickets(&filter, first(9)).await.unwrap().count
+    };
+    assert_eq!(store.renew_words(3).await.unwrap(), 3, "rows without a revision");
+    assert_eq!(store.renew_words(3).await.unwrap(), 2);
+    assert_eq!(store.renew_words(3).await.unwrap(), 0);
+    assert_eq!(found("text").await, 5);
+    let sql = "UPDATE tickets SET title = 'サーバー障害' WHERE id = 97";
+    fixture.execute(sql).await;
+    let sql = "INSERT INTO ticket_words (ticket_id, words) VALUES (97, 'サーバー障害'::tsvector) \
+               ON CONFLICT (ticket_id) DO UPDATE SET words = excluded.words";
+    fixture.execute(sql).await;
+    assert_eq!(found("障害").await, 0);
+    assert_eq!(store.renew_words(3).await.unwrap(), 1);
+    assert_eq!(found("障害").await, 1);
+    assert_eq!(store.renew_words(3).await.unwrap(), 0);
 }
 
 #[tokio::test]

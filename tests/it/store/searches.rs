@@ -42,6 +42,52 @@ pub(crate) async fn all_words_must_match_each_with_its_beginning<F: Fixture>() {
     }
 }
 
+pub(crate) async fn text_without_spaces_and_letters_that_fold_are_found<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let client = person(store, "client", "client").await;
+    let many = "です".repeat(9_000) + "終";
+    for title in [
+        "サーバー障害が発生しました",
+        "请重启服务器",
+        "웹서버가 응답하지 않습니다",
+        "ระบบล่มตอนเช้า",
+        "Große Straße in Łódź",
+        "ışık sönük",
+        "Ｆｕｌｌ ｗｉｄｔｈ Ærø",
+        "हिन्दी समस्या",
+        "شُكْرًا ٥٧",
+        &many,
+    ] {
+        raise(store, title, &client).await;
+    }
+    for (text, wanted) in [
+        ("障害", "サーバー障害が発生しました"),
+        ("ｻｰﾊﾞｰ", "サーバー障害が発生しました"),
+        ("生しま サーバ", "サーバー障害が発生しました"),
+        ("た", "サーバー障害が発生しました"),
+        ("服务器", "请重启服务器"),
+        ("启", "请重启服务器"),
+        ("서버", "웹서버가 응답하지 않습니다"),
+        ("\u{1109}\u{1165}\u{1107}\u{1165}", "웹서버가 응답하지 않습니다"),
+        ("ล่ม", "ระบบล่มตอนเช้า"),
+        ("STRASSE", "Große Straße in Łódź"),
+        ("grosse lodz", "Große Straße in Łódź"),
+        ("IŞIK", "ışık sönük"),
+        ("isik", "ışık sönük"),
+        ("full width aero", "Ｆｕｌｌ ｗｉｄｔｈ Ærø"),
+        ("हिन्दी", "हिन्दी समस्या"),
+        ("हिन्", "हिन्दी समस्या"),
+        ("شكرا 57", "شُكْرًا ٥٧"),
+        ("す終", &many),
+    ] {
+        assert_eq!(titles(store, &found_by(text)).await, [wanted], "{text}");
+    }
+    for text in ["害障", "障生", "生障害", "务重", "버웹", "ละ", "भ", "rasse"] {
+        assert_eq!(titles(store, &found_by(text)).await, [""; 0], "{text}");
+    }
+}
+
 pub(crate) async fn a_key_and_a_number_find_one_ticket<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();

@@ -5,7 +5,7 @@ use bellpull_actors::domain::ids::TicketId;
 use bellpull_actors::domain::search::Search;
 use bellpull_actors::domain::ticket::{Command, Edit};
 use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{CommentStore, TicketStore};
+use bellpull_actors::port::{CommentStore, RetentionStore, TicketStore};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -39,12 +39,13 @@ async fn tickets_of_an_older_version_are_kept_and_found() {
          created_at) VALUES (1, 'carl', '', '', 'client', '', '', 0)",
         "INSERT INTO tickets (id, project_id, number, title, description, priority, category, \
          status, created_by, version, created_at, updated_at, deleted_at) VALUES \
+         (2, 1, 3, 'ドアの障害', 'in der Straße', 'LOW', 'OTHER', 'OPENED', 1, 2, 5, 6, NULL), \
          (3, 1, 1, 'Stuck door', 'since Monday', 'LOW', 'OTHER', 'OPENED', 1, 2, 5, 6, NULL), \
          (4, 1, 2, 'Gone door', '', 'LOW', 'OTHER', 'NEW', 1, 2, 5, 6, 7)",
         "INSERT INTO ticket_history VALUES (3, 1, 'create', NULL, 'NEW', 1, 'carl', '', 5)",
         "INSERT INTO comments VALUES (1, 3, 1, 'carl', 'hello', 6)",
         "INSERT INTO counters VALUES ('tickets', 4)",
-        "UPDATE projects SET last_number = 2",
+        "UPDATE projects SET last_number = 3",
     ] {
         sqlx::query(sql).execute(&mut connection).await.unwrap();
     }
@@ -54,6 +55,15 @@ async fn tickets_of_an_older_version_are_kept_and_found() {
     for text in ["door", "TKT-1", "monday stuck"] {
         assert_eq!(found(&store, text).await, [TicketId(3)], "{text}");
     }
+    assert_eq!(found(&store, "障害").await, [], "words of the version before");
+    assert_eq!(store.renew_words(1).await.unwrap(), 1);
+    assert_eq!(found(&store, "障害").await, [], "the newest is first");
+    assert_eq!(store.renew_words(9).await.unwrap(), 1);
+    assert_eq!(store.renew_words(9).await.unwrap(), 0);
+    for text in ["障害", "strasse"] {
+        assert_eq!(found(&store, text).await, [TicketId(2)], "{text}");
+    }
+    assert_eq!(found(&store, "door").await, [TicketId(3)]);
     let ticket = store.ticket(TicketId(3)).await.unwrap().unwrap();
     assert_eq!((ticket.key.as_str(), ticket.title.as_str()), ("TKT-1", "Stuck door"));
     assert_eq!((ticket.description.as_str(), ticket.version), ("since Monday", 2));
@@ -67,7 +77,7 @@ async fn tickets_of_an_older_version_are_kept_and_found() {
     sqlx::query(checked).execute(&mut other).await.unwrap();
     other.close().await.unwrap();
     let carl = person(&store, "dora", "client").await;
-    assert_eq!(raise(&store, "New door", &carl).await.ticket.key, "TKT-3");
+    assert_eq!(raise(&store, "New door", &carl).await.ticket.key, "TKT-4");
     assert_eq!(found(&store, "door").await, [TicketId(5), TicketId(3)]);
     store.close().await;
 }

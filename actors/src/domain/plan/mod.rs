@@ -65,6 +65,7 @@ pub use outcome::{AnnouncedMessage, Committed, InboxEntry, Rejection};
 pub use recipient::{Address, Hook, Recipient};
 pub use routing::{External, Route, Routing};
 pub use rows::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject, UsedKey};
+pub use ticket::search_text;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -15,6 +15,7 @@ use super::super::inbox::MessageContent;
 use super::super::notification::DeliveryStatus;
 use super::super::routing::Channels;
 use super::super::ticket::{HistoryEntry, Ticket};
+use super::super::words::Folded;
 use super::{External, Route};
 
 /// The rows that a group writes. Of a ticket that changes twice, the last state is written.
@@ -87,7 +88,7 @@ pub struct SearchText {
     /// Whether the index has nothing of the ticket yet.
     pub is_new: bool,
     /// Key, title and description; `None` once the ticket is deleted.
-    pub text: Option<String>,
+    pub text: Option<Folded>,
 }
 
 /// An entry of an inbox.

@@ -3,6 +3,7 @@
 use super::super::idempotency::Creates;
 use super::super::ids::TicketId;
 use super::super::ticket::{Decision, Ticket};
+use super::super::words::Folded;
 use super::{Committed, KnownTicket, NewTicket, Plan, Rejection, SearchText};
 
 impl<'a> Plan<'a> {
@@ -104,9 +105,10 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The search words of a ticket. Migrations that create an index compose them in the same way.
-fn search_text(key: &str, title: &str, description: &str) -> String {
-    format!("{key}\n{title}\n{description}")
+/// The search words of a ticket.
+#[must_use]
+pub fn search_text(key: &str, title: &str, description: &str) -> Folded {
+    Folded::of(&format!("{key}\n{title}\n{description}"))
 }
 
 fn check_version(before: Option<&KnownTicket>, ticket: &Ticket) -> Result<(), Rejection> {

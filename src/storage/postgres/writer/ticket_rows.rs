@@ -112,9 +112,10 @@ fn add_words(batch: &mut Batch, texts: BTreeMap<TicketId, SearchText>) {
         batch.part(sql).bind(gone);
     }
     if !ids.is_empty() {
-        let sql = "INSERT INTO ticket_words (ticket_id, words) SELECT v.id, v.words::tsvector \
-                   FROM UNNEST(?::bigint[], ?::text[]) AS v (id, words) \
-                   ON CONFLICT (ticket_id) DO UPDATE SET words = excluded.words";
+        let sql = "INSERT INTO ticket_words AS w (ticket_id, words, revision) \
+                   SELECT v.id, v.words::tsvector, 1 \
+                   FROM UNNEST(?::bigint[], ?::text[]) AS v (id, words) ON CONFLICT (ticket_id) \
+                   DO UPDATE SET words = excluded.words, revision = w.revision + 1";
         batch.part(sql).bind(ids).bind(vectors);
     }
 }

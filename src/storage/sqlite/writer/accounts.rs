@@ -18,7 +18,7 @@ use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
     Answer, Done, Write, account_links, audit, escalations, keys, logins, nodes, preferences,
-    projects, push, retention, sends, templates, webhooks,
+    projects, push, retention, sends, templates, ticket_words, webhooks,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -67,6 +67,7 @@ pub(super) fn apply(
         }
         Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
         Write::Forget(step) => retention::forget(connection, *step)?,
+        Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,
         Write::CancelSend(id) => sends::cancel(connection, *id)?,
         Write::PutTemplate(template) => templates::put(connection, template)?,

@@ -45,6 +45,7 @@ mod sends;
 mod set;
 mod task;
 mod templates;
+mod ticket_words;
 mod webhooks;
 
 use std::time::{Duration, Instant};
@@ -176,6 +177,8 @@ pub(super) enum Write {
     },
     Webhook(Box<WebhookWrite>, Timestamp),
     Forget(Step),
+    /// Indexes at most so many tickets anew.
+    RenewWords(u32),
     PutTemplate(Box<WrittenTemplate>),
     DeleteTemplate(Box<TemplateKey>),
     Node(Box<NodeWrite>, Timestamp),
@@ -211,6 +214,7 @@ impl Write {
             Self::ContinueSends { .. }
                 | Self::ReleaseSends(_)
                 | Self::Forget(_)
+                | Self::RenewWords(_)
                 | Self::ForgetKeys { .. }
                 | Self::FlushSome(_)
         );

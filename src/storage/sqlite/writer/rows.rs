@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bellpull_actors::domain::comment::Comment;
 use bellpull_actors::domain::ids::{CommentId, MessageId, TicketId, UserId};
 use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::plan::{NewDelivery, NewEntry, NewTicket, Rows, SearchText, Subject};
+use bellpull_actors::domain::plan::{NewDelivery, NewEntry, NewTicket, Rows, Subject};
 use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
 use bellpull_actors::port::StoreError;
 use rusqlite::Connection;
@@ -16,7 +16,7 @@ use super::super::rows::to_json;
 use super::context::Place;
 use super::escalations::call_off_moved;
 use super::failure::Failure;
-use super::keys;
+use super::{keys, ticket_words};
 
 /// The changed heads of inboxes: user, last number, unread count.
 pub(super) static SAVE_HEADS: MultiRow = MultiRow::new(
@@ -87,14 +87,6 @@ static DELIVERIES: MultiRow = MultiRow::new(
     " WHERE column1 IS NOT NULL",
 );
 
-/// The full-text index of tickets. It keeps no copy of the text: a ticket whose text changes is
-/// removed and added again.
-static SEARCH_TEXTS: MultiRow = MultiRow::new(
-    "INSERT INTO ticket_words (rowid, text) SELECT column1, column2 FROM ",
-    2,
-    " WHERE column1 IS NOT NULL",
-);
-
 /// Writes all planned rows.
 pub(super) fn write(
     connection: &Connection,
@@ -122,7 +114,7 @@ fn write_tickets(connection: &Connection, rows: &mut Rows<'_>) -> rusqlite::Resu
     let deleted = rows.deleted.iter();
     let deleted = deleted.flat_map(|(id, at)| [id.0, at.as_millisecond()].map(Cell::Int));
     DELETED.run(connection, &deleted.collect::<Vec<_>>())?;
-    write_search_texts(connection, std::mem::take(&mut rows.search))?;
+    ticket_words::write(connection, &rows.search)?;
     let numbers = rows.numbers.iter();
     let numbers = numbers.flat_map(|(project, number)| [project.0, *number].map(Cell::Int));
     NUMBERS.run(connection, &numbers.collect::<Vec<_>>())?;
@@ -169,23 +161,6 @@ fn comment(id: CommentId, comment: &Comment) -> [Cell<'_>; 6] {
         comment.body.as_str().into(),
         comment.created_at.as_millisecond().into(),
     ]
-}
-
-fn write_search_texts(
-    connection: &Connection,
-    texts: BTreeMap<TicketId, SearchText>,
-) -> rusqlite::Result<()> {
-    let mut cells = Vec::new();
-    for (ticket, SearchText { is_new, text }) in texts {
-        if !is_new {
-            let sql = "DELETE FROM ticket_words WHERE rowid = ?";
-            connection.prepare_cached(sql)?.execute((ticket.0,))?;
-        }
-        if let Some(text) = text {
-            cells.extend([Cell::Int(ticket.0), text.into()]);
-        }
-    }
-    SEARCH_TEXTS.run(connection, &cells)
 }
 
 fn write_messages(connection: &Connection, rows: &Rows<'_>) -> Result<(), Failure> {
