@@ -7,8 +7,8 @@
 //! watchers of a project), [`presence`] (who watches), [`node`] (which nodes are live),
 //! [`delivery`], [`preference`], [`locale`], [`webhook`], [`retry`] and [`circuit`] (external
 //! delivery), [`account_link`] (e-mails that change an account), [`explain`] (why a user was
-//! notified), [`words`] (how texts are cut and folded), [`search`], [`text`] (what a text may consist
-//! of), [`plan`] (what a command writes).
+//! notified), [`words`] (how texts are cut and folded), [`search`], [`text`] (what a text may
+//! consist of), [`plan`] (what a command writes).
 
 pub mod account_link;
 pub mod address;
