@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::AuthError;
 
-/// A service token is issued for one request of our own command line; it does not live longer.
-pub(super) const SERVICE_TTL_MAX_S: i64 = 60;
+/// The longest name of a service.
+const SERVICE_NAME_MAX: usize = 80;
 
 /// How far in the future `iat` and `nbf` may be: the clocks of two hosts differ by less, and many
 /// issuers write the present second into both.
@@ -42,6 +42,7 @@ pub(super) struct Claims {
     email_verified: Option<Value>,
     full_name: Option<Value>,
     role: Option<Value>,
+    service: Option<Value>,
     bellpull: Option<Value>,
 }
 
@@ -55,8 +56,11 @@ pub(super) enum Access {
         /// The login that the token was issued for, if it says so.
         login: Option<LoginId>,
     },
-    /// Requests of our own command line.
-    Service,
+    /// Requests of a back end, or of our own command line, which has no name.
+    Service {
+        /// The name of the back end.
+        name: Option<String>,
+    },
 }
 
 /// The claims of a refresh token.
@@ -115,8 +119,17 @@ impl Claims {
                 let login = self.login.as_ref().and_then(Value::as_i64).map(LoginId);
                 Ok(Access::User { id: self.user()?, login })
             }
-            Some("service") => Ok(Access::Service),
+            Some("service") => Ok(Access::Service { name: self.service()? }),
             Some(_) => Err(AuthError::BadToken("it is not an access token")),
+        }
+    }
+
+    /// The name of the back end that a service token is for, if it says so.
+    fn service(&self) -> Result<Option<String>, AuthError> {
+        match &self.service {
+            None => Ok(None),
+            Some(Value::String(name)) if is_service_name(name) => Ok(Some(name.clone())),
+            Some(_) => Err(AuthError::BadToken("its service is no name")),
         }
     }
 
@@ -189,6 +202,13 @@ impl Claims {
         };
         value.as_ref().and_then(Value::as_str).unwrap_or_default().trim()
     }
+}
+
+/// Whether a back end can be called so: 1 to 80 letters, digits, dots, hyphens and underscores.
+#[must_use]
+pub fn is_service_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    (1..=SERVICE_NAME_MAX).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// The claims that an account takes.

@@ -10,11 +10,13 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use super::AuthError;
-use super::claims::SERVICE_TTL_MAX_S;
 use crate::config::{Config, Secret};
 
 /// The setting that holds a generated secret.
 const SECRET_SETTING: &str = "jwt_secret";
+
+/// How long a token for one request of our own command line lives, in seconds.
+const CALL_TTL_S: i64 = 60;
 
 /// Signs tokens with the hub's secret.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ struct Signed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'a str>,
     token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     login: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +79,7 @@ impl Issuer {
             username: Some(&user.username),
             role: Some(user.role.as_str()),
             token_type: "access",
+            service: None,
             login: login.map(|login| login.0),
             generation: None,
             iat: now.as_second(),
@@ -99,6 +104,7 @@ impl Issuer {
             username: None,
             role: None,
             token_type: "refresh",
+            service: None,
             login: Some(login.0),
             generation: Some(generation),
             iat: now.as_second(),
@@ -113,17 +119,34 @@ impl Issuer {
     /// # Errors
     /// [`AuthError::Unavailable`] if the system has no randomness.
     pub fn service(&self, now: Timestamp) -> Result<String, AuthError> {
-        let iat = now.as_second();
+        self.sign_service(None, now.as_second(), now.as_second().saturating_add(CALL_TTL_S))
+    }
+
+    /// A token for a back end: it has all rights, and no inbox.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`] if the system has no randomness.
+    pub fn back_end(
+        &self,
+        name: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<String, AuthError> {
+        self.sign_service(Some(name), now.as_second(), expires_at.as_second())
+    }
+
+    fn sign_service(&self, service: Option<&str>, iat: i64, exp: i64) -> Result<String, AuthError> {
         self.sign(&Signed {
             iss: self.name.as_deref(),
             user_id: 0,
             username: None,
             role: None,
             token_type: "service",
+            service,
             login: None,
             generation: None,
             iat,
-            exp: iat.saturating_add(SERVICE_TTL_MAX_S),
+            exp,
             jti: random_text::<16>()?,
             bellpull: true,
         })

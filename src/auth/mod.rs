@@ -7,7 +7,8 @@
 //! what other processes ended or withdrew (`withdrawn`: which of it is done already), `register`
 //! validates names, `registration_limit` limits registrations; `admission` decides whose password
 //! is hashed next, [`password`] hashes it, in `hash_memory`; `ws_tickets` opens sockets without a
-//! token in the URL; [`issue`] signs the hub's own tokens, `pass` what nodes show each other.
+//! token in the URL; [`issue`] signs the hub's own tokens, `service` is whose those of back ends
+//! are, `pass` what nodes show each other.
 
 mod accounts;
 mod admission;
@@ -29,6 +30,7 @@ pub mod password;
 pub mod register;
 mod registration_limit;
 mod remembered;
+mod service;
 mod start;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -53,7 +55,8 @@ use bellpull_actors::port::{Broker, BrokerMessage, Clock, StoreError, Subscriber
 use jiff::Timestamp;
 
 use self::accounts::Accounts;
-use self::claims::{Access, SERVICE_TTL_MAX_S};
+use self::claims::Access;
+pub use self::claims::is_service_name;
 use self::ended::{EndedLogins, Known};
 use self::foreign::Refused;
 use self::issue::Issuer;
@@ -97,8 +100,8 @@ struct Inner {
 /// The authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Principal {
-    /// The current account. For a service token (the hub's own command line) an account that is not
-    /// stored: id 0, username `service`, role super admin.
+    /// The current account. For a service token (a back end, or the hub's own command line) an
+    /// account that is not stored: id 0, username `service:NAME` or `service`, role super admin.
     pub user: Arc<User>,
     /// The login that the token came from; `None` for a foreign or a service token.
     pub login: Option<LoginId>,
@@ -237,7 +240,7 @@ impl Auth {
         claims.check_audience(inner.config.audience.as_deref())?;
         let (id, login) = match claims.access()? {
             Access::User { id, login } => (id, login.filter(|_| inner.keys.is_own())),
-            Access::Service => return self.service(now, expires_at),
+            Access::Service { name } => return self.service(name.as_deref(), now, expires_at),
         };
         self.check_login(login, now).await?;
         let is_foreign = inner.config.has_issuer() && !(inner.keys.is_own() && claims.is_hubs());
@@ -305,17 +308,6 @@ impl Auth {
     pub fn time_left(&self, principal: &Principal) -> Duration {
         let left = principal.expires_at.duration_since(self.0.clock.now());
         Duration::try_from(left).unwrap_or_default()
-    }
-
-    fn service(&self, now: Timestamp, expires_at: Timestamp) -> Result<Principal, AuthError> {
-        if !self.0.keys.is_own() {
-            return Err(AuthError::BadToken("it is not an access token"));
-        }
-        if expires_at.as_second() - now.as_second() > SERVICE_TTL_MAX_S {
-            return Err(AuthError::BadToken("a service token lives a minute at most"));
-        }
-        let user = Arc::clone(&self.0.service);
-        Ok(Principal { user, login: None, expires_at, is_service: true })
     }
 
     /// Logs in a client at that address, by username or e-mail address. Failed attempts on an

@@ -59,6 +59,8 @@ struct Pass {
     user: i64,
     login: Option<i64>,
     is_service: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     /// When the operator's own token expires, in ms: a stream ends then.
     until: i64,
     /// `GET /path?query`.
@@ -96,6 +98,7 @@ impl NodePasses {
             user: caller.user.id.0,
             login: caller.login.map(|login| login.0),
             is_service: caller.is_service,
+            service: caller.service().map(str::to_owned),
             until: caller.expires_at.as_millisecond(),
             request,
             body: URL_SAFE_NO_PAD.encode(SignedBody::of(body).0),
@@ -146,8 +149,7 @@ impl Auth {
         let body = URL_SAFE_NO_PAD.decode(&pass.body).ok().and_then(|hash| hash.try_into().ok());
         let body = SignedBody(body.ok_or(AuthError::BadToken("it is no pass of a node"))?);
         if pass.is_service {
-            let user = Arc::clone(&inner.service);
-            return Ok((Principal { user, login: None, expires_at, is_service: true }, body));
+            return Ok((inner.service_principal(pass.service.as_deref(), expires_at), body));
         }
         let login = pass.login.map(LoginId);
         self.check_login(login, now).await?;

@@ -6,7 +6,11 @@ use std::process::ExitCode;
 use bellpull_actors::port::StoreError;
 
 use crate::auth::{AuthError, AuthStartError};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, is_json_asked};
+use crate::telemetry;
+
+/// The commands that run without a user before them: what reads their log reads their error.
+const LOGGING: [&str; 2] = ["serve", "migrate"];
 
 /// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +43,19 @@ impl CliError {
         }
     }
 
-    /// Writes the line to stderr.
+    /// Writes the line to stderr, as the log's lines are written.
     #[must_use]
     pub fn report(&self) -> ExitCode {
         let line = self.to_string().lines().collect::<Vec<_>>().join(" ");
+        let arguments: Vec<String> =
+            std::env::args_os().map(|one| one.to_string_lossy().into_owned()).collect();
+        let runs_alone = arguments.get(1).is_some_and(|command| LOGGING.contains(&&**command));
+        let line = match runs_alone && is_json_asked(&arguments) {
+            true => telemetry::json_line(&line),
+            false => format!("bellpull: {line}"),
+        };
         // If this fails, there is nowhere to report it; the macro would panic.
-        let _ = writeln!(anstream::stderr(), "bellpull: {line}");
+        let _ = writeln!(anstream::stderr(), "{line}");
         ExitCode::from(self.code())
     }
 }

@@ -52,6 +52,9 @@ impl Args {
 pub async fn run(args: Args) -> Result<(), CliError> {
     let config = args.load()?;
     set_outbound(&config.outbound).map_err(|bad| CliError::wrong(bad.to_string()))?;
+    if config.log_json {
+        telemetry::log_panics();
+    }
     telemetry::init_metrics();
     let (files, connections_max) = (open_files::raise_limit(), config.ws.max_connections);
     let mut signals = Signals::listen()?;

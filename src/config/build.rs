@@ -58,6 +58,7 @@ impl Config {
                 audience: values.text("auth.audience"),
                 issuer: values.text("auth.issuer"),
                 access_ttl_s: values.number("auth.access_ttl_s")?,
+                service_ttl_s: values.number("auth.service_ttl_s")?,
                 refresh_ttl_s: values.number("auth.refresh_ttl_s")?,
                 follow_claims: values.must_text("auth.claims")? == "always",
                 registration: true,

@@ -19,7 +19,7 @@ const PREFIX: &str = "BELLPULL_";
 pub const FILE_ENV: &str = "BELLPULL_CONFIG";
 
 /// The default file, read if it exists.
-const FILE: &str = "bellpull.toml";
+pub(super) const FILE: &str = "bellpull.toml";
 
 /// A configuration error, in one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,8 @@
 //!
 //! [`table`] lists them all; `load` applies flags, environment, file and defaults in order of
 //! precedence; `value` parses a value; `effective` shows it, without secrets; `reference` is all
-//! settings as a file; `build` and [`delivery`] build the structs that other
-//! modules take.
+//! settings as a file; `log_format` is known without them; `build` and [`delivery`] build the
+//! structs that other modules take.
 
 mod build;
 mod database_url;
@@ -11,6 +11,7 @@ pub mod delivery;
 mod effective;
 mod injected;
 mod load;
+mod log_format;
 mod reference;
 mod source;
 pub mod table;
@@ -32,6 +33,7 @@ pub use database_url::DatabaseUrl;
 pub use delivery::DeliveryConfig;
 pub use effective::Effective;
 pub use load::{ConfigError, FILE_ENV, Sources};
+pub use log_format::is_json_asked;
 pub use reference::reference;
 pub use source::Source;
 
@@ -146,6 +148,8 @@ pub struct AuthConfig {
     pub issuer: Option<String>,
     /// `auth.access_ttl_s`: the lifetime of an access token (3,600).
     pub access_ttl_s: u32,
+    /// `auth.service_ttl_s`: the longest lifetime of a service token (3,600).
+    pub service_ttl_s: u32,
     /// `auth.refresh_ttl_s`: the lifetime of a login (604,800: a week).
     pub refresh_ttl_s: u32,
     /// `auth.claims`: whether an account follows the claims of younger tokens (true: `always`).
@@ -171,8 +175,8 @@ impl AuthConfig {
 /// `http.*`
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// `http.allowed_origins`: exact origins (`https://app.example.com`), or `*`; empty: the same
-    /// host only.
+    /// `http.allowed_origins`: exact origins (`https://app.example.com`), or `*`; besides the same
+    /// host and [`Self::public_url`].
     pub allowed_origins: Vec<String>,
     /// `http.idle_s`: how long a connection may wait for its next request (75).
     pub idle_s: u32,
@@ -194,6 +198,17 @@ pub struct HttpConfig {
     /// `http.writes_per_s`: an account's writes, on average (10; bursts of five times that; admins
     /// and service tokens ten times as much; 0 means no limit).
     pub writes_per_s: u32,
+}
+
+impl HttpConfig {
+    /// The origins that are allowed besides the host that a request names: those that are listed,
+    /// and that of the address at which users reach the hub. A proxy may name another host.
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
+        let url = self.public_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());
+        let own = url.map(|url| url.origin().ascii_serialization());
+        self.allowed_origins.iter().cloned().chain(own).collect()
+    }
 }
 
 /// `ws.*`

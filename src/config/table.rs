@@ -33,6 +33,8 @@ pub enum Kind {
     Text,
     /// An absolute HTTP URL without a query.
     Url,
+    /// The same without a path.
+    Site,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `true` or `false`.
@@ -76,7 +78,7 @@ impl Setting {
     pub fn value_name(&self) -> &'static str {
         match self.kind {
             Kind::Address => "IP:PORT",
-            Kind::Database | Kind::Redis | Kind::Url => "URL",
+            Kind::Database | Kind::Redis | Kind::Url | Kind::Site => "URL",
             Kind::Secret => "SECRET",
             Kind::Text => "TEXT",
             Kind::Choice(_) => "NAME",
@@ -103,6 +105,7 @@ impl Setting {
             | Kind::Secret
             | Kind::Text
             | Kind::Url
+            | Kind::Site
             | Kind::Switch
             | Kind::File
             | Kind::Origins
@@ -143,6 +146,9 @@ const YEAR_S: u64 = 365 * 24 * 3600;
 /// A page is warned when a third of a token's life is left. With less than ten seconds for that, a
 /// slow connection or a background tab would lose its socket at each renewal.
 const ACCESS_TTL_MIN_S: u64 = 30;
+
+/// The commands' own requests carry a token of a minute.
+const SERVICE_TTL_MIN_S: u64 = 60;
 
 /// All settings.
 #[rustfmt::skip]
@@ -194,6 +200,9 @@ pub static SETTINGS: &[Setting] = &[
         minute at most"),
     setting("auth.refresh_ttl_s", "", "604800", number("seconds", 1, YEAR_S),
         "How long a login lives"),
+    setting("auth.service_ttl_s", "", "3600", number("seconds", SERVICE_TTL_MIN_S, YEAR_S),
+        "How long a service token may live at most, which a back end signs with jwt_secret or \
+         `bellpull token --service` prints; one that would live longer is refused"),
     setting("auth.claims", "", "always", Kind::Choice(&["always", "first"]),
         "When role, username, e-mail address and full name follow the claims of a token that \
          another issuer signed: always, if it is younger than the one they came from, or at an \
@@ -208,7 +217,8 @@ pub static SETTINGS: &[Setting] = &[
         "Whether mails leave only for verified addresses: new users confirm the address \
          by a link; accounts made by an operator, an admin or a foreign token count as verified"),
     setting("http.allowed_origins", "", "", Kind::Origins,
-        "Exact origins (https://app.example.com), separated by commas, or *; not set: same host"),
+        "Exact origins (https://app.example.com), separated by commas, or *, besides the hub's own host \
+         and http.public_url"),
     setting("http.idle_s", "", "75", number("seconds", 10, 3600),
         "How long a connection may wait for its next request. Longer than a proxy before the hub \
          keeps its own (nginx and AWS 60 s), or it sends requests into a connection that closes"),
@@ -223,8 +233,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("http.max_connections_per_address", "", "1024", number("connections", 0, 10_000_000),
         "The HTTP connections, WebSockets not counted, that one address may have at once on this \
          node; past it 429; 0: no limit"),
-    setting("http.public_url", "", "", Kind::Url,
-        "Where users reach this hub, for links in e-mails and between pages; not set: no \
+    setting("http.public_url", "", "", Kind::Site,
+        "Where users reach this hub (https://hub.example.com, without a path), for links in e-mails and between pages; not set: no \
          List-Unsubscribe, and links in e-mails lead to the address that the hub listens on, or \
          nowhere"),
     setting("http.trusted_proxies", "", "", Kind::Networks,

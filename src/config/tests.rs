@@ -256,3 +256,16 @@ fn a_secret_is_in_no_debug_and_in_no_error() {
     let odd = refused(&file("jwt_secret = ['hunter2', 1]"));
     assert!(!odd.contains("hunter2"), "{odd}");
 }
+
+#[test]
+fn the_public_url_is_the_root_of_a_host() {
+    for good in ["https://hub.example.com", "https://hub.example.com/", "http://10.0.0.1:8000"] {
+        let config = Config::load(&env(&[("BELLPULL_HTTP_PUBLIC_URL", good)])).unwrap();
+        assert_eq!(config.http.origins(), [good.trim_end_matches('/')]);
+    }
+    for path in ["bell", "bell/", "bell/hub"] {
+        let url = format!("https://hub.example.com/{path}");
+        let text = refused(&env(&[("BELLPULL_HTTP_PUBLIC_URL", &url)]));
+        assert!(text.contains("must have no path") && text.contains("hub.example.com"), "{text}");
+    }
+}

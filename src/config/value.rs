@@ -41,6 +41,7 @@ pub(super) fn parse(setting: &Setting, raw: &str) -> Result<Value, String> {
         }
         Kind::Secret | Kind::Text | Kind::File => Ok(text()),
         Kind::Url => url(raw).map(Value::Text),
+        Kind::Site => site(raw).map(Value::Text),
         Kind::Choice(words) if words.contains(&raw) => Ok(text()),
         Kind::Choice(words) => Err(format!("{} is not one of: {}", shown(raw), words.join(", "))),
         Kind::Switch => match raw {
@@ -153,6 +154,20 @@ fn url(raw: &str) -> Result<String, String> {
         });
     }
     Ok(parsed.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A URL without a path: the console, its files and the clients name all paths from the root.
+fn site(raw: &str) -> Result<String, String> {
+    let url = url(raw)?;
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    match rest.split_once('/') {
+        None => Ok(url),
+        Some((host, path)) => Err(format!(
+            "must have no path (/{}): a hub is at the root of a host, such as https://{}",
+            shown(path),
+            shown(host)
+        )),
+    }
 }
 
 fn origins(raw: &str) -> Result<Vec<String>, String> {

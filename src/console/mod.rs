@@ -14,10 +14,10 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine;
@@ -25,6 +25,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bellpull_actors::domain::ticket::{Right, WORKFLOW};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::edge::accept::admits_coding;
 
 /// Scripts, styles and sockets from this hub only: a page that shows users' texts runs no script of
 /// theirs. Sockets are named by scheme, because older browsers do not count them as `'self'`.
@@ -86,7 +88,7 @@ fn answer(path: &str, headers: &HeaderMap) -> Response {
         return file.send(headers, IMMUTABLE, None);
     }
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(file.bytes)[..12]));
-    if contains(headers, &IF_NONE_MATCH, &tag) {
+    if has_tag(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
     file.send(headers, "no-cache", HeaderValue::from_str(&tag).ok())
@@ -94,7 +96,7 @@ fn answer(path: &str, headers: &HeaderMap) -> Response {
 
 impl Embedded {
     fn send(&self, headers: &HeaderMap, cache: &'static str, tag: Option<HeaderValue>) -> Response {
-        let is_gzip = contains(headers, &ACCEPT_ENCODING, "gzip");
+        let is_gzip = admits_coding(headers, "gzip");
         let bytes = if is_gzip { self.gzip } else { self.bytes };
         let mut response = common(self.kind, cache, bytes);
         let headers = response.headers_mut();
@@ -109,15 +111,11 @@ impl Embedded {
     }
 }
 
-/// Whether one of a header's elements is this, without its parameters.
-fn contains(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let mut elements = values.flat_map(|value| value.split(','));
-    elements.any(|element| {
-        let mut parts = element.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        name.trim_start_matches("W/") == wanted && parts.all(|part| part != "q=0")
-    })
+/// Whether the client has the file with this tag.
+fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }
 
 fn common(kind: &'static str, cache: &'static str, body: impl IntoResponse) -> Response {

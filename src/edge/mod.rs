@@ -2,11 +2,12 @@
 //!
 //! `proxies` determines the client of a request, with `forwarded`, the headers in which proxies
 //! name it, and `agent` reads what it calls itself; `handshakes` limits how often a client may open
-//! a session. [`listen`] accepts
+//! a session; [`accept`] reads what a client wants. [`listen`] accepts
 //! connections, within [`address_limit`], and gives those that begin with a WebSocket handshake to
 //! the socket edge; around each connection are [`strict_heads`], [`write_limit`] and [`prefixed`],
 //! around a request's body `unread_body`, and its answer counts in [`unsent`].
 
+pub(crate) mod accept;
 pub(crate) mod address_limit;
 mod agent;
 mod forwarded;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
@@ -20,6 +20,7 @@ use super::query::{EVENT_MAX, Params, moment};
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
+use crate::edge::accept::{media_type, named_type};
 
 /// The default range.
 const RANGE_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -48,9 +49,11 @@ impl Format {
 
     /// The format that the `Accept` header asks for.
     fn accepted(headers: &HeaderMap) -> Self {
-        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let first = accept.split([',', ';']).next().unwrap_or_default().trim();
-        if first.eq_ignore_ascii_case("text/csv") { Self::Csv } else { Self::Json }
+        const JSON: &str = "application/json";
+        let csv = named_type(headers, "text/csv").unwrap_or_default();
+        let json = media_type(headers, JSON);
+        let is_tie = csv == json && named_type(headers, JSON).is_none();
+        if csv > 0 && (csv > json || is_tie) { Self::Csv } else { Self::Json }
     }
 }
 
@@ -168,6 +171,8 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::ACCEPT;
+
     use super::*;
 
     #[test]
@@ -185,12 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_a_table_first_gets_one() {
+    fn a_table_is_for_those_who_prefer_it() {
         let of = |accept: &'static str| {
             Format::accepted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]))
         };
         assert_eq!(of("text/csv"), Format::Csv);
-        assert_eq!(of("Text/CSV;q=0.9, */*"), Format::Csv);
+        assert_eq!(of("Text/CSV;q=0.9, */*;q=0.8"), Format::Csv);
+        assert_eq!(of("text/csv, */*"), Format::Csv);
+        assert_eq!(of("application/json, text/csv"), Format::Json);
+        assert_eq!(of("text/csv;q=0.9, */*"), Format::Json);
+        assert_eq!(of("application/json;q=0.5, text/csv"), Format::Csv);
+        assert_eq!(of("text/csv;q=0, */*"), Format::Json);
         assert_eq!(of("*/*"), Format::Json);
         assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);
     }

@@ -136,6 +136,12 @@ impl ApiError {
         Self::Fields(errors)
     }
 
+    /// The database refuses a value.
+    fn unstorable() -> Self {
+        let detail = "The database cannot store a value of this request.".to_owned();
+        Self::BadRequest { code: "unstorable", detail }
+    }
+
     /// The caller's role is not sufficient.
     pub(super) fn forbidden() -> Self {
         Self::Forbidden("You do not have permission to perform this action.".to_owned())
@@ -277,6 +283,7 @@ impl From<CommandError> for ApiError {
         match error {
             CommandError::Refused(refusal) => refusal.into(),
             CommandError::Used(used) => used.into(),
+            CommandError::Unstorable => Self::unstorable(),
             CommandError::Unavailable(why) => {
                 tracing::warn!(%why, "a ticket command was not carried out");
                 Self::Unavailable
@@ -311,6 +318,7 @@ impl From<StoreError> for ApiError {
                 let text = "The last active super admin keeps that role and stays switched on.";
                 Self::Forbidden(text.to_owned())
             }
+            StoreError::Unstorable => Self::unstorable(),
             StoreError::TooSlow => Self::TooSlow(NARROWER),
             StoreError::Busy => Self::Busy,
             StoreError::Unavailable(why) => {
@@ -386,6 +394,8 @@ mod tests {
             (RestartError::TooMany { retry_after_s: 1 }.into(), 429, "throttled"),
             (ApiError::InvalidPage, 404, "not_found"),
             (ApiError::PageTooDeep, 404, "not_found"),
+            (StoreError::Unstorable.into(), 400, "unstorable"),
+            (CommandError::Unstorable.into(), 400, "unstorable"),
             (StoreError::TooSlow.into(), 503, "too_slow"),
             (StoreError::Busy.into(), 503, "busy"),
             (ApiError::MethodNotAllowed(Method::PUT), 405, "method_not_allowed"),

@@ -8,13 +8,12 @@
 use std::collections::HashSet;
 
 use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::text::{BadLine, is_blank, line};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::error::{ApiError, FieldErrors};
-use super::once::SentKey;
+use super::once::{KeyOwner, SentKey};
 use super::unknown::{self, Unknown};
 
 /// How many invalid entries of one list are named.
@@ -138,10 +137,10 @@ impl Fields {
     /// The caller's idempotency key for this request, if it has one; see [`SentKey::owned`].
     pub(super) fn key(
         &self,
-        owner: UserId,
+        owner: impl Into<KeyOwner>,
         what: &str,
     ) -> Result<Option<IdempotencyKey>, ApiError> {
-        self.key.as_ref().map(|key| key.owned(owner, what)).transpose()
+        self.key.as_ref().map(|key| key.owned(owner.into(), what)).transpose()
     }
 
     /// The same for a body with a secret, which a hash in the database must not give away: this
@@ -149,12 +148,14 @@ impl Fields {
     pub(super) fn key_without(
         &self,
         secret: &str,
-        owner: UserId,
+        owner: impl Into<KeyOwner>,
     ) -> Result<Option<IdempotencyKey>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
         let mut values = self.values.clone();
         values.remove(secret);
-        key.with_body(Value::Object(values).to_string().as_bytes()).owned(owner, "").map(Some)
+        key.with_body(Value::Object(values).to_string().as_bytes())
+            .owned(owner.into(), "")
+            .map(Some)
     }
 
     /// Whether the field is present, with any value.

@@ -1,10 +1,11 @@
 //! `/`: redirects browsers to the console.
 
-use axum::http::header::{ACCEPT, VARY};
+use axum::http::header::VARY;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::ApiError;
+use crate::edge::accept::named_type;
 
 /// For any method: other clients get 404 rather than 405.
 pub(super) async fn home(method: Method, headers: HeaderMap) -> Response {
@@ -17,6 +18,5 @@ pub(super) async fn home(method: Method, headers: HeaderMap) -> Response {
 
 /// Browsers accept HTML when they open a page; scripts and tools do not ask for it.
 fn wants_a_page(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.any(|value| value.to_ascii_lowercase().contains("text/html"))
+    named_type(headers, "text/html").is_some_and(|weight| weight > 0)
 }

@@ -189,7 +189,7 @@ impl Edge {
             link_limits: LinkLimits::new(shared.as_ref()),
             read_turns: ReadTurns::default(),
             writes: parts.writes,
-            allowed_origins: config.http.allowed_origins.as_slice().into(),
+            allowed_origins: config.http.origins().into(),
             has_operator_address: config.operator_listen.is_some(),
             epoch: parts.epoch,
             handshakes: parts.handshakes,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
+use crate::auth::Principal;
 
 /// The limit for a header value in a database index.
 const KEY_MAX: usize = 255;
@@ -26,6 +27,25 @@ pub(super) struct SentKey {
     body: [u8; 32],
 }
 
+/// Whose keys they are: an account's, or a back end's, which has no account.
+#[derive(Debug, Clone)]
+pub(super) struct KeyOwner {
+    owner: UserId,
+    service: Option<String>,
+}
+
+impl From<UserId> for KeyOwner {
+    fn from(owner: UserId) -> Self {
+        Self { owner, service: None }
+    }
+}
+
+impl From<&Principal> for KeyOwner {
+    fn from(principal: &Principal) -> Self {
+        Self { owner: principal.user.id, service: principal.service().map(str::to_owned) }
+    }
+}
+
 impl SentKey {
     /// The key of a request with this body, if the client sent one.
     pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
@@ -38,8 +58,11 @@ impl SentKey {
     ///
     /// # Errors
     /// [`ApiError::Fields`] if it is not a valid one.
-    pub(super) fn owned(&self, owner: UserId, what: &str) -> Result<IdempotencyKey, ApiError> {
+    pub(super) fn owned(&self, owner: KeyOwner, what: &str) -> Result<IdempotencyKey, ApiError> {
+        let KeyOwner { owner, service } = owner;
         let key = self.key.clone()?;
+        // No key as it was sent has a space.
+        let key = service.map_or(key.clone(), |service| format!("{service} {key}"));
         let body_hash = match what {
             "" => self.body,
             what => Sha256::new().chain_update(what).chain_update(self.body).finalize().into(),

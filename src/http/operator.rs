@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::port::DeliveryLog;
@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use super::readiness::Readiness;
 use super::responses as res;
 use super::routes::Routes;
+use crate::edge::accept::{media_type, named_type};
 
 /// The routes that every address serves.
 pub(super) fn health() -> Routes {
@@ -61,6 +62,8 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<res::Re
 
 /// The media type that Prometheus prefers.
 const OPEN_METRICS: &str = "application/openmetrics-text";
+/// The older one.
+const TEXT: &str = "text/plain";
 
 /// Metrics for Prometheus, in its text format or, as `Accept` asks, in the OpenMetrics format: its
 /// histograms have exemplars of traced requests and commits.
@@ -78,13 +81,54 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 )]
 async fn metrics(State(log): State<Arc<dyn DeliveryLog>>, headers: HeaderMap) -> Response {
     crate::signals::count_waiting(&*log).await;
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let (kind, text) = match accepted.into_iter().any(|kinds| kinds.contains(OPEN_METRICS)) {
+    let (kind, text) = match wants_open_metrics(&headers) {
         true => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             (kind, crate::telemetry::render_open_metrics())
         }
         false => ("text/plain; version=0.0.4; charset=utf-8", crate::telemetry::render()),
     };
-    ([(CONTENT_TYPE, kind)], text).into_response()
+    ([(CONTENT_TYPE, kind), (VARY, "Accept")], text).into_response()
+}
+
+/// Whether a client asks for the format by its name, and wants it no less than the text format: a
+/// browser, or a tool that takes everything, gets what people can read.
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    let weight = named_type(headers, OPEN_METRICS).filter(|weight| *weight > 0);
+    weight.is_some_and(|weight| weight >= media_type(headers, TEXT))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::ACCEPT;
+
+    use super::*;
+
+    #[test]
+    fn open_metrics_is_for_those_who_prefer_it() {
+        for (accept, is_wanted) in [
+            ("application/openmetrics-text", true),
+            // Prometheus, of several years.
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                 application/openmetrics-text;version=0.0.1;q=0.4,\
+                 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+                 text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                true,
+            ),
+            ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5", true),
+            ("application/openmetrics-text;q=0", false),
+            ("application/openmetrics-text;q=0.0, text/plain", false),
+            ("application/openmetrics-text;q=0.1, text/plain;q=0.9", false),
+            ("APPLICATION/OpenMetrics-Text; Q=0.9, text/*;q=0.5", true),
+            ("x-application/openmetrics-text2", false),
+            ("application/*", false),
+            ("*/*", false),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(wants_open_metrics(&headers), is_wanted, "{accept}");
+        }
+        assert!(!wants_open_metrics(&HeaderMap::new()));
+    }
 }

@@ -188,6 +188,7 @@ async fn add_member(
         | StoreError::TooSimilar(_)
         | StoreError::Used(_)
         | StoreError::LastSuperAdmin
+        | StoreError::Unstorable
         | StoreError::TooSlow
         | StoreError::Busy
         | StoreError::Unavailable(_)) => other.into(),

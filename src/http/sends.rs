@@ -76,7 +76,7 @@ pub(super) async fn send(
     Admin(principal): Admin,
     Strict(mut fields): Strict,
 ) -> Result<Response, ApiError> {
-    let key = fields.key(principal.user.id, "")?;
+    let key = fields.key(&principal, "")?;
     let mut new = new_send(&mut fields, &principal, service.clock.now())?;
     new.key = key;
     let named = match &new.recipients {

@@ -119,7 +119,7 @@ async fn create(
     Admin(principal): Admin,
     Strict(mut body): Strict,
 ) -> Result<Response, ApiError> {
-    let once = body.key_without("password", principal.user.id)?;
+    let once = body.key_without("password", &principal)?;
     let username = username(&mut body);
     let password = body.text("password", TextRule::opaque(PASSWORD_MAX));
     if !password.is_empty()

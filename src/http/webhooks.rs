@@ -134,7 +134,7 @@ async fn create(
     Recorded(principal): Recorded,
     Strict(mut body): Strict,
 ) -> Result<Response, ApiError> {
-    let once = body.key(principal.user.id, "")?;
+    let once = body.key(&principal, "")?;
     body.require("url");
     let address = handles.address(&mut body);
     let events = events(&mut body);
@@ -164,6 +164,7 @@ async fn create(
         | StoreError::TooSimilar(_)
         | StoreError::Used(_)
         | StoreError::LastSuperAdmin
+        | StoreError::Unstorable
         | StoreError::TooSlow
         | StoreError::Busy
         | StoreError::Unavailable(_)) => other.into(),

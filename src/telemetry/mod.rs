@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,6 +27,9 @@ const SECONDS_BUCKETS: [f64; 14] = [
 
 /// How often histograms are compacted between two scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// A metric of the process, which its collector describes.
+const STARTED: &str = "process_start_time_seconds";
 
 /// The one recorder of the process; tests run several hubs in one.
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -138,6 +142,19 @@ pub fn init_logs(config: &Config) {
     };
 }
 
+/// Panics are events of the log from now on: by default they are text on stderr.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
+}
+
+/// A line as the log has it in JSON, of a process that ends with it and may have no log yet.
+#[must_use]
+pub fn json_line(message: &str) -> String {
+    let timestamp = jiff::Timestamp::now();
+    json!({"timestamp": timestamp, "level": "ERROR", "message": message, "target": "bellpull"})
+        .to_string()
+}
+
 /// ractor opens a span for each actor and enters it at each turn. The spans are rarely wanted, so
 /// `info` does not include them; more verbose filters, and filters that name ractor, do.
 fn what_is_logged(asked: Targets) -> Targets {
@@ -154,6 +171,9 @@ pub fn init_metrics() {
         Ok(handle) => {
             describe();
             DESCRIBED.iter().for_each(series::begin);
+            // Read from /proc/stat below, which a service may not see (`ProcSubset=pid`).
+            let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+            metrics::gauge!(STARTED).set(now);
             let process = metrics_process::Collector::default();
             process.describe();
             process.collect();

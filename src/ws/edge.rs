@@ -68,7 +68,7 @@ impl WsEdge {
         let rules = Rules {
             dialect: config.dialect,
             epoch,
-            allowed_origins: config.http.allowed_origins.clone(),
+            allowed_origins: config.http.origins(),
             handshakes,
             proxies,
             opened: metrics::counter!("bellpull_socket_handshakes_total", "outcome" => "opened"),

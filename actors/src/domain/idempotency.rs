@@ -12,7 +12,8 @@ use super::ids::UserId;
 pub struct IdempotencyKey {
     /// The key's owner: two senders may choose the same key.
     pub owner: UserId,
-    /// As it was sent: 1 to 255 visible ASCII characters (the edge checks it).
+    /// As it was sent: 1 to 255 visible ASCII characters (the edge checks it); a back end's after
+    /// its name and a space.
     pub key: String,
     /// SHA-256 of the request: the same key with another request is a mistake.
     pub body_hash: [u8; 32],

@@ -91,6 +91,10 @@ pub enum StoreError {
     /// Without this account the hub would have no super admin.
     #[error("the last active super admin")]
     LastSuperAdmin,
+    /// A value of the request cannot be stored: the database refuses its characters, its size, or
+    /// what a rule of its administrator's forbids. The store works, and repeating does not help.
+    #[error("a value cannot be stored")]
+    Unstorable,
     /// The query was interrupted, for it took longer than the store allows: it must be narrower.
     #[error("the query took too long")]
     TooSlow,

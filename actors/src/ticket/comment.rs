@@ -102,6 +102,7 @@ impl TicketEntity {
             | StoreError::TooSimilar(_)
             | StoreError::Used(_)
             | StoreError::LastSuperAdmin
+            | StoreError::Unstorable
             | StoreError::TooSlow
             | StoreError::Busy
             | StoreError::Unavailable(_)) => Unwritten::Failed(unavailable(error)),

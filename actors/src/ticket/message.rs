@@ -97,6 +97,9 @@ pub enum CommandError {
     /// The request's idempotency key was used before.
     #[error("the idempotency key was used before")]
     Used(Used),
+    /// A value of the request cannot be stored.
+    #[error("a value cannot be stored")]
+    Unstorable,
     /// The store or the actor cannot answer now; nothing was acknowledged.
     #[error("the hub cannot carry this out now: {0}")]
     Unavailable(String),
@@ -105,6 +108,7 @@ pub enum CommandError {
 pub(crate) fn unavailable(error: StoreError) -> CommandError {
     match error {
         StoreError::Used(used) => CommandError::Used(used),
+        StoreError::Unstorable => CommandError::Unstorable,
         error @ (StoreError::Conflict
         | StoreError::Taken(_)
         | StoreError::NotFound

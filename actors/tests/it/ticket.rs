@@ -92,7 +92,9 @@ async fn what_the_rules_refuse_is_a_reply_and_the_actor_lives_on() {
     let id = node.raise(&creator).await.id;
     let refused = |answer: Result<Ticket, CommandError>| match answer.unwrap_err() {
         CommandError::Refused(refusal) => refusal,
-        other @ (CommandError::Used(_) | CommandError::Unavailable(_)) => panic!("{other}"),
+        other @ (CommandError::Used(_)
+        | CommandError::Unstorable
+        | CommandError::Unavailable(_)) => panic!("{other}"),
     };
     let open = node.command(id, Command::Open, &creator).await;
     assert!(matches!(refused(open), Refusal::Forbidden { .. }));

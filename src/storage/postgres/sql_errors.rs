@@ -13,8 +13,20 @@ pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
         Some(FOREIGN_KEY) => StoreError::NotFound,
         Some(UNIQUE) => StoreError::Conflict,
         Some(CANCELLED) => StoreError::TooSlow,
+        Some(code) if is_about_data(code) => {
+            tracing::warn!(%error, "the database refuses a value of a request");
+            StoreError::Unstorable
+        }
         _ => unavailable(text(&error)),
     }
+}
+
+/// Whether the values of a statement are at fault, and not the database: its data exceptions
+/// (characters, numbers, times), its limits (an index entry's size), its constraints, also those of
+/// an administrator's, and what a trigger of theirs raises.
+fn is_about_data(code: &str) -> bool {
+    const CLASSES: [&str; 5] = ["22", "23", "44", "54", "P0"];
+    CLASSES.iter().any(|class| code.starts_with(class)) && !SERVERS_LIMITS.contains(&code)
 }
 
 /// Whether the same statements may succeed if they are run again.
@@ -55,8 +67,38 @@ const FOREIGN_KEY: &str = "23503";
 const UNIQUE: &str = "23505";
 /// The code of `cached plan must not change result type`, among others.
 const UNSUPPORTED: &str = "0A000";
+/// Limits of the server that no value exceeds: too complex a statement, too many columns.
+const SERVERS_LIMITS: [&str; 2] = ["54001", "54011"];
 const SERIALIZATION: &str = "40001";
 const DEADLOCK: &str = "40P01";
 const LOCK_TIMEOUT: &str = "55P03";
 /// A statement that took longer than its time-out, among others.
 const CANCELLED: &str = "57014";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_no_outage() {
+        for (code, is_a_values) in [
+            ("22021", true),
+            ("22P05", true),
+            ("22003", true),
+            ("23514", true),
+            ("23502", true),
+            ("44000", true),
+            ("54000", true),
+            ("P0001", true),
+            ("54001", false),
+            ("40001", false),
+            ("53100", false),
+            ("25006", false),
+            ("42P01", false),
+            ("57P01", false),
+            ("XX000", false),
+        ] {
+            assert_eq!(is_about_data(code), is_a_values, "{code}");
+        }
+    }
+}

@@ -13,6 +13,10 @@ pub(super) fn of_request(error: &rusqlite::Error) -> StoreError {
         Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
             StoreError::Conflict
         }
+        Some(code) if matches!(code & 0xff, ffi::SQLITE_TOOBIG | ffi::SQLITE_CONSTRAINT) => {
+            tracing::warn!(%error, "the database refuses a value of a request");
+            StoreError::Unstorable
+        }
         _ => unavailable(error),
     }
 }

@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::process::{command, folder, person, run_ok};
+use super::Caller;
+use crate::support::process::{Process, command, folder, person, run_ok};
 
 /// The one line on stderr of a command that ends with this code, without the program's name.
 pub(super) fn refused(database: &Path, code: i32, arguments: &[&str]) -> String {
@@ -112,6 +113,9 @@ fn wrong_usage_is_one_line_that_names_what_is_wrong() {
         (&["migrate", "--database", "sqlite:///no/such/place.db"], "database_url: "),
         (&["serve", "--database", "sqlite:///no/such/place.db"], "database_url: "),
         (&["token"], "--user"),
+        (&["token", "--user", "x", "--service", "y"], "--service"),
+        (&["token", "--service", "a b"], "--service: must be"),
+        (&["token", "--service", "x", "--ttl", "3601"], "--ttl: a service token"),
         (&["token", "--user", "x", "--ttl", "0"], "--ttl"),
         (&["token", "--user", "x", "--ttl", "-5"], "--ttl"),
         (&["token", "--user", "x", "--ttl", "1h"], "--ttl"),
@@ -345,4 +349,19 @@ pub(super) fn files_beside(database: &Path) -> Vec<String> {
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_back_end_has_a_token_for_as_long_as_it_needs() {
+    let (_folder, database) = folder();
+    let hub = Process::serve(&database, &[("BELLPULL_AUTH_SERVICE_TTL_S", "1800")]);
+    let ada = Caller::join(&database, hub.address, "ada", "admin");
+    let name = ["token", "--service", "billing", "--ttl"];
+    for (ttl, status) in [("1800", 202), ("3600", 401)] {
+        let token = run_ok(&database, &[&name[..], &[ttl]].concat());
+        let billing = Caller { token, ..ada.clone() };
+        let body = json!({"recipients": [ada.id], "title": "Paid", "message": "m"});
+        let (answered, told) = billing.post("/api/notifications/", body).await;
+        assert_eq!(answered, status, "{told}");
+    }
 }

@@ -19,6 +19,7 @@ mod issuers;
 mod load;
 #[cfg(feature = "load")]
 mod load_cluster;
+mod log_lines;
 mod logins;
 mod monitoring;
 mod nodes;

@@ -1,7 +1,7 @@
 //! The recipes of `docs/deploy` for reverse proxies, in the real ones.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -83,10 +83,24 @@ async fn works(hub: &Process, database: &Path, proxy: SocketAddr) {
         let chunk = tokio::time::timeout(PATIENCE, stream.chunk()).await.expect("an event in time");
         text.push_str(&String::from_utf8_lossy(&chunk.unwrap().expect("more of the stream")));
     }
+    names_the_client(&boss, &ada, proxy).await;
     for path in ["/metrics", "/api/operator/tree/"] {
         assert_eq!(boss.moved(proxy).get(path).await.0, 404, "{path}");
         assert_eq!(boss.get(path).await.0, 200, "{path}");
     }
+}
+
+/// What a client says of its own address does not count, in whichever header.
+async fn names_the_client(boss: &Caller, ada: &Caller, proxy: SocketAddr) {
+    const OWN: &str = "127.0.0.2";
+    let client = bellpull::tls::client().local_address(OWN.parse::<IpAddr>().unwrap());
+    let client = client.timeout(PATIENCE).build().unwrap();
+    let url = format!("http://{proxy}/api/users/{}/", ada.id);
+    let sent = client.patch(url).bearer_auth(&boss.token).json(&json!({"full_name": "Ada"}));
+    let sent = sent.header("forwarded", "for=7.7.7.7").header("x-forwarded-for", "8.8.8.8");
+    assert_eq!(sent.send().await.unwrap().status(), 200);
+    let (_, log) = boss.get("/api/audit/?page_size=1").await;
+    assert_eq!(log["results"][0]["address"], OWN, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

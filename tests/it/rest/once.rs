@@ -1,11 +1,15 @@
 //! `Idempotency-Key`: whatever a request creates, a repetition creates nothing more.
 
+use bellpull::auth::issue::Issuer;
+use bellpull::config::Secret;
+use bellpull_actors::port::Clock;
+use bellpull_actors::port::clock::SystemClock;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Team;
-use crate::support::{Hub, Person, answer};
+use crate::support::{Hub, Person, SECRET, answer};
 
 /// A request with a key: its status, its answer, and whether it says that it is a repetition.
 async fn keyed(hub: &Hub, who: &Person, path: &str, key: &str, body: &Value) -> (u16, Value, bool) {
@@ -123,4 +127,32 @@ async fn a_refused_request_spends_no_key_and_a_deleted_ticket_does_not_come_back
         assert_eq!((made.0, made.2), (201, is_repeated), "{made:?}");
     }
     team.hub.stop().await;
+}
+
+#[tokio::test]
+async fn each_back_end_has_keys_of_its_own() {
+    let team = Team::gather().await;
+    let issuer = Issuer::new(&Secret::new(SECRET.to_owned()));
+    let now = SystemClock.now();
+    let until = now + std::time::Duration::from_secs(600);
+    let send = async |name: Option<&str>, title: &str| {
+        let token = match name {
+            Some(name) => issuer.back_end(name, now, until).unwrap(),
+            None => issuer.service(now).unwrap(),
+        };
+        let request = team.hub.request(Method::POST, "/api/notifications/").bearer_auth(token);
+        let body = json!({"recipients": [team.carl.id], "title": title, "message": "m"});
+        answer(request.header("idempotency-key", "same").json(&body)).await
+    };
+    let mut ids = Vec::new();
+    for name in [Some("billing"), Some("shop"), None] {
+        let title = name.unwrap_or("cli");
+        let (status, first) = send(name, title).await;
+        assert_eq!(status, 202, "{first}");
+        assert_eq!(send(name, title).await, (202, first.clone()), "it is the same request");
+        assert_eq!(send(name, "another body").await.0, 409);
+        ids.push(first["id"].clone());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{ids:?}");
 }

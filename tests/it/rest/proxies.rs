@@ -17,7 +17,7 @@ async fn next_link(hub: &Hub, who: &Person) -> Value {
 
 #[tokio::test]
 async fn links_between_pages_begin_with_the_public_url() {
-    let url = "https://hub.example.com/desk";
+    let url = "https://hub.example.com";
     let hub = Hub::start_with(|config| config.http.public_url = Some(url.to_owned())).await;
     let root = hub.user("root", "super_admin").await;
     hub.user("ada", "client").await;
@@ -73,4 +73,29 @@ async fn an_operator_sees_the_clients_of_sessions_behind_a_proxy() {
     let peers: Vec<bool> = column("peer").iter().map(Value::is_string).collect();
     assert_eq!(peers, [true, false, true], "the other side of a socket is the proxy");
     drop(stream);
+}
+
+#[tokio::test]
+async fn a_page_of_the_public_url_opens_sockets_whatever_host_a_proxy_names() {
+    let hub = Hub::start_with(|config| {
+        config.http.public_url = Some("https://hub.example.com".to_owned());
+        config.http.allowed_origins = vec!["https://app.example.com".to_owned()];
+    })
+    .await;
+    let ada = hub.user("ada", "client").await;
+    let own = format!("http://{}", hub.address());
+    for (origin, opens) in [
+        ("https://hub.example.com", true),
+        ("https://app.example.com", true),
+        (&own, true),
+        ("http://hub.example.com", false),
+        ("https://hub.example.com:8443", false),
+        ("https://hub.example.com.evil.example", false),
+    ] {
+        let url = format!("ws://{}/ws/?token={}", hub.address(), ada.token);
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        let opened = tokio_tungstenite::connect_async(request).await.is_ok();
+        assert_eq!(opened, opens, "{origin}");
+    }
 }

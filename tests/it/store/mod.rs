@@ -46,6 +46,7 @@ mod postgres_plans;
 mod postgres_reads;
 mod postgres_rolling;
 mod postgres_tickets;
+mod postgres_values;
 mod preferences;
 mod projects;
 mod push;
