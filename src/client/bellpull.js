@@ -49,7 +49,7 @@ class Bellpull {
   #timers = {}; // by name: retry, stable, open, watch, gather, probe, upgrade
   #heardAt = 0; #heartbeat = 25_000;
   #requests = new Map(); #lastRequest = 0;
-  #streams = new Map(); // by name: what is viewed there (undefined: nothing was said)
+  #streams = new Map(); // by name: the line that tells it, and what is viewed there
   // Where it is in the inbox. Up to `since` everything was shown; `seen` is the highest number seen.
   // They differ only while a backlog comes, which is ordered by each row's last change: were it to
   // break off, resuming after `seen` would pass over rows that are older and changed later.
@@ -87,11 +87,15 @@ class Bellpull {
 
   /** Tells a stream (`project:7:tickets`, `project:7:presence`), again after every reconnect. */
   async subscribe(stream) {
-    this.#streams.set(stream, this.#streams.get(stream));
+    const known = this.#streams.get(stream) ?? {};
+    this.#streams.set(stream, known);
     try { await this.#request({ type: 'subscribe', stream }); } catch (error) {
-      if (error.isRefusal) this.#streams.delete(stream);
+      if (error.isRefusal && this.#streams.get(stream) === known) this.#streams.delete(stream);
       throw error;
     }
+    if (this.#streams.get(stream) !== known) return; // it was left meanwhile
+    known.line = this.#line;
+    if (known.viewing !== undefined) this.viewing(stream, known.viewing);
   }
 
   async unsubscribe(stream) {
@@ -100,12 +104,19 @@ class Bellpull {
 
   /** Says which ticket is looked at (null: none); remembered across reconnects. */
   viewing(stream, ticketId) {
-    this.#streams.set(stream, ticketId);
-    this.#send({ type: 'ticket_viewing', stream, ticket_id: ticketId });
+    const known = this.#streams.get(stream);
+    if (known) known.viewing = ticketId;
+    this.#sendTo(stream, { type: 'ticket_viewing', ticket_id: ticketId });
   }
 
   typing(stream, ticketId, isTyping = true) {
-    this.#send({ type: 'user_typing', stream, ticket_id: ticketId, is_typing: isTyping });
+    this.#sendTo(stream, { type: 'user_typing', ticket_id: ticketId, is_typing: isTyping });
+  }
+
+  /** What is said before its subscription stands would be refused, and others would never know. */
+  #sendTo(stream, frame) {
+    const known = this.#streams.get(stream);
+    if (!known || known.line === this.#line) this.#send({ ...frame, stream });
   }
 
   close() {
@@ -167,8 +178,10 @@ class Bellpull {
     }
     let wait = this.#backOff();
     if (code === 4429) wait = LATE_MS + wait;
+    // A restart, or another role: the hub is there. Only the first time, lest it never rests.
+    if (code === 1012 && wasLive && this.#attempt === 0) wait = 0;
     if (retryAfterMs !== undefined) wait = Math.max(retryAfterMs, 0);
-    else if (!wasLive || code !== 1012) this.#attempt += 1;
+    else this.#attempt += 1;
     // What the hub asked for holds, even if the network comes back meanwhile.
     this.#notBefore = code === 4429 || retryAfterMs !== undefined ? Date.now() + wait : 0;
     this.#become(globalThis.navigator?.onLine === false ? 'offline' : 'waiting',
@@ -300,14 +313,20 @@ class Bellpull {
     this.#watch();
     this.#become('live', { transport: line.kind });
     this.#count(frame.unread_count);
-    for (const [stream, ticketId] of this.#streams) {
+    for (const stream of this.#streams.keys()) {
       const isWaiting = [...this.#requests.values()].some(({ frame: f }) => f.stream === stream);
-      if (!isWaiting) this.#request({ type: 'subscribe', stream }).catch((e) => this.#emit('error', e));
-      if (ticketId !== undefined) this.viewing(stream, ticketId);
+      if (!isWaiting) this.subscribe(stream).catch((error) => this.#notTold(stream, error));
     }
     // Every request may be made twice: it says what is to be, not what is to change.
     this.#requests.forEach((request) => request.make());
     return this.#send({ type: 'ping' });
+  }
+
+  /** A stream of the line before is not told on this one: where it is refused, it has ended. */
+  #notTold(stream, error) {
+    const { code, message, isRefusal } = error;
+    if (isRefusal) this.#emit('stream_ended', { type: 'stream_ended', stream, code, message });
+    this.#emit('error', error);
   }
 
   /** A notification or a mark. Numbers only go up, so one that is not higher was handled. */

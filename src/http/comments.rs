@@ -10,11 +10,12 @@ use axum::response::Response;
 use bellpull_actors::directory::{CommandError, Tickets};
 use bellpull_actors::domain::idempotency::Used;
 use bellpull_actors::domain::ids::{CommentId, TicketId};
-use bellpull_actors::port::{CommentStore, TicketStore};
+use bellpull_actors::port::{CommentStore, Page, ProjectStore, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::fields::{Fields, TextRule};
+use super::mentions::with_mentions;
 use super::once::{created, replayed};
 use super::openapi as doc;
 use super::page::Paging;
@@ -40,13 +41,15 @@ pub(super) fn routes() -> Routes {
 async fn list(
     State(comments): State<Arc<dyn CommentStore>>,
     State(tickets): State<Arc<dyn TicketStore>>,
+    State(projects): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
     Id(id): Id,
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let ticket = visible(&*tickets, TicketId(id), &principal.caller()).await?;
     let page = comments.comments(ticket.id, paging.request()).await?;
-    paging.show(page, res::Comment::from).await
+    let rows = with_mentions(&*comments, &*projects, &ticket, page.rows).await?;
+    paging.show(Page { count: page.count, rows }, |comment| comment).await
 }
 
 /// Adds a comment to a ticket; users who are mentioned by `@username` and may see the ticket are
@@ -64,6 +67,7 @@ async fn create(
     State(tickets): State<Tickets>,
     State(store): State<Arc<dyn TicketStore>>,
     State(comments): State<Arc<dyn CommentStore>>,
+    State(projects): State<Arc<dyn ProjectStore>>,
     Who(principal): Who,
     Id(id): Id,
     mut body: Fields,
@@ -76,11 +80,15 @@ async fn create(
         visible(&*store, id, &caller).await?;
         return Err(bad);
     }
-    match tickets.comment_once(id, text, caller, key).await {
+    let (comment, is_repeated) = match tickets.comment_once(id, text, caller.clone(), key).await {
         Err(CommandError::Used(Used::Repeated(comment))) => {
             let comment = comments.comment(id, CommentId(comment)).await?;
-            Ok(replayed(created(res::Comment::from(comment.ok_or(ApiError::NotFound)?))))
+            (comment.ok_or(ApiError::NotFound)?, true)
         }
-        made => Ok(created(res::Comment::from(made?))),
-    }
+        made => (made?, false),
+    };
+    let ticket = visible(&*store, id, &caller).await?;
+    let mut shown = with_mentions(&*comments, &*projects, &ticket, vec![comment]).await?;
+    let answer = created(shown.pop());
+    Ok(if is_repeated { replayed(answer) } else { answer })
 }

@@ -27,6 +27,7 @@ mod guard;
 mod home;
 mod hooks;
 pub(crate) mod in_flight;
+mod mentions;
 mod nodes;
 mod notifications;
 mod once;
@@ -267,6 +268,7 @@ fn client_routes() -> Routes {
         .merge(tickets::routes())
         .merge(ticket_actions::routes())
         .merge(comments::routes())
+        .merge(mentions::routes())
         .merge(projects::routes())
         .merge(notifications::routes())
         .merge(stream::routes())

@@ -1,6 +1,7 @@
 //! A comment on a ticket, and its mentions.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use jiff::Timestamp;
 
@@ -62,6 +63,8 @@ pub struct NewComment {
 /// A name in a comment, as far as it may reach: usernames may contain full stops, and so do texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
+    /// Where the text has its `@`, in bytes.
+    pub at: usize,
     /// The longest first. Each ends where no letter or digit follows.
     pub spellings: Vec<String>,
 }
@@ -72,26 +75,63 @@ pub struct Mention {
 /// between words have a word wherever one may begin. What is code or a link is not read.
 #[must_use]
 pub fn mentions(body: &str) -> Vec<Mention> {
-    let mut found = Vec::new();
     let mut known = HashSet::new();
+    let mut found = places(body);
+    found.retain(|mention| mention.spellings.first().is_some_and(|one| known.insert(one.clone())));
+    found.truncate(NAMES_MAX);
+    found
+}
+
+/// The same, each as often as it is there.
+fn places(body: &str) -> Vec<Mention> {
+    let mut found = Vec::new();
     for prose in prose(body) {
+        let start = prose.as_ptr().addr() - body.as_ptr().addr();
         let mut before = ' ';
         for (at, content) in prose.char_indices() {
-            let begins = content == '@' && !is_part_of_word(before);
+            if content == '@' && !is_part_of_word(before) {
+                found.push(Mention { at: start + at, spellings: spellings(&prose[at + 1..]) });
+            }
             before = content;
-            if !begins {
-                continue;
-            }
-            let spellings = spellings(&prose[at + 1..]);
-            if spellings.first().is_some_and(|longest| known.insert(longest.clone())) {
-                found.push(Mention { spellings });
-            }
-            if found.len() == NAMES_MAX {
-                return found;
-            }
         }
     }
     found
+}
+
+/// Where a comment mentions these users, who may see its ticket: each mention's user and range, in
+/// characters, its `@` among them.
+#[must_use]
+pub fn mentioned(body: &str, seeing: &[&User]) -> Vec<(UserId, Range<usize>)> {
+    let names: Vec<String> = seeing.iter().map(|user| folded(&user.username)).collect();
+    let mut known = HashSet::new();
+    let mut found = Vec::new();
+    for Mention { at, spellings } in places(body) {
+        // Names beyond the limit notify no user.
+        if !spellings.first().is_some_and(|one| known.len() < NAMES_MAX || known.contains(one)) {
+            continue;
+        }
+        known.extend(spellings.first().cloned());
+        let bearer = |name: &&String| {
+            let wanted = folded(name);
+            names.iter().position(|name| *name == wanted)
+        };
+        let Some((name, nth)) = spellings.iter().find_map(|name| Some((name, bearer(&name)?)))
+        else {
+            continue;
+        };
+        let start = body[..at].chars().count();
+        found.push((seeing[nth].id, start..start + 1 + name.chars().count()));
+    }
+    found
+}
+
+/// The name that is being typed at the end of a text, without its `@`; `None` if there is none.
+#[must_use]
+pub fn unfinished(text: &str) -> Option<&str> {
+    let word = prose(text).last().filter(|word| text.ends_with(word))?;
+    let is_begin = |at: &usize| !word[..*at].chars().next_back().is_some_and(is_part_of_word);
+    let at = word.rmatch_indices('@').map(|(at, _)| at).find(is_begin)?;
+    Some(&word[at + 1..]).filter(|name| name.chars().all(is_in_name))
 }
 
 /// Whether an `@` after this character is within a word.
@@ -143,8 +183,6 @@ fn outside_code(line: &str) -> Vec<&str> {
 
 /// The names that a text may begin with, the longest first.
 fn spellings(text: &str) -> Vec<String> {
-    let is_in_name =
-        |content: char| content.is_alphanumeric() || is_accent(content) || SIGNS.contains(content);
     let end = text.find(|content| !is_in_name(content)).unwrap_or(text.len());
     let run = &text[..end];
     let mut ends = vec![run.len()];
@@ -157,6 +195,10 @@ fn spellings(text: &str) -> Vec<String> {
         name.chars().any(char::is_alphanumeric) && name.chars().count() <= USERNAME_CHARS_MAX
     };
     whole.filter(is_name).map(ToOwned::to_owned).collect()
+}
+
+fn is_in_name(content: char) -> bool {
+    content.is_alphanumeric() || is_accent(content) || SIGNS.contains(content)
 }
 
 /// An accent that is a character of its own, after its letter.
@@ -175,6 +217,14 @@ fn named<'a>(mentions: &[Mention], people: &[&'a (User, bool)]) -> Vec<&'a (User
     mentions.iter().filter_map(|mention| mention.spellings.iter().find_map(bearer)).collect()
 }
 
+/// Whether a mention on the ticket notifies this account, which is a member of its project or not.
+#[must_use]
+pub fn may_see(ticket: &Ticket, is_open: bool, (user, is_member): &(User, bool)) -> bool {
+    let is_member = *is_member || is_open;
+    let membership = if is_member { Membership::Member } else { Membership::NonMember };
+    user.is_active && is_visible(ticket, &Caller::from(user), membership)
+}
+
 /// A comment on a ticket that its author may see, and the announcement to the mentioned users who
 /// may see the ticket. `people` are the accounts with the mentions' spellings, each with whether it
 /// is a member of the project. The store gives the comment its id.
@@ -187,12 +237,8 @@ pub fn comment(
     people: &[(User, bool)],
     now: Timestamp,
 ) -> (Comment, Option<Announcement>) {
-    let may_see = |(user, is_member): &&(User, bool)| {
-        let is_member = *is_member || project.is_open;
-        let membership = if is_member { Membership::Member } else { Membership::NonMember };
-        user.is_active && is_visible(ticket, &Caller::from(user), membership)
-    };
-    let seeing: Vec<&(User, bool)> = people.iter().filter(may_see).collect();
+    let seeing: Vec<&(User, bool)> =
+        people.iter().filter(|one| may_see(ticket, project.is_open, one)).collect();
     let mut users: Vec<UserId> =
         named(&mentions(&body), &seeing).into_iter().map(|(user, _)| user.id).collect();
     users.sort_unstable();
@@ -253,6 +299,29 @@ mod tests {
         let long = "x".repeat(151);
         assert!(spelt(&format!("@{long}")).is_empty());
         assert_eq!(spelt(&format!("@{}.", &long[1..])), [[&long[1..]]]);
+    }
+
+    #[test]
+    fn the_name_at_the_end_of_a_text_is_being_typed() {
+        for (text, typed) in [
+            ("", None),
+            ("@", Some("")),
+            ("ask @jü", Some("jü")),
+            ("(@dev", Some("dev")),
+            ("@o.neil+", Some("o.neil+")),
+            ("@a@b", Some("a@b")),
+            ("@bob ", None),
+            ("@bob, ", None),
+            ("@bob,x", None),
+            ("bob@example", None),
+            ("https://x.example/@bo", None),
+            ("`@bob` @al", Some("al")),
+            ("`@bob`", None),
+            ("```\n@prop", None),
+            ("请@李", Some("李")),
+        ] {
+            assert_eq!(unfinished(text), typed, "{text}");
+        }
     }
 
     #[test]

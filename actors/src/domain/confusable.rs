@@ -74,7 +74,8 @@ pub fn looks_like_name(name: &str, other: &str) -> bool {
 }
 
 /// The text in compatibility form (NFKC) and lower case, which may undo each other once.
-pub(crate) fn folded(text: &str) -> String {
+#[must_use]
+pub fn folded(text: &str) -> String {
     text.nfkc().flat_map(char::to_lowercase).nfkc().collect()
 }
 

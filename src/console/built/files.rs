@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "8590793db0b986c714c2e305ec386b6fb992e5e7dc61a0ddfa8f0396052cdd34";
+pub(super) const SOURCES: &str = "7105c7b21d151ddbbd6a84c9dd3b0c33fef3bec8ae3219a7879e3fea3101b3cd";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-CGHT64cm.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-CGHT64cm.js"),
-        gzip: include_bytes!("assets/index-CGHT64cm.js.gz"),
+        path: "assets/index-DD43lc-g.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-DD43lc-g.css"),
+        gzip: include_bytes!("assets/index-DD43lc-g.css.gz"),
     },
     Embedded {
-        path: "assets/index-DXdVK-Hg.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-DXdVK-Hg.css"),
-        gzip: include_bytes!("assets/index-DXdVK-Hg.css.gz"),
+        path: "assets/index-eeL9gGaJ.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-eeL9gGaJ.js"),
+        gzip: include_bytes!("assets/index-eeL9gGaJ.js.gz"),
     },
     Embedded {
         path: "icon.svg",

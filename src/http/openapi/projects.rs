@@ -29,6 +29,15 @@ pub(in crate::http) struct ProjectMember {
     user: i64,
 }
 
+/// A comment as far as it is written.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct CommentStart {
+    /// The text before the cursor, or its end from before the last `@` on.
+    #[param(max_length = 200)]
+    text: Option<String>,
+}
+
 /// A new comment.
 #[derive(ToSchema)]
 pub(in crate::http) struct NewComment {

@@ -1,6 +1,9 @@
 //! Projects, members, comments.
 
-use super::times;
+use std::ops::Range;
+
+use super::{Assignee, times};
+use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::{comment, ticket, user};
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -61,13 +64,46 @@ pub(in crate::http) struct Comment {
     author: String,
     author_id: i64,
     body: String,
+    /// Who is mentioned, and where: those whom it would notify now.
+    mentions: Vec<Mentioned>,
     #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
 }
 
-impl From<comment::Comment> for Comment {
-    fn from(comment: comment::Comment) -> Self {
+/// A mention in a comment, by the places of its characters from 0, its `@` among them.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Mentioned {
+    /// The account.
+    user: i64,
+    start: usize,
+    /// The place after its last character.
+    end: usize,
+}
+
+/// Who may be mentioned.
+#[derive(Serialize, ToSchema, Default)]
+pub(in crate::http) struct Mentionable {
+    /// What is typed after the `@` at the end of the text.
+    typed: String,
+    results: Vec<Assignee>,
+}
+
+impl Mentionable {
+    pub(in crate::http) fn new(typed: &str, users: &[user::User]) -> Self {
+        Self { typed: typed.to_owned(), results: users.iter().map(Assignee::from).collect() }
+    }
+}
+
+impl Comment {
+    pub(in crate::http) fn new(
+        comment: comment::Comment,
+        mentions: Vec<(UserId, Range<usize>)>,
+    ) -> Self {
+        let mentions = mentions.into_iter();
         Self {
+            mentions: mentions
+                .map(|(user, Range { start, end })| Mentioned { user: user.0, start, end })
+                .collect(),
             id: comment.id.0,
             ticket: comment.ticket.0,
             author: comment.author_name,

@@ -19,7 +19,8 @@ async fn a_comment_is_for_those_who_see_the_ticket() {
     let path = format!("/api/tickets/{id}/comments/");
     let made = comment(&team, &team.carl, id, "Any news?\n— Carl").await;
     let wanted = json!({"id": made["id"], "ticket": id, "author": "carl",
-        "author_id": team.carl.id, "body": "Any news?\n— Carl", "created_at": made["created_at"]});
+        "author_id": team.carl.id, "body": "Any news?\n— Carl", "mentions": [],
+        "created_at": made["created_at"]});
     assert_eq!(made, wanted);
     comment(&team, &team.ada, id, "Soon.").await;
     comment(&team, &team.root, id, "Good.").await;

@@ -5,6 +5,7 @@ mod account;
 mod admins;
 mod escalations;
 mod inbox;
+mod late;
 mod login;
 mod operators;
 mod outage;

@@ -121,6 +121,7 @@ pub(super) const ALLOWED: &[Allowed] = &[
             "GET /api/tickets/{id}/comments/ path",
             "GET /api/tickets/{id}/history/ path",
             "GET /api/tickets/{id}/assignees/ path",
+            "GET /api/tickets/{id}/mentionable/ path",
             "GET /api/tickets/{id}/explain/ path",
             "GET /api/tickets/{id}/explain/ query:user",
             "GET /api/projects/{id}/ path",

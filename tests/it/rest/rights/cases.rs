@@ -124,7 +124,10 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
             "lastEventId" | "Last-Event-ID" | "dialect" | "since" | "epoch" | "replay" | "children"
             | "priority",
         )
-        | ("query", "search" | "ordering" | "role" | "action" | "after" | "kind" | "limit")
+        | (
+            "query",
+            "search" | "text" | "ordering" | "role" | "action" | "after" | "kind" | "limit",
+        )
         | ("body", "current_password" | "new_password" | "notification_type" | "steps")
         | ("body", "action_url" | "channels" | "critical" | "event" | "message" | "metadata")
         | ("body", "priority" | "send_at" | "title" | "type" | "email_digest" | "events")

@@ -94,9 +94,9 @@ export async function createOnce<T>(path: string, body: unknown): Promise<T> {
 }
 
 /** A request that outlives the page; what becomes of it is not known. */
-export function last(method: string, path: string): void {
-  const headers = { Authorization: `Bearer ${session.current?.access}` };
-  void fetch(path, { method, headers, keepalive: true }).catch(() => {});
+export function last(method: string, path: string, body: unknown): void {
+  const headers = { Authorization: `Bearer ${session.current?.access}`, 'Content-Type': 'application/json' };
+  void fetch(path, { method, headers, body: JSON.stringify(body), keepalive: true }).catch(() => {});
 }
 
 export const get = <T>(path: string) => api<T>('GET', path);

@@ -6,19 +6,21 @@ import { session } from './session.svelte';
 
 type Listener = () => void;
 
-/** A burst of changes is one reading, at most one in this time. */
-const TELL_EVERY_MS = 300;
+/** A stream that ended or was refused is asked for again, later each time: it may be given back. */
+const AGAIN_MS = { first: 2000, last: 60_000 };
 
 class Live {
   state = $state<State>('connecting');
   /** Why the connection is down, where it is known. */
   why = $state('');
   unread = $state<number | null>(null);
+  /** The streams that are followed and that the hub does not tell. */
+  lost = $state.raw<ReadonlySet<string>>(new Set());
   #client: Bellpull | null = null;
   #changed = new Set<Listener>();
-  #streams = new Map<string, number>();
-  #resting: ReturnType<typeof setTimeout> | undefined;
-  #hasMore = false;
+  #back = new Set<Listener>();
+  /** How many follow a stream, and how often in a row it was refused. */
+  #streams = new Map<string, { count: number; refused: number }>();
 
   start(): void {
     if (this.#client) return;
@@ -38,34 +40,23 @@ class Live {
         if (current && user && (user.role !== current.user.role || user.username !== current.user.username)) {
           session.set({ ...current, user: { ...current.user, role: user.role, username: user.username } });
         }
-        this.#tell();
+        for (const listener of [...this.#back, ...this.#changed]) listener();
       }
       if (now.state === 'closed' && now.code === 4401) session.set(null);
     });
     client.on('unread', (count) => { this.unread = count; });
-    for (const name of ['notification', 'inbox', 'reset'] as const) client.on(name, () => this.#tell());
+    client.on('stream_ended', ({ stream }) => this.#lose(stream));
+    for (const name of ['notification', 'inbox', 'reset'] as const) {
+      client.on(name, () => this.#changed.forEach((listener) => listener()));
+    }
   }
 
   stop(): void {
     this.#client?.close();
     this.#client = null;
     this.#streams.clear();
+    this.lost = new Set();
     this.unread = null;
-  }
-
-  /** At once, and once more after a burst: each listener reads its list again. */
-  #tell(): void {
-    if (this.#resting) {
-      this.#hasMore = true;
-      return;
-    }
-    for (const listener of this.#changed) listener();
-    this.#resting = setTimeout(() => {
-      this.#resting = undefined;
-      const hasMore = this.#hasMore;
-      this.#hasMore = false;
-      if (hasMore) this.#tell();
-    }, TELL_EVERY_MS);
   }
 
   /** Calls back whenever the inbox may have changed. Returns what ends it. */
@@ -74,23 +65,60 @@ class Live {
     return () => this.#changed.delete(listener);
   }
 
+  /** Calls back when the line stands again, or a stream is told again. Returns what ends it. */
+  onBack(listener: Listener): () => void {
+    this.#back.add(listener);
+    return () => this.#back.delete(listener);
+  }
+
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
     return this.#client?.on(name, listener) ?? (() => {});
   }
 
   /** Follows a stream as long as anything does. Returns what ends it. */
   follow(stream: string): () => void {
-    const count = this.#streams.get(stream) ?? 0;
-    this.#streams.set(stream, count + 1);
-    if (count === 0) this.#client?.subscribe(stream).catch(() => {});
+    const known = this.#streams.get(stream) ?? { count: 0, refused: 0 };
+    this.#streams.set(stream, known);
+    known.count += 1;
+    if (known.count === 1) void this.#subscribe(stream);
     let isOver = false;
     return () => {
       if (isOver) return;
       isOver = true;
-      const left = (this.#streams.get(stream) ?? 1) - 1;
-      this.#streams.set(stream, left);
-      if (left === 0) this.#client?.unsubscribe(stream).catch(() => {});
+      known.count -= 1;
+      if (known.count > 0 || this.#streams.get(stream) !== known) return;
+      this.#streams.delete(stream);
+      this.#tellLost();
+      this.#client?.unsubscribe(stream).catch(() => {});
     };
+  }
+
+  async #subscribe(stream: string): Promise<void> {
+    const known = this.#streams.get(stream);
+    try {
+      await this.#client?.subscribe(stream);
+      if (!known || known.refused === 0 || this.#streams.get(stream) !== known) return;
+      known.refused = 0;
+      this.#tellLost();
+      // What happened meanwhile was not told.
+      this.#back.forEach((listener) => listener());
+    } catch (error) {
+      // Without an answer the client itself asks again, on its next line.
+      if ((error as { isRefusal?: boolean }).isRefusal) this.#lose(stream);
+    }
+  }
+
+  #lose(stream: string): void {
+    const known = this.#streams.get(stream);
+    if (!known) return;
+    const wait = Math.min(AGAIN_MS.last, AGAIN_MS.first * 2 ** known.refused);
+    known.refused += 1;
+    this.#tellLost();
+    setTimeout(() => { if (this.#streams.get(stream) === known) void this.#subscribe(stream); }, wait);
+  }
+
+  #tellLost(): void {
+    this.lost = new Set([...this.#streams].filter(([, { refused }]) => refused > 0).map(([stream]) => stream));
   }
 
   viewing(stream: string, ticket: number | null): void { this.#client?.viewing(stream, ticket); }

@@ -51,9 +51,10 @@ const UNITS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['year', 31_536_000], ['month', 2_592_000], ['day', 86_400], ['hour', 3600], ['minute', 60],
 ];
 
-/** How long ago, in words. */
-export function ago(time: string): string {
-  const seconds = (Date.parse(time) - Date.now()) / 1000;
+/** How long ago, in words. What has happened is never ahead, whatever this device's clock says; what is `due` may be. */
+export function ago(time: string, isDue = false): string {
+  const ahead = (Date.parse(time) - Date.now()) / 1000;
+  const seconds = isDue ? ahead : Math.min(0, ahead);
   const words = new Intl.RelativeTimeFormat(locale.language, { numeric: 'auto', style: 'short' });
   for (const [unit, size] of UNITS) {
     if (Math.abs(seconds) >= size) return words.format(Math.round(seconds / size), unit);

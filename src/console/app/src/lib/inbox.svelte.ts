@@ -3,112 +3,98 @@
 import { api, get, last, query } from './api';
 import { live } from './hub.svelte';
 import { t } from './i18n.svelte';
+import { Load } from './load.svelte';
 import { toasts } from './toasts.svelte';
 import type { Notification, Page } from './types';
 
 const SIZE = 50;
+/** Ids of one request. */
+const IDS_MAX = 1000;
 
 export interface Filter { unread: boolean; event: string; ticket: string; project: string }
 
 export class InboxRows {
   count = $state<number | null>(null);
-  problem = $state('');
-  #pages = $state.raw(new Map<number, Notification[]>());
+  #pages = $state.raw(new Map<number, Load<Page<Notification>>>());
   /** Rows that are hidden until their deletion is done, or undone. */
   #hidden = $state.raw(new Set<number>());
-  #asked = new Set<number>();
   #range: [number, number] = [0, SIZE];
   #filter: Filter = { unread: false, event: '', ticket: '', project: '' };
-  /** Answers of an earlier filter are dropped. */
-  #turn = 0;
+
+  get problem(): string { return [...this.#pages.values()].map((page) => page.problem).find((text) => text) ?? ''; }
+
+  /** The filter as a request's names. */
+  get #narrow() {
+    const { unread, event, ticket, project } = this.#filter;
+    return { is_read: unread ? 'false' : '', event, ticket, project };
+  }
 
   filter(filter: Filter): void {
     this.#filter = filter;
     this.#range = [0, SIZE];
     this.#pages = new Map();
     this.count = null;
-    this.reload();
+    this.show(...this.#range);
   }
 
   /** Reads again what is in view, and the rest when it comes into view. */
   reload(): void {
-    this.#turn += 1;
-    this.#asked.clear();
     const [first, last] = this.#range;
-    const kept = [...this.#pages].filter(([page]) => page * SIZE < last && (page + 1) * SIZE > first);
-    this.#pages = new Map(kept);
-    this.show(first, last);
+    this.#pages = new Map([...this.#pages].filter(([page]) => page * SIZE < last && (page + 1) * SIZE > first));
+    this.#pages.forEach((page) => page.refresh());
+  }
+
+  #at(index: number): Notification | undefined {
+    return this.#pages.get(Math.floor(index / SIZE))?.value?.results[index % SIZE];
   }
 
   get(index: number): Notification | undefined {
-    const row = this.#pages.get(Math.floor(index / SIZE))?.[index % SIZE];
+    const row = this.#at(index);
     return row && !this.#hidden.has(row.id) ? row : undefined;
   }
 
   isHidden(index: number): boolean {
-    const row = this.#pages.get(Math.floor(index / SIZE))?.[index % SIZE];
+    const row = this.#at(index);
     return row !== undefined && this.#hidden.has(row.id);
   }
 
   rows(): Notification[] {
-    const pages = [...this.#pages].sort(([a], [b]) => a - b).flatMap(([, rows]) => rows);
+    const pages = [...this.#pages].sort(([a], [b]) => a - b).flatMap(([, page]) => page.value?.results ?? []);
     return pages.filter((row) => !this.#hidden.has(row.id));
   }
 
   show(first: number, last: number): void {
     this.#range = [first, last];
-    for (let page = Math.floor(first / SIZE); page <= Math.floor(Math.max(first, last - 1) / SIZE); page += 1) {
-      if (!this.#asked.has(page)) void this.#read(page);
+    const pages = new Map(this.#pages);
+    for (let at = Math.floor(first / SIZE); at <= Math.floor(Math.max(first, last - 1) / SIZE); at += 1) {
+      if (pages.has(at)) continue;
+      const path = `/api/notifications/${query({ page: at + 1, page_size: SIZE, ...this.#narrow })}`;
+      const page = new Load<Page<Notification>>(() => get(path), ({ count }) => { if (this.#pages.get(at) === page) this.count = count; });
+      pages.set(at, page);
+      page.refresh();
     }
-  }
-
-  async #read(page: number): Promise<void> {
-    this.#asked.add(page);
-    const turn = this.#turn;
-    const { unread, event, ticket, project } = this.#filter;
-    const values = { page: page + 1, page_size: SIZE, is_read: unread ? 'false' : '', event, ticket, project };
-    try {
-      const found = await get<Page<Notification>>(`/api/notifications/${query(values)}`);
-      if (turn !== this.#turn) return;
-      this.#pages = new Map(this.#pages).set(page, found.results);
-      this.count = found.count;
-      this.problem = '';
-    } catch (error) {
-      if (turn !== this.#turn) return;
-      this.#asked.delete(page);
-      this.problem = (error as Error).message;
-    }
-  }
-
-  #change(ids: Set<number>, change: (row: Notification) => Notification): void {
-    const changed = (rows: Notification[]) => rows.map((row) => ids.has(row.id) ? change(row) : row);
-    this.#pages = new Map([...this.#pages].map(([page, rows]) => [page, changed(rows)]));
+    if (pages.size > this.#pages.size) this.#pages = pages;
   }
 
   async mark(ids: number[], isRead: boolean): Promise<void> {
     if (ids.length === 0) return;
-    this.#change(new Set(ids), (row) => ({ ...row, is_read: isRead }));
-    try {
-      await (isRead ? live.markRead(ids) : live.markUnread(ids));
-    } catch {
-      // Without a socket: by REST, one by one.
-      const name = isRead ? 'mark_as_read' : 'mark_as_unread';
-      try {
-        for (const id of ids) await api('POST', `/api/notifications/${id}/${name}/`, {});
-      } catch (error) {
-        toasts.error(error);
-      }
-      this.reload();
+    const marked = (row: Notification) => ids.includes(row.id) ? { ...row, is_read: isRead } : row;
+    for (const page of this.#pages.values()) {
+      if (page.value) page.show({ ...page.value, results: page.value.results.map(marked) });
     }
+    try {
+      await (isRead ? live.markRead(ids) : live.markUnread(ids)).catch(() => markByRest(ids, isRead));
+    } catch (error) {
+      toasts.error(error);
+    }
+    this.#pages.forEach((page) => page.again());
   }
 
-  async markAll(): Promise<void> {
-    try {
-      await live.markRead('all');
-    } catch {
-      await api('POST', '/api/notifications/mark_all_as_read/', {}).catch((error) => toasts.error(error));
-    }
-    this.reload();
+  /** Marks what the filter shows, however long the list is; how many that were. */
+  async markAll(): Promise<number> {
+    const { count } = await api<{ count: number }>('POST', `/api/notifications/mark_all_as_read/${query(this.#narrow)}`, {});
+    this.#pages.forEach((page) => page.again());
+    return count;
   }
 
   /** Hides the rows, and deletes them unless that is undone. */
@@ -116,22 +102,24 @@ export class InboxRows {
     if (ids.length === 0) return;
     this.#hidden = new Set([...this.#hidden, ...ids]);
     const show = () => { this.#hidden = new Set([...this.#hidden].filter((id) => !ids.includes(id))); };
+    const parts = Array.from({ length: Math.ceil(ids.length / IDS_MAX) }, (_, n) => ({ ids: ids.slice(n * IDS_MAX, (n + 1) * IDS_MAX) }));
     const work = async (isLeaving: boolean) => {
-      if (isLeaving) {
-        // The page's connection ends with it; these requests do not.
-        for (const id of ids) last('DELETE', `/api/notifications/${id}/`);
-        return;
-      }
+      // The page's connection ends with it; these requests do not.
+      if (isLeaving) return parts.forEach((part) => last('DELETE', '/api/notifications/delete-all/', part));
       try {
-        await live.remove(ids).catch(async () => {
-          for (const id of ids) await api('DELETE', `/api/notifications/${id}/`);
-        });
+        for (const part of parts) await api('DELETE', '/api/notifications/delete-all/', part);
       } catch (error) {
         toasts.error(error);
         show();
       }
-      this.reload();
+      this.#pages.forEach((page) => page.again());
     };
     toasts.undoable(t('inbox.deleted', { count: ids.length }), work, show);
   }
+}
+
+/** Without a socket. */
+async function markByRest(ids: number[], isRead: boolean): Promise<void> {
+  if (isRead) await api('POST', '/api/notifications/mark_all_as_read/', { ids: ids.slice(0, IDS_MAX) });
+  else for (const id of ids) await api('POST', `/api/notifications/${id}/mark_as_unread/`, {});
 }

@@ -1,35 +1,28 @@
-// Who may be mentioned in a comment: for those who may list users, all; for others, the members of
-// the ticket's project, if they may see them.
+// Whom a comment mentions, and who may be mentioned: the hub says both, here is no grammar of names.
 
 import { get, query } from './api';
-import { session } from './session.svelte';
-import type { Comment, Page, Ticket, User } from './types';
+import type { Comment, Mentionable } from './types';
 
-export interface Mentionable { username: string; name: string }
+/** A name and its `@` are no longer. */
+const LOOKED_AT = 200;
 
-const OFFERED_MAX = 6;
-const members = new Map<number, Promise<Mentionable[]>>();
+export interface Offer { typed: string; results: Mentionable[] }
 
-const of = (user: Pick<User, 'username' | 'full_name'>): Mentionable =>
-  ({ username: user.username, name: user.full_name });
-
-function membersOf(project: number): Promise<Mentionable[]> {
-  let found = members.get(project);
-  if (!found) {
-    const path = `/api/projects/${project}/members/?page_size=100`;
-    found = get<Page<User>>(path).then((page) => page.results.map(of), () => []);
-    members.set(project, found);
-  }
-  return found;
+/** Who is offered at the end of a text: those who would be notified. */
+export async function offer(ticket: number, before: string): Promise<Offer> {
+  const text = before.slice(-LOOKED_AT);
+  if (!text.includes('@') || /\s$/.test(text)) return { typed: '', results: [] };
+  return get<Offer>(`/api/tickets/${ticket}/mentionable/${query({ text })}`);
 }
 
-export async function mentionables(start: string, ticket: Ticket, comments: Comment[]): Promise<Mentionable[]> {
-  const authors = comments.map((one) => ({ username: one.author, name: '' }));
-  const all = session.isAdmin
-    ? (await get<Page<User>>(`/api/users/${query({ search: start, page_size: 20 })}`)).results.map(of)
-    : [...await membersOf(ticket.project), ...authors.filter((one) => /^[\w.-]+$/.test(one.username))];
-  const small = start.toLowerCase();
-  const fits = (one: Mentionable) => `${one.username} ${one.name}`.toLowerCase().includes(small);
-  const distinct = new Map(all.filter(fits).map((one) => [one.username, one]));
-  return [...distinct.values()].slice(0, OFFERED_MAX);
+/** A comment's text in parts; those that mention somebody are so marked. */
+export function parts({ body, mentions }: Comment): { text: string; isMention: boolean }[] {
+  const letters = [...body];
+  const found: { text: string; isMention: boolean }[] = [];
+  let at = 0;
+  for (const { start, end } of mentions) {
+    found.push({ text: letters.slice(at, start).join(''), isMention: false }, { text: letters.slice(start, end).join(''), isMention: true });
+    at = end;
+  }
+  return [...found, { text: letters.slice(at).join(''), isMention: false }];
 }

@@ -1,74 +1,80 @@
-// The newest rows of a list that begins with its oldest (comments, history), and older ones when
-// they are asked for. Rows of such a list never move to another page.
+// The newest rows of a list that begins with its oldest (comments, history), older ones when they
+// are asked for, and one that a link names. Rows of such a list neither change nor move to another
+// page, so of two answers for a page the longer one is the later one.
 
 import { get } from './api';
+import { load, type Options } from './load.svelte';
 import type { Page } from './types';
 
-const SIZE = 50;
+const SIZE = 100;
+
+/** Rows without a gap, the newest first; then so many are missing, of which `page` has the newest. */
+export interface Run<T> { rows: T[]; missing: number; page: number }
 
 export class Tail<T> {
-  /** Those that are here, the newest first. */
-  rows = $state.raw<T[]>([]);
   count = $state(0);
-  isLoaded = $state(false);
+  #pages = $state.raw(new Map<number, T[]>());
   readonly #path: string;
-  readonly #pages = new Map<number, T[]>();
-  /** Requests run one after the other, so that no answer replaces a later one. */
-  #turn: Promise<void> = Promise.resolve();
+  readonly idOf: (row: T) => number;
+  readonly loaded;
 
-  constructor(path: string) {
-    this.#path = path;
+  /** For a component, as long as it is there. Ids ascend. */
+  constructor(path: string, idOf: (row: T) => number, options: Options<number> = {}) {
+    [this.#path, this.idOf] = [path, idOf];
+    this.loaded = load<number>(() => path, { ...options, read: () => this.#readNewest() });
   }
 
-  /** How many older ones are not here. */
-  get older(): number {
-    return Math.max(0, this.count - this.rows.length);
-  }
+  runs = $derived.by(() => {
+    const runs: Run<T>[] = [];
+    const numbers = [...this.#pages.keys()].sort((a, b) => b - a);
+    for (const [n, page] of numbers.entries()) {
+      const run = runs.at(-1);
+      const rows = [...this.#pages.get(page) ?? []].reverse();
+      if (run && run.missing === 0) run.rows.push(...rows);
+      else runs.push({ rows, missing: 0, page: 0 });
+      const missing = (page - 1 - (numbers[n + 1] ?? 0)) * SIZE;
+      Object.assign(runs.at(-1) ?? {}, { missing, page: page - 1 });
+    }
+    return runs;
+  });
 
   /** Reads what is new; at first the last two pages, since the last may have one row. */
-  refresh(): Promise<void> {
-    return this.#next(async () => {
-      let at = this.#last();
-      let last = await this.#read(at);
-      if (this.#pages.size === 1 && last > 1) {
-        this.#pages.clear();
-        await this.#read(last - 1);
-        at = last - 1;
-      }
-      while (at < last) {
-        at += 1;
-        last = await this.#read(at);
-      }
-      this.isLoaded = true;
-    });
-  }
-
-  /** Reads the page before those that are here. */
-  more(): Promise<void> {
-    return this.#next(async () => {
-      const first = Math.min(...this.#pages.keys());
-      if (first > 1) await this.#read(first - 1);
-    });
-  }
-
-  /** The last page that is known. */
-  #last(): number {
-    return Math.max(1, ...this.#pages.keys());
+  async #readNewest(): Promise<number> {
+    let at = Math.max(1, ...this.#pages.keys());
+    const isFirst = this.#pages.size === 0;
+    let last = await this.read(at);
+    if (isFirst && last > 1) {
+      at = Math.max(1, last - 2);
+      this.#pages = new Map();
+    }
+    while (at < last) {
+      at += 1;
+      last = await this.read(at);
+    }
+    return this.count;
   }
 
   /** Reads a page; the last one there is now. */
-  async #read(at: number): Promise<number> {
+  async read(at: number): Promise<number> {
     const page = await get<Page<T>>(`${this.#path}?page=${at}&page_size=${SIZE}`);
-    this.#pages.set(at, page.results);
-    this.count = page.count;
-    const pages = [...this.#pages.entries()].sort(([a], [b]) => a - b);
-    this.rows = pages.flatMap(([, rows]) => rows).reverse();
+    if (page.results.length >= (this.#pages.get(at)?.length ?? 0)) this.#pages = new Map(this.#pages).set(at, page.results);
+    this.count = Math.max(this.count, page.count);
     return Math.max(1, Math.ceil(page.count / SIZE));
   }
 
-  #next(work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
+  /** Reads the page that has this row, if there is such a one: half of the pages are left each time. */
+  async find(id: number): Promise<void> {
+    let [from, to] = [1, Math.max(1, Math.ceil(this.count / SIZE))];
+    while (from <= to) {
+      const at = Math.floor((from + to) / 2);
+      const isNew = !this.#pages.has(at);
+      if (isNew) await this.read(at);
+      const ids = (this.#pages.get(at) ?? []).map(this.idOf);
+      if (id < (ids[0] ?? 0)) to = at - 1;
+      else if (id > (ids.at(-1) ?? 0)) from = at + 1;
+      else return;
+      // What was only looked at on the way is not shown.
+      if (isNew) this.#pages = new Map([...this.#pages].filter(([page]) => page !== at));
+    }
   }
 }

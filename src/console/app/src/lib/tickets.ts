@@ -2,6 +2,7 @@
 
 import { workflow } from 'bellpull-workflow';
 import { api, get } from './api';
+import { load } from './load.svelte';
 import { session } from './session.svelte';
 import type { Page, Project, Ticket } from './types';
 
@@ -28,14 +29,19 @@ export function steps(ticket: Ticket): string[] {
   return workflow.filter(({ by, from }) => may[by] && from.includes(ticket.status)).map(({ name }) => name);
 }
 
-export const act = (ticket: number, name: string, body: unknown): Promise<Ticket> =>
-  api<Ticket>('POST', `/api/tickets/${ticket}/${name}/`, body);
+/** Takes a step of the ticket as it is shown: of one that has changed since the hub does nothing. */
+export const act = ({ id, version }: Ticket, name: string): Promise<Ticket> =>
+  api<Ticket>('POST', `/api/tickets/${id}/${name}/`, { version });
 
-let loading: Promise<Project[]> | null = null;
-
-/** The projects that the user sees. */
-export function projects(): Promise<Project[]> {
-  loading ??= get<Page<Project>>('/api/projects/?page_size=100').then((page) => page.results)
-    .finally(() => { loading = null; });
-  return loading;
+/** All the projects that the user sees. */
+export async function everyProject(path: string): Promise<Project[]> {
+  const all: Project[] = [];
+  for (let page = 1; ; page += 1) {
+    const { results, next } = await get<Page<Project>>(`${path}?page=${page}&page_size=100`);
+    all.push(...results);
+    if (!next) return all;
+  }
 }
+
+/** They, for a component. */
+export const projects = () => load<Project[]>(() => '/api/projects/', { read: everyProject });

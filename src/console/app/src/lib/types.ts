@@ -28,7 +28,11 @@ export interface Ticket {
 
 export interface Comment {
   id: number; author: string; author_id: number; body: string; created_at: string;
+  /** By their characters, the `@` among them. */
+  mentions: { user: number; start: number; end: number }[];
 }
+
+export interface Mentionable { id: number; username: string; name: string }
 
 export interface HistoryEntry {
   action: string; by: number; by_name: string; created_at: string; note: string; version: number;
