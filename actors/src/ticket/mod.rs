@@ -279,8 +279,9 @@ impl TicketEntity {
         for _ in 0..TRIES {
             let was_known = state.known.is_some();
             let known = self.known(state).await?;
-            let membership = self.membership(&known.project, caller).await?;
-            let creator = self.creator(&mut known.ticket).await?;
+            let membership = self.membership(&known.project, caller);
+            let (membership, creator) =
+                tokio::try_join!(membership, self.creator(&mut known.ticket))?;
             let now = self.clock.now();
             let decided = decide_at(&known.ticket, command, caller, membership, creator, seen, now);
             let decided = match decided {

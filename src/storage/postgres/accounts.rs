@@ -245,7 +245,7 @@ pub(super) async fn read(
 ) -> Result<HashMap<UserId, User>, StoreError> {
     let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1)");
     let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
-    let rows = sqlx::query(sql).bind(ids).fetch_all(&database).await.map_err(failed)?;
+    let rows = sqlx::query(sql).bind(ids).fetch_all(database.by_key()).await.map_err(failed)?;
     rows.iter().map(|row| user(row).map(|user| (user.id, user))).collect()
 }
 

@@ -73,7 +73,7 @@ impl CommentStore for PostgresStore {
         let keys: Vec<String> = usernames.iter().map(|name| username_key(name)).collect();
         // Accounts of an older version may look alike; then one of them has the key.
         let rows = sqlx::query(sql).bind(keys).bind(project.0).bind(usernames);
-        let rows = rows.fetch_all(&self.pool).await;
+        let rows = rows.fetch_all(self.pool.by_key()).await;
         let named = |row: &PgRow| Ok((user(row)?, row.flag("is_member")?));
         rows.map_err(failed)?.iter().map(named).collect()
     }

@@ -10,6 +10,7 @@
 //! and not returned to the pool. One loss makes all connections suspect that have been idle since
 //! before: they are replaced, not asked one after the other.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +24,10 @@ use sqlx::postgres::{
     PgConnectOptions, PgConnection, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
 };
 use sqlx::{
-    AssertSqlSafe, Connection as _, Describe, Either, Execute, Executor, PgPool, Postgres,
-    SqlSafeStr, SqlStr,
+    AssertSqlSafe, Connection as _, Describe, Either, Execute, Executor, PgPool, Postgres, SqlStr,
 };
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 use super::commit_marks::CommitMarks;
 use super::history::History;
@@ -42,6 +42,12 @@ pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 const TESTED_AFTER: Duration = Duration::from_millis(50);
 /// How long such a test may take.
 const TEST_MAX: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    /// Whether the connection that is being acquired is still to be tested: its user's first
+    /// statement does, which saves a round trip.
+    static IS_UNTRIED: Cell<bool>;
+}
 
 /// The pool of connections; clones share it.
 #[derive(Debug, Clone)]
@@ -87,13 +93,33 @@ impl Database {
 
     /// A connection.
     pub(super) async fn acquire(&self) -> sqlx::Result<Connection> {
-        Ok(Connection {
-            connection: Some(self.pool.acquire().await?),
+        Ok(self.connection(self.pool.acquire().await?, false))
+    }
+
+    /// A connection whose first answer is to come soon, as it is not tested before.
+    pub(super) async fn acquire_untested(&self) -> sqlx::Result<Connection> {
+        let acquired = async {
+            let connection = self.pool.acquire().await?;
+            Ok(self.connection(connection, IS_UNTRIED.with(Cell::get)))
+        };
+        IS_UNTRIED.scope(Cell::new(false), acquired).await
+    }
+
+    fn connection(&self, connection: PoolConnection<Postgres>, is_untried: bool) -> Connection {
+        Connection {
+            connection: Some(connection),
             losses: Arc::clone(&self.losses),
             answer_max: ANSWER_MAX,
+            is_untried,
             is_unusable: false,
             is_in_transaction: false,
-        })
+        }
+    }
+
+    /// For reads of some rows by their keys, which are answered at once: the answer itself tests
+    /// the connection, and where it does not come, the read is done over another.
+    pub(super) fn by_key(&self) -> ByKey<'_> {
+        ByKey(self)
     }
 
     /// The marks of this process' commits.
@@ -137,7 +163,7 @@ impl Losses {
         if self.suspect_before().is_some_and(is_suspect) {
             return false;
         }
-        if meta.idle_for < TESTED_AFTER {
+        if meta.idle_for < TESTED_AFTER || IS_UNTRIED.try_with(|is| is.set(true)).is_ok() {
             return true;
         }
         match timeout(TEST_MAX, connection.ping()).await {
@@ -159,6 +185,8 @@ pub(super) struct Connection {
     losses: Arc<Losses>,
     /// How long an answer is waited for.
     answer_max: Duration,
+    /// Whether it was idle, and its first answer shows whether it was lost meanwhile.
+    is_untried: bool,
     /// Whether it is not to be used again: its answer is still to come, or never will.
     is_unusable: bool,
     is_in_transaction: bool,
@@ -170,10 +198,49 @@ impl Connection {
         self.answer_max = answer_max;
     }
 
-    /// Begins a transaction with these statements.
-    pub(super) async fn begin(&mut self, sql: impl SqlSafeStr + Send) -> sqlx::Result<()> {
+    /// Whether its first answer is still to show that it is not lost.
+    pub(super) fn is_untried(&self) -> bool {
+        self.is_untried
+    }
+
+    /// How long the next answer is waited for.
+    fn next_answer_max(&mut self) -> Duration {
+        if std::mem::take(&mut self.is_untried) { TEST_MAX } else { self.answer_max }
+    }
+
+    /// Begins a transaction with these statements, which wait for nothing.
+    pub(super) async fn begin(&mut self, sql: SqlStr) -> sqlx::Result<()> {
         self.is_in_transaction = true;
-        self.execute(sql.into_sql_str()).await.map(drop)
+        let begin_max = self.next_answer_max();
+        let answer_max = std::mem::replace(&mut self.answer_max, begin_max);
+        let begun = self.execute(sql).await;
+        self.answer_max = answer_max;
+        begun.map(drop)
+    }
+
+    /// Begins a transaction with these statements; returns their row. The last of them may wait for
+    /// locks: if the connection is untried, it is to show life before.
+    pub(super) async fn begin_asking(&mut self, sql: SqlStr) -> sqlx::Result<PgRow> {
+        self.is_in_transaction = true;
+        let now = Instant::now();
+        let until = now + self.answer_max;
+        let mut next_by = now + self.next_answer_max();
+        let (connection, asked) = self.asks()?;
+        let mut answers = connection.fetch_many(sql);
+        let mut found = None;
+        let answer = loop {
+            match timeout_at(next_by, answers.try_next()).await {
+                Err(late) => break Err(late),
+                Ok(Err(error)) => break Ok(Err(error)),
+                Ok(Ok(None)) => break Ok(found.ok_or(sqlx::Error::RowNotFound)),
+                Ok(Ok(Some(answer))) => {
+                    found = answer.right().or(found);
+                    next_by = until;
+                }
+            }
+        };
+        drop(answers);
+        asked.answered(answer)
     }
 
     /// Ends the transaction by this statement.
@@ -340,12 +407,24 @@ impl<'c> Executor<'c> for &'c mut Connection {
 impl Database {
     /// The rows of a statement. One whose plan a changed table has made useless was not executed,
     /// and is asked again over another connection.
-    async fn rows<'q>(&self, mut query: impl Execute<'q, Postgres>) -> sqlx::Result<Vec<Row>> {
+    async fn rows<'q>(&self, query: impl Execute<'q, Postgres>) -> sqlx::Result<Vec<Row>> {
+        self.rows_over(self.acquire().await?, query).await
+    }
+
+    /// The same over this connection; also asked again if that was lost while it was idle.
+    async fn rows_over<'q>(
+        &self,
+        mut connection: Connection,
+        mut query: impl Execute<'q, Postgres>,
+    ) -> sqlx::Result<Vec<Row>> {
         let values = query.take_arguments().map_err(sqlx::Error::Encode)?;
         let sql = query.sql();
         let again = (sql.clone(), values.clone());
-        match self.acquire().await?.fetch_many((sql, values)).try_collect().await {
-            Err(error) if is_stale_plan(&error) => {
+        let is_untried = connection.is_untried;
+        connection.answer_max = connection.next_answer_max();
+        match connection.fetch_many((sql, values)).try_collect().await {
+            Err(error) if is_stale_plan(&error) || is_untried && is_broken(&error) => {
+                drop(connection);
                 self.acquire().await?.fetch_many(again).try_collect().await
             }
             rows => rows,
@@ -353,45 +432,70 @@ impl Database {
     }
 }
 
-/// Each statement over any connection, in no transaction.
-impl<'c> Executor<'c> for &'c Database {
-    type Database = Postgres;
+/// See [`Database::by_key`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ByKey<'a>(&'a Database);
 
-    /// All rows are read before the first is returned.
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Answers<'e>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let rows = stream::once(self.rows(query));
-        rows.map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
+impl ByKey<'_> {
+    async fn rows<'q>(&self, query: impl Execute<'q, Postgres>) -> sqlx::Result<Vec<Row>> {
+        self.0.rows_over(self.0.acquire_untested().await?, query).await
     }
 
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> Answer<'e, Option<PgRow>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let rows = self.rows(query).await?;
-            Ok(rows.into_iter().find_map(Either::right))
-        })
-    }
-
-    fn prepare_with<'e>(self, sql: SqlStr, types: &'e [PgTypeInfo]) -> Answer<'e, PgStatement>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move { self.acquire().await?.prepare_with(sql, types).await })
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> Answer<'e, Describe<Postgres>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move { self.acquire().await?.describe(sql).await })
+    async fn acquire(&self) -> sqlx::Result<Connection> {
+        self.0.acquire().await
     }
 }
+
+/// Each statement over any connection, in no transaction.
+macro_rules! over_any_connection {
+    ($database:ty) => {
+        impl<'c> Executor<'c> for $database {
+            type Database = Postgres;
+
+            /// All rows are read before the first is returned.
+            fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Answers<'e>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                let rows = stream::once(async move { self.rows(query).await });
+                rows.map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
+            }
+
+            fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> Answer<'e, Option<PgRow>>
+            where
+                'c: 'e,
+                E: 'q + Execute<'q, Postgres>,
+            {
+                Box::pin(async move {
+                    let rows = self.rows(query).await?;
+                    Ok(rows.into_iter().find_map(Either::right))
+                })
+            }
+
+            fn prepare_with<'e>(
+                self,
+                sql: SqlStr,
+                types: &'e [PgTypeInfo],
+            ) -> Answer<'e, PgStatement>
+            where
+                'c: 'e,
+            {
+                Box::pin(async move { self.acquire().await?.prepare_with(sql, types).await })
+            }
+
+            fn describe<'e>(self, sql: SqlStr) -> Answer<'e, Describe<Postgres>>
+            where
+                'c: 'e,
+            {
+                Box::pin(async move { self.acquire().await?.describe(sql).await })
+            }
+        }
+    };
+}
+
+over_any_connection!(&'c Database);
+over_any_connection!(ByKey<'c>);
 
 type Row = Either<PgQueryResult, PgRow>;
 type Answer<'e, T> = BoxFuture<'e, sqlx::Result<T>>;

@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
 use bellpull_actors::domain::plan;
 
-use super::database::Connection;
+use super::database::{Connection, Database};
 
 /// The kinds of ids that are given out in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +43,19 @@ const ALL: [(Sequence, &str, i64); 6] = [
 #[derive(Debug, Default)]
 pub(super) struct BlockIds {
     blocks: [Mutex<Block>; ALL.len()],
+    is_filling: AtomicBool,
 }
 
 /// Ranges of ids that are left.
 #[derive(Debug, Default)]
 struct Block {
     left: VecDeque<(i64, i64)>,
+    is_used: bool,
 }
 
 impl Block {
     fn next(&mut self) -> Option<i64> {
+        self.is_used = true;
         let (from, until) = self.left.front_mut()?;
         let id = *from;
         *from += 1;
@@ -82,6 +85,27 @@ impl BlockIds {
             }
         }
         Ok(())
+    }
+
+    /// Takes blocks of those ids of which few are left, in the background: the groups that need
+    /// them would wait for them otherwise.
+    pub(super) fn fill_early(self: &Arc<Self>, database: &Database) {
+        let low: Drawn = ALL.map(|(sequence, _, increment)| {
+            let block = self.block(sequence);
+            let left: i64 = block.left.iter().map(|(from, until)| until - from).sum();
+            i64::from(block.is_used && left < increment / 2)
+        });
+        if low == Drawn::default() || self.is_filling.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (ids, database) = (Arc::clone(self), database.clone());
+        tokio::spawn(async move {
+            if let Ok(mut connection) = database.acquire().await {
+                // Without them a group takes them itself.
+                let _ = ids.fill(&mut connection, low).await;
+            }
+            ids.is_filling.store(false, Ordering::Relaxed);
+        });
     }
 
     /// Takes blocks with at least `count` ids.

@@ -210,7 +210,7 @@ pub(super) async fn heads(
     let sql = "SELECT last_seq, unread_count, delivered_seq, forgotten_seq, user_id FROM inboxes \
                WHERE user_id = ANY($1)";
     let users: Vec<i64> = users.into_iter().map(|user| user.0).collect();
-    let rows = sqlx::query(sql).bind(users).fetch_all(&database).await.map_err(failed)?;
+    let rows = sqlx::query(sql).bind(users).fetch_all(database.by_key()).await.map_err(failed)?;
     rows.iter().map(|row| Ok((UserId(column(row, 4)?), head_of(row)?))).collect()
 }
 
@@ -230,7 +230,7 @@ pub(super) async fn holders(
     let (users, seqs): (Vec<i64>, Vec<i64>) =
         numbers.into_iter().map(|(user, number)| (user.0, number.0)).unzip();
     let query = sqlx::query_as(sql).bind(users).bind(seqs);
-    let rows: Vec<(i64, i64, i64, bool)> = query.fetch_all(&pool).await.map_err(failed)?;
+    let rows: Vec<(i64, i64, i64, bool)> = query.fetch_all(pool.by_key()).await.map_err(failed)?;
     let held = |(user, number, id, is_entry)| {
         let taken = Taken { number: Seq(number), id: NotificationId(id), is_entry };
         ((UserId(user), taken.number), taken)

@@ -150,7 +150,7 @@ pub(super) async fn revoked(
 /// As `AccountStore::is_login_ended`.
 pub(super) async fn is_ended(store: &PostgresStore, login: LoginId) -> Result<bool, StoreError> {
     let sql = "SELECT NOT EXISTS (SELECT 1 FROM logins WHERE id = $1 AND revoked_at IS NULL)";
-    sqlx::query_scalar(sql).bind(login.0).fetch_one(&store.pool).await.map_err(failed)
+    sqlx::query_scalar(sql).bind(login.0).fetch_one(store.pool.by_key()).await.map_err(failed)
 }
 
 /// Ends all logins of an account but one; returns those with an access

@@ -60,7 +60,7 @@ impl PostgresStore {
         let mut sql = QueryBuilder::new(SELECT);
         narrow(&mut sql, user, &NotificationFilter::default());
         sql.push(" AND n.id = ").push_bind(id.0);
-        let row = sql.build().fetch_optional(&self.pool).await.map_err(failed)?;
+        let row = sql.build().fetch_optional(self.pool.by_key()).await.map_err(failed)?;
         row.as_ref().map(notification).transpose()
     }
 

@@ -54,7 +54,7 @@ impl ProjectStore for PostgresStore {
 
     async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
         let sql = concat!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
-        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.pool).await;
+        let row = sqlx::query(sql).bind(id.0).fetch_optional(self.pool.by_key()).await;
         row.map_err(failed)?.as_ref().map(project).transpose()
     }
 
@@ -99,7 +99,7 @@ impl ProjectStore for PostgresStore {
         let sql = "SELECT EXISTS (SELECT 1 FROM project_members \
                    WHERE project_id = $1 AND user_id = $2)";
         let query = sqlx::query_scalar(sql).bind(project.0).bind(user.0);
-        query.fetch_one(&self.pool).await.map_err(failed)
+        query.fetch_one(self.pool.by_key()).await.map_err(failed)
     }
 
     async fn add_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError> {

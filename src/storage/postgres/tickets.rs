@@ -38,14 +38,14 @@ impl TicketStore for PostgresStore {
 
     async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {
         let sql = concat!(select_tickets!(), " WHERE t.id = $1 AND t.deleted_at IS NULL");
-        let row = sqlx::query(sql).bind(id.0).fetch_optional(&self.pool).await;
+        let row = sqlx::query(sql).bind(id.0).fetch_optional(self.pool.by_key()).await;
         row.map_err(failed)?.as_ref().map(ticket).transpose()
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
         let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1)");
         let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
-        let rows = sqlx::query(sql).bind(ids).fetch_all(&self.pool).await;
+        let rows = sqlx::query(sql).bind(ids).fetch_all(self.pool.by_key()).await;
         rows.map_err(failed)?.iter().map(user).collect()
     }
 

@@ -9,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bellpull_actors::port::{STORE_MAX, StoreError};
-use sqlx::SqlSafeStr;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tokio::time::Instant;
 
 use super::commit_marks::CommitMark;
@@ -44,8 +45,17 @@ pub(super) async fn begin_with(
     database: &Database,
     sql: impl SqlSafeStr + Send,
 ) -> sqlx::Result<Work> {
-    let mut connection = database.acquire().await?;
-    connection.begin(sql).await?;
+    let sql = sql.into_sql_str();
+    let mut connection = database.acquire_untested().await?;
+    let is_untried = connection.is_untried();
+    match connection.begin(sql.clone()).await {
+        Err(error) if is_untried && is_broken(&error) => {
+            drop(connection);
+            connection = database.acquire().await?;
+            connection.begin(sql).await?;
+        }
+        begun => begun?,
+    }
     Ok(Work { connection, database: database.clone() })
 }
 
@@ -73,7 +83,20 @@ pub(super) async fn begin_planned(database: &Database) -> sqlx::Result<Work> {
     begin_with(database, planned!()).await
 }
 
-/// The same once it is this node's turn to write. Fails if the turn does not come within a quarter
+/// The same, and asks something at once. The statement is made with whether it is to show life
+/// before it waits for a lock; if it does not, the connection was lost.
+pub(super) async fn begin_asking(
+    database: &Database,
+    statement: impl FnOnce(bool) -> String + Send,
+) -> sqlx::Result<(Work, PgRow)> {
+    let mut connection = database.acquire_untested().await?;
+    let sql = format!("{}; {}", planned!(), statement(connection.is_untried()));
+    // Of its values only numbers are written as they are.
+    let row = connection.begin_asking(AssertSqlSafe(sql).into_sql_str()).await?;
+    Ok((Work { connection, database: database.clone() }, row))
+}
+
+/// The same as [`begin_planned`] once it is this node's turn to write. Fails if the turn does not come within a quarter
 /// of a second.
 pub(super) async fn begin_turn(database: &Database) -> sqlx::Result<Work> {
     let sql = planned!(

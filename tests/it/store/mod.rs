@@ -45,6 +45,7 @@ mod postgres_open;
 mod postgres_plans;
 mod postgres_reads;
 mod postgres_rolling;
+mod postgres_round_trips;
 mod postgres_tickets;
 mod postgres_values;
 mod preferences;

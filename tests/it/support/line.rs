@@ -1,14 +1,19 @@
-//! A line to a server: a TCP proxy that can be silent, cut, led elsewhere, or hold back a commit.
+//! A line to a server: a TCP proxy that can be silent, cut, slow, led elsewhere, or hold back a
+//! commit. It notes the round trips to a PostgreSQL server.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
+
+/// With this PostgreSQL says that it has answered completely; a byte of its state follows.
+const READY: &[u8] = b"Z\0\0\0\x05";
 
 /// A line; it is cut when this is dropped.
 pub struct Line {
@@ -23,6 +28,16 @@ struct Shared {
     state: watch::Sender<State>,
     holds_commit: AtomicBool,
     held: Notify,
+    /// How long bytes are on their way, in milliseconds.
+    delay_ms: AtomicU64,
+    trips: Mutex<Vec<Trip>>,
+}
+
+/// What a client sent, until it had the complete answer.
+#[derive(Debug, Clone, Copy)]
+struct Trip {
+    sent: Instant,
+    answered: Instant,
 }
 
 /// How often each was done: a connection is concerned if it began before the last time.
@@ -51,6 +66,8 @@ impl Line {
             state: watch::Sender::default(),
             holds_commit: AtomicBool::new(false),
             held: Notify::new(),
+            delay_ms: AtomicU64::new(0),
+            trips: Mutex::default(),
         });
         let listening = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Self { address, shared, listening }
@@ -87,6 +104,29 @@ impl Line {
         self.shared.state.send_modify(|state| state.cut += 1);
     }
 
+    /// From now on bytes are on their way for so long, in either direction.
+    pub fn set_delay(&self, delay: Duration) {
+        self.shared.delay_ms.store(delay.as_millis().try_into().unwrap(), SeqCst);
+    }
+
+    /// How many round trips one after the other were made between these times: of those over
+    /// several connections at once one counts.
+    pub fn round_trips(&self, since: Instant, until: Instant) -> usize {
+        let trips = self.shared.trips.lock().unwrap();
+        let within = |trip: &&Trip| trip.sent >= since && trip.answered <= until;
+        let mut trips: Vec<Trip> = trips.iter().filter(within).copied().collect();
+        trips.sort_unstable_by_key(|trip| trip.answered);
+        let mut count = 0;
+        let mut last = since;
+        for trip in trips.iter().filter(|trip| trip.sent >= since) {
+            if trip.sent >= last {
+                count += 1;
+                last = trip.answered;
+            }
+        }
+        count
+    }
+
     /// The next commit is held back for ever.
     pub fn hold_commit(&self) {
         self.shared.holds_commit.store(true, SeqCst);
@@ -117,7 +157,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         let born = *shared.state.borrow();
-        let pair = Arc::new(Pair { shared: Arc::clone(&shared), born, is_held: false.into() });
+        let (is_held, asked) = (AtomicBool::new(false), Mutex::default());
+        let pair = Arc::new(Pair { shared: Arc::clone(&shared), born, is_held, asked });
         tokio::spawn(forward(from_client, to_server, Way::There, Arc::clone(&pair)));
         tokio::spawn(forward(from_server, to_client, Way::Back, pair));
     }
@@ -130,9 +171,24 @@ struct Pair {
     born: State,
     /// Whether its commit is held back: it is silent from then on.
     is_held: AtomicBool,
+    /// When its client sent what is not answered yet.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl Pair {
+    /// The client has sent something, or the server's bytes arrive at it.
+    fn note(&self, bytes: &[u8], way: Way) {
+        let mut asked = self.asked.lock().unwrap();
+        if way == Way::There {
+            asked.get_or_insert_with(Instant::now);
+        } else if let Some((_, end)) = bytes.split_last()
+            && end.ends_with(READY)
+            && let Some(sent) = asked.take()
+        {
+            self.shared.trips.lock().unwrap().push(Trip { sent, answered: Instant::now() });
+        }
+    }
+
     fn is_silent(&self, way: Way) -> bool {
         let now = *self.shared.state.borrow();
         now.silenced > self.born.silenced
@@ -153,8 +209,9 @@ impl Pair {
     }
 }
 
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, pair: Arc<Pair>) {
+async fn forward(mut from: OwnedReadHalf, to: OwnedWriteHalf, way: Way, pair: Arc<Pair>) {
     let mut state = pair.shared.state.subscribe();
+    let (on_its_way, arriving) = mpsc::channel(1 << 10);
     let carried = async {
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -166,13 +223,38 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, pair
                     _ => continue,
                 }
             }
-            if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            if read == 0 {
+                return drop(on_its_way);
+            }
+            if way == Way::There {
+                pair.note(&buffer[..read], way);
+            }
+            let delay = Duration::from_millis(pair.shared.delay_ms.load(SeqCst));
+            if on_its_way.send((Instant::now() + delay, buffer[..read].to_vec())).await.is_err() {
                 return;
             }
         }
     };
     tokio::select! {
-        () = carried => {}
+        _ = async { tokio::join!(carried, arrive(arriving, to, way, &pair)) } => {}
         _ = state.wait_for(|now| now.cut > pair.born.cut) => {}
+    }
+}
+
+/// Writes what has been on its way long enough.
+async fn arrive(
+    mut arriving: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut to: OwnedWriteHalf,
+    way: Way,
+    pair: &Pair,
+) {
+    while let Some((at, bytes)) = arriving.recv().await {
+        tokio::time::sleep_until(at.into()).await;
+        if way == Way::Back {
+            pair.note(&bytes, way);
+        }
+        if to.write_all(&bytes).await.is_err() {
+            return;
+        }
     }
 }

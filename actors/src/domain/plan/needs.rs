@@ -6,7 +6,7 @@ use super::super::comment::NewComment;
 use super::super::idempotency::IdempotencyKey;
 use super::super::ids::{ProjectId, TicketId, UserId};
 use super::super::notification::Announcement;
-use super::super::routing::{Channel, Channels};
+use super::super::routing::{Channel, Channels, Group};
 use super::super::ticket::Decision;
 use super::Members;
 
@@ -70,6 +70,12 @@ impl<'a> Needs<'a> {
         self.members |= announcement.audience.group.is_some();
         self.events.insert(announcement.message.event.as_str());
         self.announcements.push(announcement);
+    }
+
+    /// Whether an announcement is for this group.
+    #[must_use]
+    pub fn concern(&self, group: Group) -> bool {
+        self.announcements.iter().any(|one| one.audience.group == Some(group))
     }
 
     /// The recipients of the announcements, each once, ordered by id.

@@ -32,7 +32,16 @@ impl Batch {
         Part { builder: &mut self.builder, left: sql }
     }
 
-    /// Executes all of them, and with them what marks the transaction.
+    /// Executes all of them.
+    pub(super) async fn run(mut self, connection: &mut Connection) -> Result<(), Failure> {
+        if self.parts == 0 {
+            return Ok(());
+        }
+        self.builder.push(" SELECT");
+        Ok(self.builder.build().execute(connection).await.map(drop)?)
+    }
+
+    /// The same, and with them what marks the transaction.
     pub(super) async fn execute(
         mut self,
         connection: &mut Connection,
@@ -47,8 +56,7 @@ impl Batch {
             part = part.bind(value);
         }
         drop(part);
-        self.builder.push(" SELECT");
-        Ok(self.builder.build().execute(connection).await.map(drop)?)
+        self.run(connection).await
     }
 }
 

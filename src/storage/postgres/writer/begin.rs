@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bellpull_actors::domain::idempotency::{Creates, FirstUse, Used};
+use bellpull_actors::domain::idempotency::{Creates, FirstUse, IdempotencyKey, Used};
 use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
 use bellpull_actors::domain::inbox::MessageContent;
 use bellpull_actors::domain::plan::send::step::Portion;
 use bellpull_actors::domain::plan::send::{Audience, NoAudience, Progress, ProjectFact, Timing};
 use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{IdempotencyKey, Recipients};
+use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
 
 use super::super::database::Connection;
 use super::super::ids::Sequence;
-use super::super::keys;
+use super::super::keys::FirstUses;
 use super::audience;
 use super::context::Place;
 use super::failure::Failure;
+use super::question::{Question, Told};
 use super::send_rows::{KeyRow, NewRow, Records};
 use crate::storage::requests::BeginSend;
 use crate::storage::rows::to_json;
@@ -25,7 +26,27 @@ use crate::storage::send_chunks::{Reply, SendChunk, SendText};
 /// By owner and key: the first use, and the send that it began if it is one's.
 type UsedKeys = HashMap<(UserId, String), (FirstUse, Option<StoredSend>)>;
 
-/// The facts for new sends: three queries, however many they are.
+/// Adds what new sends need: their keys, and the accounts that they name.
+pub(super) fn keys_and_names<'b>(
+    begins: impl Iterator<Item = &'b BeginSend> + Clone,
+) -> (Vec<&'b IdempotencyKey>, BTreeSet<UserId>) {
+    let keys = begins.clone().filter_map(|begin| begin.send.key.as_ref()).collect();
+    (keys, begins.flat_map(named).copied().collect())
+}
+
+/// The accounts that a send names one by one.
+pub(super) fn named(begin: &BeginSend) -> &[UserId] {
+    if let Recipients::Users(users) = &begin.send.recipients { users } else { &[] }
+}
+
+/// Whether it is known before anything is read whom a new send notifies, if it is accepted.
+pub(super) fn is_to_named(BeginSend { send, chunk, now }: &BeginSend) -> bool {
+    let chunk = usize::try_from(*chunk).unwrap_or(usize::MAX);
+    let is_scheduled = Timing::of(send, *now).is_scheduled;
+    matches!(&send.recipients, Recipients::Users(users) if users.len() <= chunk && !is_scheduled)
+}
+
+/// The facts for new sends.
 #[derive(Debug)]
 pub(super) struct Beginnings<'p> {
     place: Place<'p>,
@@ -36,30 +57,26 @@ pub(super) struct Beginnings<'p> {
 }
 
 impl<'p> Beginnings<'p> {
-    /// Reads it.
+    /// From what was told; asks, if nothing was asked yet.
     pub(super) async fn read(
         connection: &mut Connection,
         place: Place<'p>,
         begins: &[(usize, &BeginSend)],
+        told: Option<&Told>,
     ) -> Result<Self, Failure> {
-        let keys: Vec<&IdempotencyKey> =
-            begins.iter().filter_map(|(_, begin)| begin.send.key.as_ref()).collect();
-        let keys = read_keys(connection, &keys).await?;
-        let mut named = BTreeSet::new();
-        for (_, begin) in begins {
-            if let Recipients::Users(users) = &begin.send.recipients {
-                named.extend(users.iter().map(|user| user.0));
-            }
-        }
-        let mut accounts = HashMap::new();
-        if !named.is_empty() {
-            let sql = "SELECT id, is_active FROM users WHERE id = ANY($1)";
-            let named: Vec<i64> = named.into_iter().collect();
-            let found: Vec<(i64, bool)> =
-                sqlx::query_as(sql).bind(named).fetch_all(connection).await?;
-            accounts.extend(found.into_iter().map(|(id, is_active)| (UserId(id), is_active)));
-        }
-        Ok(Self { place, keys, accounts })
+        let asked;
+        let Told { keys, accounts, .. } = if let Some(told) = told {
+            told
+        } else {
+            let mut question = Question::default();
+            let (keys, names) = keys_and_names(begins.iter().map(|(_, begin)| *begin));
+            question.keys(&keys);
+            question.accounts(&names);
+            asked = question.ask(connection).await?;
+            &asked
+        };
+        let keys = with_sends(connection, keys).await?;
+        Ok(Self { place, keys, accounts: accounts.clone() })
     }
 
     /// Accepts a send; or returns why not, and leaves no trace.
@@ -162,12 +179,8 @@ fn names(channels: Channels) -> Vec<Channel> {
     Channel::ALL.into_iter().filter(|channel| channels.contains(*channel)).collect()
 }
 
-/// Locks the keys, and reads their first uses and the sends that these began.
-async fn read_keys(
-    connection: &mut Connection,
-    wanted: &[&IdempotencyKey],
-) -> Result<UsedKeys, Failure> {
-    let used = keys::read(connection, wanted).await?;
+/// The first uses, with the sends that they began.
+async fn with_sends(connection: &mut Connection, used: &FirstUses) -> Result<UsedKeys, Failure> {
     let is_send = |first: &&FirstUse| first.made == Creates::Send.as_str();
     let ids: Vec<i64> = used.values().filter(is_send).map(|first| first.id).collect();
     let mut sends = HashMap::new();
@@ -181,9 +194,9 @@ async fn read_keys(
             (id, StoredSend { id: SendId(id), recipients, is_scheduled, notification })
         }));
     }
-    let with_send = |(key, first): (_, FirstUse)| {
-        let send = Some(&first).filter(is_send).and_then(|first| sends.get(&first.id).copied());
-        (key, (first, send))
+    let with_send = |(key, first): (&(UserId, String), &FirstUse)| {
+        let send = Some(first).filter(is_send).and_then(|first| sends.get(&first.id).copied());
+        (key.clone(), (first.clone(), send))
     };
-    Ok(used.into_iter().map(with_send).collect())
+    Ok(used.iter().map(with_send).collect())
 }

@@ -1,6 +1,7 @@
 //! A group within its transaction: accounts first, then the next recipients of sends, then the
 //! facts, locked; then marks, and all announcements: decisions, comments, accounts and chunks of
-//! sends.
+//! sends. Most groups need nothing before the facts, and ask for these as they begin: such a group
+//! takes three round trips, with its rows and its commit.
 //!
 //! A reader sees all of a group or nothing of it, so the order within is free: each kind is planned
 //! together, in the order of its requests.
@@ -23,11 +24,12 @@ use super::super::database::Connection;
 use super::super::new_accounts;
 use super::batch::Batch;
 use super::context::Place;
-use super::facts;
 use super::failure::Failure;
 use super::marks::Marks;
+use super::question::{Question, Told};
 use super::send_rows::{Sends, give};
-use super::{Answer, Done, Write, rows, sends};
+use super::{Answer, Done, Write, begin, facts, marks, rows, sends};
+use crate::storage::requests::BeginSend;
 use crate::storage::send_chunks::{SendChunk, SendText};
 
 /// The result of a group, to be committed.
@@ -57,29 +59,75 @@ struct Announcing<'a> {
     created: Vec<Created>,
 }
 
+/// What a group asks at once, if it is known before anything is read whom it concerns: `None` where
+/// accounts are created, or the recipients of sends are read first.
+pub(super) fn question(place: Place<'_>, writes: &[&Write]) -> Option<Question> {
+    let mut begins: Vec<&BeginSend> = Vec::new();
+    for write in writes {
+        match write {
+            Write::BeginSend(begin) if begin::is_to_named(begin) => begins.push(begin),
+            Write::BeginSend(_) | Write::CreateUser { .. } | Write::ContinueSends { .. } => {
+                return None;
+            }
+            Write::Commit(_)
+            | Write::Comment(_)
+            | Write::Mark(_)
+            | Write::SaveReached(_)
+            | Write::Steps
+            | Write::Probe => {}
+        }
+    }
+    let announcing = Announcing::of(writes);
+    let mut needs = announcing.needs(place, &[]);
+    needs.events.extend(begins.iter().map(|begin| begin.send.message.event.as_str()));
+    let (keys, names) = begin::keys_and_names(begins.iter().copied());
+    needs.keys.extend(keys);
+    let mut question = Question::default();
+    question.keys(&needs.keys);
+    question.accounts(&names);
+    let marks = Marks::of(writes);
+    question.needs(&needs, place.channels, names, touched(&marks, &reached(writes)));
+    marks.ask(&mut question);
+    Some(question)
+}
+
+/// The users whose inboxes change without a notification.
+fn touched(marks: &Marks<'_>, reached: &BTreeMap<UserId, Reached>) -> Vec<UserId> {
+    marks.users().chain(reached.keys().copied()).collect()
+}
+
 /// Applies all writes; a rejected request (a conflict, a name that is taken) leaves no trace in the
-/// group.
+/// group. `told` is the answer to its [`question`], if it had one.
 pub(super) async fn apply(
     connection: &mut Connection,
     place: Place<'_>,
     mark: &CommitMark,
     writes: &[&Write],
+    told: Option<Told>,
 ) -> Result<Applied, Failure> {
     let mut answers: Vec<Option<Answer>> = writes.iter().map(|_| None).collect();
-    let announcing = first(connection, writes, &mut answers).await?;
+    let mut announcing = Announcing::of(writes);
+    announcing.created = first(connection, writes, &mut answers).await?;
     let Sends { chunks, mut records } =
-        sends::plan(connection, place, writes, &mut answers).await?;
-    let marks = Marks::of(writes);
-    let reached = reached(writes);
+        sends::plan(connection, place, writes, told.as_ref(), &mut answers).await?;
+    let (marks, reached) = (Marks::of(writes), reached(writes));
 
     let needs = announcing.needs(place, &chunks);
-    let others = chunks.iter().flat_map(|chunk| &chunk.recipients).copied();
-    let touched = marks.users().chain(reached.keys().copied());
-    let (facts, mut locked) =
-        facts::read(connection, place, &needs, others.collect(), touched.collect()).await?;
+    let others: Vec<UserId> = chunks.iter().flat_map(|chunk| &chunk.recipients).copied().collect();
+    let mut told = if let Some(told) = told {
+        told
+    } else {
+        let mut question = Question::default();
+        question.keys(&needs.keys);
+        let touched = touched(&marks, &reached);
+        question.needs(&needs, place.channels, others.iter().copied(), touched);
+        marks.ask(&mut question);
+        question.ask(connection).await?
+    };
+    let (facts, mut locked) = facts::of(&mut told, &needs, place.verify_email, others)?;
     drop(needs);
 
-    marks.apply(connection, &mut locked, &mut answers).await?;
+    let marked = marks.apply(connection, &mut told, &mut locked, &mut answers).await?;
     let facts = locked.recipients(facts);
     let locks = locked.took();
     let (planned, announced) = decide(place, facts, &announcing, chunks, &mut answers)?;
@@ -90,6 +138,12 @@ pub(super) async fn apply(
     let contents = planned.messages.clone();
     rows::raise_reached(connection, &reached).await?;
     let mut batch = Batch::new();
+    if planned.moved_on.is_empty() {
+        marks::add(&mut batch, &marked);
+    } else {
+        // Both may cancel the same step.
+        marks::write(connection, &marked).await?;
+    }
     rows::add(&mut batch, planned, locked.into_heads())?;
     records.add(&mut batch);
     batch.execute(connection, mark).await?;
@@ -127,39 +181,46 @@ fn decide<'a>(
     Ok((plan.into_rows(), announced))
 }
 
-/// Creates accounts, and sorts the other requests.
-async fn first<'a>(
+/// Creates accounts; returns those that are still to be announced.
+async fn first(
     connection: &mut Connection,
-    writes: &[&'a Write],
+    writes: &[&Write],
     answers: &mut [Option<Answer>],
-) -> Result<Announcing<'a>, Failure> {
-    let mut announcing = Announcing::default();
+) -> Result<Vec<Created>, Failure> {
+    let mut announced = Vec::new();
     for (at, write) in writes.iter().copied().enumerate() {
-        match write {
-            Write::Commit(decision) => announcing.decisions.push((at, decision)),
-            Write::Comment(comment) => announcing.comments.push((at, comment)),
-            Write::CreateUser { new, announce, once } => {
-                let created = new_accounts::create(connection, new, once.as_ref()).await?;
-                match (created, announce) {
-                    (Err(refused), _) => answers[at] = Some(Err(refused)),
-                    (Ok(user), None) => {
-                        answers[at] = Some(Ok(Done::Created(Box::new((user, None)))));
-                    }
-                    (Ok(user), Some(announce)) => {
-                        let announcement = announce(&user);
-                        announcing.created.push(Created { at, user, announcement });
-                    }
+        if let Write::CreateUser { new, announce, once } = write {
+            let created = new_accounts::create(connection, new, once.as_ref()).await?;
+            match (created, announce) {
+                (Err(refused), _) => answers[at] = Some(Err(refused)),
+                (Ok(user), None) => {
+                    answers[at] = Some(Ok(Done::Created(Box::new((user, None)))));
+                }
+                (Ok(user), Some(announce)) => {
+                    let announcement = announce(&user);
+                    announced.push(Created { at, user, announcement });
                 }
             }
-            Write::Probe => probe(connection).await?,
-            Write::Mark(_)
-            | Write::SaveReached(_)
-            | Write::BeginSend(_)
-            | Write::ContinueSends { .. }
-            | Write::Steps => {}
+        } else if matches!(write, Write::Probe) {
+            probe(connection).await?;
         }
     }
-    Ok(announcing)
+    Ok(announced)
+}
+
+impl<'a> Announcing<'a> {
+    /// The requests without the new accounts.
+    fn of(writes: &[&'a Write]) -> Self {
+        let mut announcing = Self::default();
+        for (at, write) in writes.iter().copied().enumerate() {
+            if let Write::Commit(decision) = write {
+                announcing.decisions.push((at, decision));
+            } else if let Write::Comment(comment) = write {
+                announcing.comments.push((at, comment));
+            }
+        }
+        announcing
+    }
 }
 
 impl Announcing<'_> {

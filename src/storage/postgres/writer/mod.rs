@@ -3,8 +3,8 @@
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (transactions and [`failure`]s), [`turns`] (of several nodes), [`pace`] (room for other writes),
-//! [`group`] (a group within its transaction, in its [`context`]), [`facts`] (what its plan needs,
-//! locked), [`marks`], [`sends`] with [`begin`], [`step`], [`audience`] and [`audiences`] (which
+//! [`group`] (a group within its transaction, in its [`context`]), [`question`] (what it locks and
+//! reads, at once) and [`facts`] (for its plan), [`marks`], [`sends`] with [`begin`], [`step`], [`audience`] and [`audiences`] (which
 //! recipients are next), and [`rows`] with [`ticket_rows`] (the planned rows, written as one
 //! [`batch`]).
 //!
@@ -22,6 +22,7 @@ mod failure;
 mod group;
 mod marks;
 mod pace;
+mod question;
 mod queue;
 mod rows;
 mod send_rows;

@@ -5,6 +5,7 @@ use super::super::database::Connection;
 use super::begin::Beginnings;
 use super::context::Place;
 use super::failure::Failure;
+use super::question::Told;
 use super::send_rows::Sends;
 use super::step;
 use super::{Answer, Done, Write};
@@ -16,6 +17,7 @@ pub(super) async fn plan<'a>(
     connection: &mut Connection,
     place: Place<'_>,
     writes: &[&'a Write],
+    told: Option<&Told>,
     answers: &mut [Option<Answer>],
 ) -> Result<Sends<'a>, Failure> {
     let mut sends = Sends::default();
@@ -28,7 +30,7 @@ pub(super) async fn plan<'a>(
         }
     }
     if !begins.is_empty() {
-        let mut known = Beginnings::read(connection, place, &begins).await?;
+        let mut known = Beginnings::read(connection, place, &begins, told).await?;
         for (at, begin) in begins {
             match known.begin(connection, at, begin, &mut sends.records).await? {
                 Ok(chunk) => sends.chunks.push(chunk),

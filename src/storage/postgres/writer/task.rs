@@ -12,12 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use super::super::commit_marks::CommitMark;
 use super::super::database::{Database, late};
 use super::super::ids::{BlockIds, Draws};
-use super::super::transaction::{Work, begin_planned, is_broken, is_transient};
+use super::super::transaction::{Work, begin_asking, begin_planned, is_broken, is_transient};
 use super::audiences::Audiences;
 use super::context::Place;
 use super::failure::Failure;
 use super::group::{self, Applied};
 use super::pace::Pace;
+use super::question::Told;
 use super::queue::{Queue, WRITTEN_WITHIN};
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
@@ -87,6 +88,7 @@ impl Writer {
                 // Its callers see their dropped replies; its transaction is rolled back.
                 None => self.health.note(false),
             }
+            self.ids.fill_early(&self.database);
             match self.lane {
                 Lane::Foreground => self.pace.note_group(),
                 Lane::Bulk => tokio::time::sleep(self.pace.pause_after(&chunk)).await,
@@ -215,16 +217,35 @@ impl Writer {
         Ok((answers, Taken { locks, commit, whole }))
     }
 
+    /// Begins a group's transaction, and asks with it what the group needs, if that is known.
+    async fn begin(
+        &self,
+        place: Place<'_>,
+        writes: &[&Write],
+        turn: Option<Work>,
+    ) -> Result<(Work, Option<Told>), Failure> {
+        let question = group::question(place, writes);
+        Ok(match (turn, question) {
+            (Some(mut work), Some(question)) => {
+                let told = question.ask(&mut work).await?;
+                (work, Some(told))
+            }
+            (None, Some(question)) if !question.is_empty() => {
+                let (work, row) = begin_asking(&self.database, |life| question.sql(life)).await?;
+                let told = Told::of(&row)?;
+                (work, Some(told))
+            }
+            (Some(work), None) => (work, None),
+            (None, None | Some(_)) => (begin_planned(&self.database).await?, None),
+        })
+    }
+
     /// All of a group but its commit.
     async fn apply(
         &self,
         writes: &[&Write],
         turn: Option<Work>,
     ) -> Result<(Work, CommitMark, Applied), Failure> {
-        let mut work = match turn {
-            Some(work) => work,
-            None => begin_planned(&self.database).await?,
-        };
         let draws = Draws::new(&self.ids);
         let place = Place {
             ids: &draws,
@@ -233,8 +254,9 @@ impl Writer {
             channels: self.channels,
             verify_email: self.verify_email,
         };
+        let (mut work, told) = self.begin(place, writes, turn).await?;
         let mark = work.mark();
-        let failure = match group::apply(&mut work, place, &mark, writes).await {
+        let failure = match group::apply(&mut work, place, &mark, writes, told).await {
             Ok(applied) => return Ok((work, mark, applied)),
             Err(failure) => failure,
         };
