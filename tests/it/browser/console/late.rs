@@ -82,7 +82,7 @@ async fn chips_and_offers_are_those_whom_the_hub_notifies() {
     hub.user("jürgen", "developer").await;
     let id = hub.ticket(&team.jane, "One").await;
     let path = format!("/api/tickets/{id}/comments/");
-    let body = json!({"body": "@jürgen, write to support@example.com, not to @nobody (@DEV)"});
+    let body = json!({"body": "@jürgen, write to support@example.com, not to @stranger (@DEV)"});
     let (status, made) = hub.post(&team.jane, &path, body).await;
     assert_eq!(status, 201, "{made}");
     let view = format!("tickets/{id}");
