@@ -159,8 +159,10 @@ async fn a_notification_and_its_mark_take_at_most_five_round_trips() {
         // Its account is read again after two seconds.
         tokio::time::sleep(Duration::from_millis(2_100)).await;
         let since = Instant::now();
-        let (status, _) =
-            far.hub.post(&admin, &format!("/api/notifications/{id}/mark_as_read/"), json!({})).await;
+        let (status, _) = far
+            .hub
+            .post(&admin, &format!("/api/notifications/{id}/mark_as_read/"), json!({}))
+            .await;
         assert_eq!(status, 200);
         counts.push(far.line.round_trips(since, Instant::now()));
     }

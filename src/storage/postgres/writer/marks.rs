@@ -54,7 +54,8 @@ impl<'a> Marks<'a> {
     /// Asks for what the first round needs.
     pub(super) fn ask(&self, question: &mut Question) {
         question.numbers("marked", self.users().map(|user| user.0));
-        let [places, users, ids] = self.rounds.first().map(|round| names(round)).unwrap_or_default();
+        let [places, users, ids] =
+            self.rounds.first().map(|round| names(round)).unwrap_or_default();
         question.numbers("row_places", places);
         question.numbers("row_users", users);
         question.numbers("row_ids", ids);
@@ -197,9 +198,8 @@ async fn named_rows(
 
 /// Each mark's own of the named rows; `None` for those that do not only name them.
 fn sort(round: &[(usize, &MarkPortion)], found: Vec<MarkedRow>) -> Vec<Option<Vec<Candidate>>> {
-    let only_names = |(_, portion): &(usize, &MarkPortion)| {
-        portion.selection.only_ids().map(|_| Vec::new())
-    };
+    let only_names =
+        |(_, portion): &(usize, &MarkPortion)| portion.selection.only_ids().map(|_| Vec::new());
     let mut rows: Vec<Option<Vec<Candidate>>> = round.iter().map(only_names).collect();
     for (seq, id, is_read, is_selected, place) in found {
         let list = usize::try_from(place).ok().and_then(|place| rows.get_mut(place)?.as_mut());
