@@ -1,6 +1,6 @@
-//! Bellpull's domain and its actors.
+//! Bellpull's actors, and how they are reached.
 //!
-//! In reading order: [`domain`] (types and rules, pure), [`port`] (what the outside must provide),
+//! In reading order: [`domain`] (types and rules, pure: a crate of its own), [`port`] (what the outside must provide),
 //! [`session`] and [`directory`] (how the edges reach the actors), [`hub`] (the root of the tree),
 //! [`supervisor`] (its branches), [`user`], [`ticket`] and [`project`] (its leaves), [`sends`] and
 //! [`scheduler`] (one message to many); then what they share: [`call`] (requests with a known
@@ -18,7 +18,6 @@ pub mod budget;
 pub mod call;
 pub mod channel;
 pub mod directory;
-pub mod domain;
 pub mod epoch;
 pub mod failures;
 mod fan_out;
@@ -46,3 +45,5 @@ pub mod turns;
 pub mod user;
 pub mod vitals;
 pub mod write_rate;
+
+pub use bellpull_domain as domain;

@@ -3,14 +3,11 @@
 //! Whether a request is traced is decided once, where it comes in; what is not traced costs a look
 //! at a `None`. A [`Trace`] travels by three ways: it is the current one of a task
 //! ([`Trace::within`]), a [`crate::call::Call`] brings the asker's to an actor, and the content of
-//! a message keeps the one that it comes from
-//! ([`MessageTrace`]): frames and deliveries of other tasks, later,
-//! find it there.
+//! a message keeps the one that it comes from ([`crate::domain::message_trace::MessageTrace`]):
+//! frames and deliveries of other tasks, later, find it there.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 use opentelemetry::global::{self, BoxedSpan};
 use opentelemetry::trace::{
@@ -29,7 +26,19 @@ tokio::task_local! {
 #[derive(Debug, Clone, Default)]
 pub struct Trace(Option<Arc<SpanContext>>);
 
+impl From<Option<Arc<SpanContext>>> for Trace {
+    fn from(context: Option<Arc<SpanContext>>) -> Self {
+        Self(context)
+    }
+}
+
 impl Trace {
+    /// The place itself: what a message keeps of it.
+    #[must_use]
+    pub fn context(&self) -> Option<Arc<SpanContext>> {
+        self.0.clone()
+    }
+
     /// That of the running task.
     #[must_use]
     pub fn current() -> Self {
@@ -129,56 +138,6 @@ impl TraceSpan {
     }
 }
 
-/// A message to ten thousand users is ten thousand frames; a trace shows the first.
-const FRAMES_TRACED_MAX: u32 = 50;
-
-/// The trace that a message comes from: its frames and deliveries are made by other tasks, later.
-/// A delivery that another node makes, or this one after a restart, has none.
-#[derive(Debug, Default)]
-pub struct MessageTrace {
-    traced: OnceLock<Box<Traced>>,
-    announced: OnceLock<Instant>,
-}
-
-#[derive(Debug)]
-struct Traced {
-    trace: Trace,
-    frames_left: AtomicU32,
-}
-
-impl MessageTrace {
-    /// The message is announced to the users of this node, from this trace; the first one stays.
-    pub fn keep(&self, trace: &Trace) {
-        let _ = self.announced.set(Instant::now());
-        if trace.is_on() {
-            let frames_left = AtomicU32::new(FRAMES_TRACED_MAX);
-            let _ = self.traced.set(Box::new(Traced { trace: trace.clone(), frames_left }));
-        }
-    }
-
-    /// When the message was announced on this node; not if it was read from the store.
-    #[must_use]
-    pub fn announced(&self) -> Option<Instant> {
-        self.announced.get().copied()
-    }
-
-    /// That of a delivery.
-    #[must_use]
-    pub fn get(&self) -> Trace {
-        self.traced.get().map(|traced| traced.trace.clone()).unwrap_or_default()
-    }
-
-    /// That of a frame: none once enough of them have one.
-    #[must_use]
-    pub fn of_frame(&self) -> Trace {
-        let Some(traced) = self.traced.get() else { return Trace::default() };
-        match traced.frames_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
-            Ok(_) => traced.trace.clone(),
-            Err(_) => Trace::default(),
-        }
-    }
-}
-
 fn begin(builder: SpanBuilder, parent: Option<&SpanContext>) -> TraceSpan {
     let context = match parent {
         Some(parent) => Context::new().with_remote_span_context(parent.clone()),
@@ -201,19 +160,6 @@ mod tests {
         assert_eq!(span.trace().traceparent(), None);
         let shared = TraceSpan::shared("commit", [Trace::default()].into_iter());
         assert!(!shared.trace().is_on());
-    }
-
-    #[test]
-    fn a_message_keeps_its_first_trace_for_so_many_frames() {
-        let message = MessageTrace::default();
-        message.keep(&Trace::default());
-        assert!(!message.get().is_on() && !message.of_frame().is_on());
-        let [first, second] = [(); 2].map(|()| TraceSpan::root("POST", SpanKind::Server, None));
-        message.keep(&first.trace());
-        message.keep(&second.trace());
-        let frames = (0..FRAMES_TRACED_MAX + 9).filter(|_| message.of_frame().is_on()).count();
-        assert_eq!(frames, usize::try_from(FRAMES_TRACED_MAX).unwrap());
-        assert_eq!(message.get().traceparent(), first.trace().traceparent());
     }
 
     #[tokio::test]

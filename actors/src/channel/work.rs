@@ -24,7 +24,7 @@ use crate::domain::ids::DeliveryId;
 use crate::domain::routing::Channel;
 use crate::failures::back_off;
 use crate::port::{LeaseLimit, in_time};
-use crate::trace::TraceSpan;
+use crate::trace::{Trace, TraceSpan};
 
 /// Attempts that died with their process count less: a delivery is given up when there are this
 /// many times as many as it has attempts.
@@ -41,7 +41,8 @@ const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 /// The step of a trace in which a provider is called. A digest belongs to its first message's.
 fn attempt_span(channel: Channel, leased: &Leased) -> TraceSpan {
-    let trace = leased.contents.first().map(|content| content.trace.get()).unwrap_or_default();
+    let trace = leased.contents.first().and_then(|content| content.trace.get());
+    let trace = Trace::from(trace);
     let mut span = trace.span("attempt", SpanKind::Client);
     span.set("bellpull.channel", channel.as_str());
     span.set("bellpull.delivery", leased.id.0);

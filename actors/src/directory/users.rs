@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use metrics::Gauge;
 
 use super::{Channels, Directory, Unanswered};
 use crate::domain::ids::{LoginId, Seq, UserId};
-use crate::domain::inbox::{Change, Mark};
+use crate::domain::inbox::{Change, Mark, MessageContent};
 use crate::domain::routing;
 use crate::domain::user::User;
 use crate::fan_out::FanOutGuard;
@@ -201,7 +202,7 @@ impl Users {
 
     /// The same on this node alone.
     pub(crate) fn tell_all_own(&self, announced: &AnnouncedMessage) {
-        announced.content.trace.keep(&Trace::current());
+        note_announced(&announced.content);
         self.channels.nudge(announced.channels);
         self.tell_entries(announced, &announced.entries, None);
     }
@@ -212,7 +213,7 @@ impl Users {
         announced: &AnnouncedMessage,
         fan_out: Option<&FanOutGuard>,
     ) {
-        announced.content.trace.keep(&Trace::current());
+        note_announced(&announced.content);
         self.channels.nudge(announced.channels);
         for entries in announced.entries.chunks(TOLD_AT_ONCE) {
             self.tell_entries(announced, entries, fan_out);
@@ -249,7 +250,7 @@ impl Users {
         }
         let mut changes: BTreeMap<UserId, Vec<Change>> = BTreeMap::new();
         for announced in announced {
-            announced.content.trace.keep(&Trace::current());
+            note_announced(&announced.content);
             self.channels.nudge(announced.channels);
             for placed in &announced.entries {
                 changes.entry(placed.recipient).or_default().push(announced.change(*placed));
@@ -327,4 +328,10 @@ impl Users {
     pub fn sessions(&self) -> usize {
         self.sessions.get()
     }
+}
+
+/// The message is announced to the users of this node now, from the current trace.
+fn note_announced(content: &MessageContent) {
+    content.trace.announce(Instant::now());
+    content.trace.keep(Trace::current().context());
 }

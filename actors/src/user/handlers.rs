@@ -21,7 +21,7 @@ use crate::messages::{Attach, AttachError, Session, UserMessage};
 use crate::port::outlet::{Connection, Ending, Outgoing, Welcome};
 use crate::session::{Begin, Feed, Heard, Resume};
 use crate::slow::SlowKind;
-use crate::trace::TraceSpan;
+use crate::trace::{Trace, TraceSpan};
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;
@@ -45,7 +45,7 @@ const BY_OPERATOR: Ending = Ending::Restarting { retry_after_ms: 1_000 };
 /// The step of a trace in which a notification becomes frames.
 fn frame_span(change: &Change, state: &UserState) -> TraceSpan {
     let Change::Added { entry, .. } = change else { return TraceSpan::none() };
-    let mut span = entry.message.trace.of_frame().span("frames", SpanKind::Producer);
+    let mut span = Trace::from(entry.message.trace.of_frame()).span("frames", SpanKind::Producer);
     span.set("bellpull.user", state.id.0);
     span.set("bellpull.seq", entry.seq.0);
     span.set("bellpull.sessions", i64::try_from(state.sessions.len()).unwrap_or(i64::MAX));

@@ -34,7 +34,7 @@ fn user(n: usize) -> User {
         is_active: true,
         is_email_verified: true,
         created_at: Timestamp::UNIX_EPOCH,
-        origin: crate::domain::user::Origin::Hub,
+        origin: crate::user::Origin::Hub,
         tokens_from: Timestamp::UNIX_EPOCH,
     }
 }

@@ -4,7 +4,7 @@
 //! server that has accepted the first of two attempts may drop the second unread. Later
 //! notifications go out with the next e-mail.
 
-use crate::domain::ids::{DeliveryId, MessageId, NotificationId};
+use crate::ids::{DeliveryId, MessageId, NotificationId};
 
 /// The most notifications of one e-mail: more than a reader takes in. The others follow in another.
 pub const NOTIFICATIONS_MAX: usize = 100;

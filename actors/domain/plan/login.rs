@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::{LoginId, UserId};
+use crate::ids::{LoginId, UserId};
 
 /// A login as a store has read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

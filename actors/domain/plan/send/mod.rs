@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::send::{NewSend, Recipients, SendStatus};
-use crate::domain::user::Role;
+use crate::ids::{ProjectId, UserId};
+use crate::send::{NewSend, Recipients, SendStatus};
+use crate::user::Role;
 
 /// Unknown accounts that a rejection names.
 pub const UNKNOWN_MAX: usize = 10;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use crate::domain::delivery::{ProviderStatus, Rule};
-use crate::domain::notification::DeliveryStatus;
-use crate::domain::routing::Channel;
+use crate::delivery::{ProviderStatus, Rule};
+use crate::notification::DeliveryStatus;
+use crate::routing::Channel;
 
 /// The most rows of a report; senders may have named any number of events.
 pub const REPORT_ROWS_MAX: usize = 2_000;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::notification::DeliveryStatus;
+use crate::notification::DeliveryStatus;
 
 /// A delivery that is queued again. It has as many attempts as a new one, and nothing of the
 /// provider's reports on the previous message is kept.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::ids::{DeliveryId, NotificationId, Seq, UserId};
-use crate::domain::notification::DeliveryStatus;
+use crate::ids::{DeliveryId, NotificationId, Seq, UserId};
+use crate::notification::DeliveryStatus;
 
 /// The position of a walk through old rows; only the store knows what the numbers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::domain::address::AddressChanges;
-use crate::domain::channel::Channel;
-use crate::domain::confusable::looks_like_name;
-use crate::domain::user::{Origin, Role, User};
+use crate::address::AddressChanges;
+use crate::channel::Channel;
+use crate::confusable::looks_like_name;
+use crate::user::{Origin, Role, User};
 
 /// The changes of an account; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,7 @@ impl UserChanges {
 pub enum AccountRefusal {
     /// Another account has this value; the field's name.
     Taken(&'static str),
-    /// Another account's value is confusable with it (see [`crate::domain::confusable`]); the
+    /// Another account's value is confusable with it (see [`crate::confusable`]); the
     /// field's name.
     TooSimilar(&'static str),
     /// The account has another role than the caller saw.
@@ -70,9 +70,9 @@ pub struct NewAccountFacts {
     pub has_email: bool,
     /// The id, if one was named.
     pub has_id: bool,
-    /// A username with the same key ([`crate::domain::confusable::username_key`]).
+    /// A username with the same key ([`crate::confusable::username_key`]).
     pub has_username_key: bool,
-    /// An address with the same key ([`crate::domain::confusable::email_key`]).
+    /// An address with the same key ([`crate::confusable::email_key`]).
     pub has_email_key: bool,
     /// The names of the active admins.
     pub admins: AdminNames,
@@ -232,8 +232,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::address::Addresses;
-    use crate::domain::ids::UserId;
+    use crate::address::Addresses;
+    use crate::ids::UserId;
 
     fn account(role: Role, is_active: bool) -> User {
         User {

@@ -1,7 +1,7 @@
 //! A step of an escalation: a delivery that waits whether its recipient sees the notification
 //! elsewhere first.
 
-use crate::domain::delivery::Rule;
+use crate::delivery::Rule;
 
 /// The state of a step's notification and ticket since it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

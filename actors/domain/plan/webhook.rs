@@ -1,11 +1,11 @@
 //! The effect of deliveries and of its owner's changes on a webhook, and how many webhooks an owner
 //! may have. The effect
-//! of a series of outcomes is [`Health::after`](crate::domain::webhook::Health::after).
+//! of a series of outcomes is [`Health::after`](crate::webhook::Health::after).
 
 use jiff::Timestamp;
 
-use crate::domain::delivery::{Attempt, OutcomeKind};
-use crate::domain::webhook::{
+use crate::delivery::{Attempt, OutcomeKind};
+use crate::webhook::{
     HookEnd, HookOwner, OLD_SECRET_LASTS, PER_PROJECT_MAX, PER_USER_MAX, Webhook, WebhookChanges,
 };
 
@@ -58,9 +58,9 @@ pub fn old_secret_until(now: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::delivery::Outcome;
-    use crate::domain::ids::{DeliveryId, ProjectId, UserId, WebhookId};
-    use crate::domain::webhook::HookAddress;
+    use crate::delivery::Outcome;
+    use crate::ids::{DeliveryId, ProjectId, UserId, WebhookId};
+    use crate::webhook::HookAddress;
 
     fn failing() -> Webhook {
         Webhook {

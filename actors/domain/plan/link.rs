@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::account_link::{AccountLink, LinkPurpose};
-use crate::domain::ids::{LinkId, UserId};
-use crate::domain::user::User;
+use crate::account_link::{AccountLink, LinkPurpose};
+use crate::ids::{LinkId, UserId};
+use crate::user::User;
 
 /// How many links of one account and purpose may be open at once; the oldest are revoked. More than
 /// the e-mails that the edge allows to one address within a link's lifetime.
@@ -83,8 +83,8 @@ pub fn may_use(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::address::Addresses;
-    use crate::domain::user::Role;
+    use crate::address::Addresses;
+    use crate::user::Role;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -100,7 +100,7 @@ mod tests {
             is_active: true,
             is_email_verified: false,
             created_at: Timestamp::UNIX_EPOCH,
-            origin: crate::domain::user::Origin::Hub,
+            origin: crate::user::Origin::Hub,
             tokens_from: Timestamp::UNIX_EPOCH,
         }
     }

@@ -8,8 +8,8 @@
 use jiff::Timestamp;
 
 use super::step::{Step, called_off_by};
-use crate::domain::delivery::{Attempt, Outcome, OutcomeKind, Rule};
-use crate::domain::notification::DeliveryStatus;
+use crate::delivery::{Attempt, Outcome, OutcomeKind, Rule};
+use crate::notification::DeliveryStatus;
 
 /// How much of a provider's text is stored, in characters: a page of a log shows it whole.
 const DETAIL_MAX: usize = 500;
@@ -128,7 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::ids::DeliveryId;
+    use crate::ids::DeliveryId;
     use DeliveryStatus::{Failed, Queued, Sent, Suppressed};
 
     fn at(ms: i64) -> Timestamp {

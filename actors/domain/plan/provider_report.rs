@@ -1,8 +1,8 @@
 //! The effect of a provider's report on its delivery. A status never goes back, in whatever order
 //! and however often reports arrive.
 
-use crate::domain::delivery::{ProviderReport, ProviderStatus};
-use crate::domain::notification::DeliveryStatus;
+use crate::delivery::{ProviderReport, ProviderStatus};
+use crate::notification::DeliveryStatus;
 
 /// A delivery, as far as reports change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::delivery::Rule;
-use crate::domain::event::Event;
-use crate::domain::ids::UserId;
-use crate::domain::preference::{Preferences, Wish};
-use crate::domain::routing::Channel;
-use crate::domain::ticket::{Membership, VisibleTo};
-use crate::domain::user::Role;
+use crate::delivery::Rule;
+use crate::event::Event;
+use crate::ids::UserId;
+use crate::preference::{Preferences, Wish};
+use crate::routing::Channel;
+use crate::ticket::{Membership, VisibleTo};
+use crate::user::Role;
 
 /// What is leased sooner after it was due did not wait: a notification that is read at once in a
 /// page goes out elsewhere all the same.
@@ -91,7 +91,7 @@ impl Late {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::preference::PreferenceChanges;
+    use crate::preference::PreferenceChanges;
 
     fn late() -> Late {
         Late {

@@ -289,7 +289,7 @@ fn entry(
 }
 
 /// The announcement of a ticket's event; `extra` is the reason of a rejection, or a comment's text.
-pub(in crate::domain) fn announce(
+pub(crate) fn announce(
     after: &Ticket,
     event: Event,
     mut audience: Audience,

@@ -29,6 +29,7 @@ pub mod inbox;
 mod kind;
 mod letters;
 pub mod locale;
+pub mod message_trace;
 pub mod node;
 pub mod notification;
 pub mod plan;

@@ -10,7 +10,7 @@ use super::encodings::Encodings;
 pub use super::encodings::FormatId;
 use super::ids::{MessageId, NotificationId, Seq};
 use super::notification::Message;
-use crate::trace::MessageTrace;
+use crate::message_trace::MessageTrace;
 
 /// The state of a whole inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

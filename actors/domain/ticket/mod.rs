@@ -53,7 +53,7 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(in crate::domain) use decide::announce;
+pub(crate) use decide::announce;
 pub use decide::{create, decide, decide_at, outsiders};
 pub use decision::Decision;
 pub use text::example;

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 
-use crate::domain::ids::UserId;
+use crate::ids::UserId;
 
 /// Accounts between two sends, one of which waits for the other: some ten chunks, a tenth of a
 /// second's.
