@@ -44,8 +44,7 @@ const TESTED_AFTER: Duration = Duration::from_millis(50);
 const TEST_MAX: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    /// Whether the connection that is being acquired is still to be tested: its user's first
-    /// statement does, which saves a round trip.
+    /// Whether the connection that is being acquired is tested by its user's first statement.
     static IS_UNTRIED: Cell<bool>;
 }
 
@@ -116,8 +115,7 @@ impl Database {
         }
     }
 
-    /// For reads of some rows by their keys, which are answered at once: the answer itself tests
-    /// the connection, and where it does not come, the read is done over another.
+    /// For reads by key, whose answer tests the connection: without one, another is asked.
     pub(super) fn by_key(&self) -> ByKey<'_> {
         ByKey(self)
     }
@@ -218,8 +216,7 @@ impl Connection {
         begun.map(drop)
     }
 
-    /// Begins a transaction with these statements; returns their row. The last of them may wait for
-    /// locks: if the connection is untried, it is to show life before.
+    /// The same, and returns their row. One that waits for locks shows life before, if untried.
     pub(super) async fn begin_asking(&mut self, sql: SqlStr) -> sqlx::Result<PgRow> {
         self.is_in_transaction = true;
         let now = Instant::now();

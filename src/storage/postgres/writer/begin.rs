@@ -17,7 +17,7 @@ use super::super::keys::FirstUses;
 use super::audience;
 use super::context::Place;
 use super::failure::Failure;
-use super::question::{Question, Told};
+use super::question::{GroupFacts, Question};
 use super::send_rows::{KeyRow, NewRow, Records};
 use crate::storage::requests::BeginSend;
 use crate::storage::rows::to_json;
@@ -62,10 +62,10 @@ impl<'p> Beginnings<'p> {
         connection: &mut Connection,
         place: Place<'p>,
         begins: &[(usize, &BeginSend)],
-        told: Option<&Told>,
+        told: Option<&GroupFacts>,
     ) -> Result<Self, Failure> {
         let asked;
-        let Told { keys, accounts, .. } = if let Some(told) = told {
+        let GroupFacts { keys, accounts, .. } = if let Some(told) = told {
             told
         } else {
             let mut question = Question::default();

@@ -11,7 +11,7 @@ use bellpull_actors::domain::plan::{Address, Facts, Hook, Needs, Recipient};
 use bellpull_actors::domain::routing::{Channel, Channels};
 
 use super::failure::Failure;
-use super::question::{HookRow, InboxRow, RecipientRow, Told};
+use super::question::{GroupFacts, HookRow, InboxRow, RecipientRow};
 use crate::storage::rows::json;
 
 /// The locked inboxes.
@@ -72,7 +72,7 @@ impl Locked {
 
 /// The facts; `others` are recipients besides the announcements' own.
 pub(super) fn of(
-    told: &mut Told,
+    told: &mut GroupFacts,
     needs: &Needs<'_>,
     verify_email: bool,
     others: Vec<UserId>,

@@ -26,7 +26,7 @@ use super::batch::Batch;
 use super::context::Place;
 use super::failure::Failure;
 use super::marks::Marks;
-use super::question::{Question, Told};
+use super::question::{GroupFacts, Question};
 use super::send_rows::{Sends, give};
 use super::{Answer, Done, Write, begin, facts, marks, rows, sends};
 use crate::storage::requests::BeginSend;
@@ -103,7 +103,7 @@ pub(super) async fn apply(
     place: Place<'_>,
     mark: &CommitMark,
     writes: &[&Write],
-    told: Option<Told>,
+    told: Option<GroupFacts>,
 ) -> Result<Applied, Failure> {
     let mut answers: Vec<Option<Answer>> = writes.iter().map(|_| None).collect();
     let mut announcing = Announcing::of(writes);

@@ -16,7 +16,7 @@ use super::super::database::Connection;
 use super::batch::Batch;
 use super::facts::Locked;
 use super::failure::Failure;
-use super::question::{MarkedRow, Question, Told};
+use super::question::{GroupFacts, MarkedRow, Question};
 use super::{Answer, Done, Write};
 use crate::storage::narrow;
 
@@ -65,7 +65,7 @@ impl<'a> Marks<'a> {
     pub(super) async fn apply(
         self,
         connection: &mut Connection,
-        told: &mut Told,
+        told: &mut GroupFacts,
         locked: &mut Locked,
         answers: &mut [Option<Answer>],
     ) -> Result<MarkRows, Failure> {

@@ -4,9 +4,9 @@
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (transactions and [`failure`]s), [`turns`] (of several nodes), [`pace`] (room for other writes),
 //! [`group`] (a group within its transaction, in its [`context`]), [`question`] (what it locks and
-//! reads, at once) and [`facts`] (for its plan), [`marks`], [`sends`] with [`begin`], [`step`], [`audience`] and [`audiences`] (which
-//! recipients are next), and [`rows`] with [`ticket_rows`] (the planned rows, written as one
-//! [`batch`]).
+//! reads, at once) and [`facts`] (for its plan), [`marks`], [`sends`] with [`begin`], [`step`],
+//! [`audience`] and [`audiences`] (which recipients are next), and [`rows`] with [`ticket_rows`]
+//! (the planned rows, written as one [`batch`]).
 //!
 //! Several nodes write at once. A group locks the rows that its plan depends on, each table in the
 //! order of ids and the tables in one order: sends, tickets, projects, inboxes, deliveries. So two

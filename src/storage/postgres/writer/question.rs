@@ -119,13 +119,13 @@ impl Question {
     }
 
     /// Asks within a transaction.
-    pub(super) async fn ask(&self, connection: &mut Connection) -> Result<Told, Failure> {
+    pub(super) async fn ask(&self, connection: &mut Connection) -> Result<GroupFacts, Failure> {
         if self.is_empty() {
-            return Ok(Told::default());
+            return Ok(GroupFacts::default());
         }
         // Of its values only numbers are written as they are.
         let sql = AssertSqlSafe(self.sql(false)).into_sql_str();
-        Told::of(&connection.fetch_one(sql).await?)
+        GroupFacts::of(&connection.fetch_one(sql).await?)
     }
 }
 
@@ -142,7 +142,7 @@ pub(super) type MarkedRow = (i64, i64, bool, bool, i64);
 
 /// The answer. What was not asked for is empty.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct GroupFacts {
     /// How long rows were waited for.
     pub(super) locked: Duration,
     pub(super) keys: FirstUses,
@@ -161,7 +161,7 @@ pub(super) struct Told {
     pub(super) named_rows: Vec<MarkedRow>,
 }
 
-impl Told {
+impl GroupFacts {
     /// What the row says.
     pub(super) fn of(row: &PgRow) -> Result<Self, Failure> {
         let locked: Option<i64> = row.try_get("locked_us")?;

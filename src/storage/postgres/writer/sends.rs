@@ -5,7 +5,7 @@ use super::super::database::Connection;
 use super::begin::Beginnings;
 use super::context::Place;
 use super::failure::Failure;
-use super::question::Told;
+use super::question::GroupFacts;
 use super::send_rows::Sends;
 use super::step;
 use super::{Answer, Done, Write};
@@ -17,7 +17,7 @@ pub(super) async fn plan<'a>(
     connection: &mut Connection,
     place: Place<'_>,
     writes: &[&'a Write],
-    told: Option<&Told>,
+    told: Option<&GroupFacts>,
     answers: &mut [Option<Answer>],
 ) -> Result<Sends<'a>, Failure> {
     let mut sends = Sends::default();

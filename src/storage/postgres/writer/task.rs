@@ -18,7 +18,7 @@ use super::context::Place;
 use super::failure::Failure;
 use super::group::{self, Applied};
 use super::pace::Pace;
-use super::question::Told;
+use super::question::GroupFacts;
 use super::queue::{Queue, WRITTEN_WITHIN};
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
@@ -223,7 +223,7 @@ impl Writer {
         place: Place<'_>,
         writes: &[&Write],
         turn: Option<Work>,
-    ) -> Result<(Work, Option<Told>), Failure> {
+    ) -> Result<(Work, Option<GroupFacts>), Failure> {
         let question = group::question(place, writes);
         Ok(match (turn, question) {
             (Some(mut work), Some(question)) => {
@@ -232,7 +232,7 @@ impl Writer {
             }
             (None, Some(question)) if !question.is_empty() => {
                 let (work, row) = begin_asking(&self.database, |life| question.sql(life)).await?;
-                let told = Told::of(&row)?;
+                let told = GroupFacts::of(&row)?;
                 (work, Some(told))
             }
             (Some(work), None) => (work, None),
