@@ -139,7 +139,9 @@ mod tests {
             created_at: "2025-12-24T10:30:00Z".parse().unwrap(),
         };
         let wanted = json!({"id": 9, "ticket": 5, "author": "John Client", "author_id": 7,
-            "body": "Any news?", "created_at": "2025-12-24T10:30:00.000Z"});
-        assert_eq!(serde_json::to_value(Comment::from(comment)).unwrap(), wanted);
+            "body": "Any news?", "mentions": [{"user": 8, "start": 0, "end": 4}],
+            "created_at": "2025-12-24T10:30:00.000Z"});
+        let comment = Comment::new(comment, vec![(UserId(8), 0..4)]);
+        assert_eq!(serde_json::to_value(comment).unwrap(), wanted);
     }
 }
