@@ -96,8 +96,8 @@ pub(super) async fn begin_asking(
     Ok((Work { connection, database: database.clone() }, row))
 }
 
-/// The same as [`begin_planned`] once it is this node's turn to write. Fails if the turn does not come within a quarter
-/// of a second.
+/// The same as [`begin_planned`] once it is this node's turn to write. Fails if the turn does not
+/// come within a quarter of a second.
 pub(super) async fn begin_turn(database: &Database) -> sqlx::Result<Work> {
     let sql = planned!(
         "; SET LOCAL lock_timeout = '250ms'; SELECT ",
