@@ -148,11 +148,12 @@ fn keeps(base: char, mark: char) -> bool {
     if matches!(mark, '\u{3099}' | '\u{309a}') {
         return true; // が is not か
     }
-    match mark.script() {
-        Script::Inherited => mark == '\u{306}' && base.script() == Script::Cyrillic,
-        Script::Arabic | Script::Hebrew | Script::Syriac => false,
-        _ => canonical_combining_class(mark) != NUKTA,
+    let script = mark.script();
+    if script == Script::Inherited {
+        return mark == '\u{306}' && base.script() == Script::Cyrillic;
     }
+    let has_vowel_points = matches!(script, Script::Arabic | Script::Hebrew | Script::Syriac);
+    !has_vowel_points && canonical_combining_class(mark) != NUKTA
 }
 
 fn is_part(content: char) -> bool {

@@ -273,12 +273,12 @@ impl Asked<'_> {
 
     /// Whether the connection is of no use after this error.
     fn is_end(&self, error: &sqlx::Error) -> bool {
-        if is_stale_plan(error) {
-            // The other connections have such plans, too.
+        let is_end = is_stale_plan(error) || is_broken(error);
+        if is_end {
+            // The others have such plans, too, or have been ended with it.
             self.losses.note(Instant::now());
-            return true;
         }
-        is_broken(error)
+        is_end
     }
 
     fn late(&self) -> sqlx::Error {

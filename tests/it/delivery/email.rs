@@ -16,7 +16,7 @@ fn serve(database: &Path, sink: &Sink, retry_ms: &str) -> Process {
             ("BELLPULL_SMTP_URL", &sink.url()),
             ("BELLPULL_SMTP_FROM", "Help desk <desk@example.com>"),
             ("BELLPULL_RETRY_BASE_MS", retry_ms),
-            ("BELLPULL_HTTP_PUBLIC_URL", "https://desk.example/hub/"),
+            ("BELLPULL_HTTP_PUBLIC_URL", "https://desk.example/"),
         ],
     )
 }
@@ -54,9 +54,9 @@ async fn a_tickets_life_reaches_everyone_involved_by_mail() {
     assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
     assert_eq!(mail.header("List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
     let unsubscribe = mail.header("List-Unsubscribe");
-    assert!(unsubscribe.starts_with("<https://desk.example/hub/unsubscribe/"), "{unsubscribe}");
+    assert!(unsubscribe.starts_with("<https://desk.example/unsubscribe/"), "{unsubscribe}");
     assert!(mail.header("Content-Type").starts_with("multipart/alternative"));
-    assert!(mail.text.contains("https://desk.example/hub/tickets/"), "{}", mail.text);
+    assert!(mail.text.contains("https://desk.example/tickets/"), "{}", mail.text);
     let ids: Vec<String> = mails.iter().map(|mail| mail.header("Message-ID")).collect();
     assert!(ids[0].starts_with("<delivery-") && ids[0].ends_with(".bellpull>"), "{ids:?}");
     assert_ne!(ids[0], ids[1]);

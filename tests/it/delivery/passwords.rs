@@ -16,7 +16,7 @@ use super::{Colleague, PATIENCE, until};
 use crate::support::process::{Process, folder, run, run_ok};
 
 /// Where users reach the hub from outside.
-const PUBLIC: &str = "https://desk.example/hub";
+const PUBLIC: &str = "https://desk.example";
 
 const RESET: &str = "/api/auth/password/reset/";
 const CONFIRM: &str = "/api/auth/password/reset/confirm/";

@@ -172,7 +172,9 @@ impl Writer {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            tries += 1;
+            // A pool may have many that broke: their number is limited by time alone.
+            let is_connections = matches!(&failure, Failure::Sql(error) if is_broken(error));
+            tries += u32::from(!is_connections);
             match &failure {
                 Failure::ShortOfIds(_) if tries < TRIES => {}
                 Failure::Sql(error) if is_transient(error) && tries < TRIES => {
