@@ -5,8 +5,9 @@
 //! [`wire`], accounts and tokens in [`auth`], rows and SQL in [`storage`], external delivery in
 //! [`delivery`] (HTTP by [`tls`]), the other nodes in [`nodes`] and the messages to them in
 //! [`broker`], logs and metrics in [`telemetry`], the last hour of them in [`signals`], systemd in
-//! `service`, files that change while the hub runs in `followed_file`. The actors and the rules are
-//! a crate of their own, `bellpull_actors`, and so is the load tester, `bellpull_load`.
+//! `service`, files that change while the hub runs in `followed_file`. The rules
+//! and the actors are crates of their own, `bellpull_domain` and `bellpull_actors`, and so is the
+//! load tester, `bellpull_load`.
 
 pub mod app;
 pub mod auth;
