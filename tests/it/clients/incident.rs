@@ -1,6 +1,7 @@
 //! Ticket alerts, the family that switches on `notification_type`.
 
 use bellpull::wire::Dialect;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{FrontEnd, Make, greeting, hub};
@@ -11,6 +12,9 @@ fn alert(event: &str, message: &str, ticket: &Value, seq: i64, id: &Value) -> Va
     for key in ["id", "title", "priority", "priority_display", "category", "created_at"] {
         snapshot[key] = ticket[key].clone();
     }
+    // The same time: frames leave out the zeros at the end of its fraction.
+    let created_at: Timestamp = ticket["created_at"].as_str().unwrap().parse().unwrap();
+    snapshot["created_at"] = json!(created_at.to_string());
     json!({"notification_type": event, "message": message, "ticket": snapshot, "id": id,
         "seq": seq})
 }
