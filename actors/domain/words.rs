@@ -18,8 +18,8 @@ use unicode_script::{Script, UnicodeScript};
 use super::letters::{digit, instead};
 use super::text::is_invisible;
 
-/// Bytes of a word: PostgreSQL refuses 2,047. The rest is cut off, in texts and in searches, so that
-/// a longer word is still found.
+/// Bytes of a word: PostgreSQL refuses 2,047. The rest is cut off, in texts and in searches, so
+/// that a longer word is still found.
 const WORD_BYTES_MAX: usize = 2_000;
 /// The canonical combining class of a nukta, the dot that makes a letter of another one.
 const NUKTA: u8 = 7;
