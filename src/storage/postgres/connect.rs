@@ -12,6 +12,7 @@ use super::database::{CONNECTED_WITHIN, Database};
 use super::history::{self, STANDBY};
 use super::open_error::{OpenError, Server};
 use super::session::{self, unlimited};
+use super::sql_errors::POOLER;
 use super::{address, name_keys};
 use crate::storage::StoreOptions;
 
@@ -71,11 +72,7 @@ pub(crate) async fn unusable(connection: &mut PgConnection) -> sqlx::Result<Opti
              ENCODING 'UTF8'"
         ))
     } else if durable == "off" {
-        Some(
-            "synchronous_commit is off although the hub has set it: a pooler (PgBouncer in \
-             transaction mode) spreads the hub's statements over connections; use session mode"
-                .to_owned(),
-        )
+        Some(format!("synchronous_commit is off although the hub has set it: {POOLER}"))
     } else {
         None
     })

@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 
-use super::sql_errors::code;
+use super::sql_errors::{NOT_PREPARED, POOLER, PREPARED_TWICE, code};
 
 /// Why a database could not be opened; the text is one line for the operator and contains no
 /// password.
@@ -122,6 +122,9 @@ impl OpenError {
         match (code(&error).as_deref(), &error) {
             (Some(NO_DATABASE), _) => Self::NoDatabase { server },
             (Some(WRONG_PASSWORD | NO_LOGIN), _) => Self::Login { server, reason },
+            (Some(PREPARED_TWICE | NOT_PREPARED), _) => {
+                Self::Unusable { server, reason: POOLER.to_owned() }
+            }
             (_, sqlx::Error::Tls(why)) if why.to_string() == NO_TLS => Self::NoTls { server },
             _ => Self::Connect { server, reason },
         }

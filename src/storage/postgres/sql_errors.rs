@@ -17,6 +17,7 @@ pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
             tracing::warn!(%error, "the database refuses a value of a request");
             StoreError::Unstorable
         }
+        Some(PREPARED_TWICE | NOT_PREPARED) => unavailable(POOLER),
         _ => unavailable(text(&error)),
     }
 }
@@ -63,6 +64,14 @@ fn text(error: &dyn Display) -> String {
     error.to_string()
 }
 
+/// Why a pooler cannot be used that gives each transaction another connection.
+pub(super) const POOLER: &str = "a pooler (PgBouncer in transaction mode) spreads the hub's \
+    statements over connections; use session mode";
+
+/// A statement that another connection has prepared, or that only another one has: what a pooler
+/// in transaction mode makes of prepared statements.
+pub(super) const PREPARED_TWICE: &str = "42P05";
+pub(super) const NOT_PREPARED: &str = "26000";
 const FOREIGN_KEY: &str = "23503";
 const UNIQUE: &str = "23505";
 /// The code of `cached plan must not change result type`, among others.
