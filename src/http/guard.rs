@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::port::StoreError;
@@ -17,7 +17,7 @@ use bellpull_actors::slow::{Slow, SlowKind, SlowLog, Waits};
 use bellpull_actors::trace::Trace;
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::in_flight::{InFlight, Slot};
@@ -198,23 +198,23 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 
 /// The CORS rules; `None` if no origin is allowed.
 fn cors(allowed_origins: &[String]) -> Option<CorsLayer> {
-    use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+    use axum::http::header::{ALLOW, RETRY_AFTER};
     if allowed_origins.is_empty() {
         return None;
     }
-    let origins = if allowed_origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(allowed_origins.iter().filter_map(|origin| origin.parse().ok()))
+    let is_any = allowed_origins.iter().any(|origin| origin == "*");
+    let origins = match is_any {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(allowed_origins.iter().filter_map(|origin| origin.parse().ok())),
     };
-    let own = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
-    let headers = [AUTHORIZATION, CONTENT_TYPE].into_iter().chain(own);
     let methods =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods(methods)
-        .allow_headers(headers.collect::<Vec<_>>())
+        // Front ends send their framework's and their tracing's; none means anything to the hub.
+        .allow_headers(AllowHeaders::mirror_request())
+        .allow_credentials(!is_any)
         .expose_headers([RETRY_AFTER, ALLOW])
         .max_age(PREFLIGHT_MAX_AGE);
     Some(layer)
@@ -303,11 +303,15 @@ mod tests {
         end.await.unwrap();
     }
 
+    /// Those of the hub's own clients, of Django's, of tracing.
+    const ASKED: &str =
+        "authorization, idempotency-key, x-csrftoken, x-requested-with, traceparent";
+
     fn preflight(origin: &str) -> Request {
         Request::options("/post/")
             .header("origin", origin)
             .header("access-control-request-method", "POST")
-            .header("access-control-request-headers", "authorization, idempotency-key")
+            .header("access-control-request-headers", ASKED)
             .body(Body::empty())
             .unwrap()
     }
@@ -318,12 +322,13 @@ mod tests {
         let (response, _) = ask(router(&[app]), preflight(app)).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["access-control-allow-origin"], app);
-        let allowed = response.headers()["access-control-allow-headers"].to_str().unwrap();
-        for name in ["authorization", "content-type", "idempotency-key", "last-event-id"] {
-            assert!(allowed.contains(name), "{name} in {allowed}");
-        }
+        assert_eq!(response.headers()["access-control-allow-headers"], ASKED);
+        assert_eq!(response.headers()["access-control-allow-credentials"], "true");
         let (response, _) = ask(router(&["*"]), preflight("https://other.example")).await;
         assert_eq!(response.headers()["access-control-allow-origin"], "*");
+        assert_eq!(response.headers()["access-control-allow-headers"], ASKED);
+        // With credentials browsers would refuse the star.
+        assert!(!response.headers().contains_key("access-control-allow-credentials"));
     }
 
     #[tokio::test]

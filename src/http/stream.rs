@@ -123,7 +123,8 @@ async fn stream(
 fn answer(body: Body) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // A proxy that compresses would hold events back until its block is full.
+        (CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform")),
         // nginx would buffer events.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];

@@ -97,7 +97,8 @@ impl Pushed {
 impl SseOutlet {
     pub(super) fn new(writer: Writer, dialect: Dialect, epoch: Arc<str>) -> Self {
         let mut pushed = Pushed::new(epoch);
-        pushed.line(&format!("retry: {RETRY_MS}"));
+        // Part of the first event: clients exist to which one of its own is an empty event.
+        pushed.bytes.extend_from_slice(format!("retry: {RETRY_MS}\n").as_bytes());
         let burst = Backlog { events: 0, bytes: 0 };
         Self { writer, dialect, pushed, burst, room: None, is_closed: false }
     }
@@ -247,7 +248,7 @@ mod tests {
         outlet.flush().unwrap();
         Box::new(outlet).close(Ending::Restarting { retry_after_ms: 150 });
         let text = text(events);
-        assert!(text.starts_with("retry: 3000\n\n"), "{text}");
+        assert!(text.starts_with("retry: 3000\ndata: {\"type\":\"reset\"}\n\n"), "{text}");
         let last = "\n\n:\n\nretry: 150\nevent: close\n\
             data: {\"code\":1012,\"reason\":\"restarting\",\"retry_after_ms\":150}\n\n";
         assert!(text.ends_with(last), "{text}");

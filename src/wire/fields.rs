@@ -26,6 +26,14 @@ pub(super) fn echo(key: &str, value: Option<&RawValue>) -> Result<Option<Box<Raw
     Ok(Some(value.to_owned()))
 }
 
+/// What is within the quotes of a decimal number: attributes of pages and parameters of routes are
+/// text, and REST takes them as they are, too.
+fn unquoted(written: &str) -> &str {
+    let inner = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let is_decimal = |inner: &&str| inner.bytes().all(|byte| byte.is_ascii_digit());
+    inner.filter(is_decimal).unwrap_or(written)
+}
+
 /// An integer within bounds; `None` if missing.
 pub(super) fn number<T>(
     key: &str,
@@ -36,7 +44,8 @@ where
     T: PartialOrd + std::fmt::Display + serde::de::DeserializeOwned,
 {
     let Some(written) = present(value) else { return Ok(None) };
-    let number = serde_json::from_str(written).ok().filter(|number| bounds.contains(number));
+    let number =
+        serde_json::from_str(unquoted(written)).ok().filter(|number| bounds.contains(number));
     let wanted = || format!("a whole number from {} to {}", bounds.start(), bounds.end());
     number.map(Some).ok_or_else(|| BadFrame::invalid(key, wanted()))
 }
@@ -44,7 +53,7 @@ where
 /// A required id.
 pub(super) fn id(key: &str, value: Option<&RawValue>) -> Result<i64, BadFrame> {
     let Some(written) = present(value) else { return Err(BadFrame::missing(key)) };
-    let id = serde_json::from_str(written).ok().filter(|id| *id > 0);
+    let id = serde_json::from_str(unquoted(written)).ok().filter(|id| *id > 0);
     id.ok_or_else(|| BadFrame::invalid(key, "an id: a whole number, 1 or more"))
 }
 
@@ -120,4 +129,34 @@ pub(super) fn event_name(key: &str, name: &str) -> Result<String, BadFrame> {
         return Ok(name.to_owned());
     }
     Err(BadFrame::invalid(key, format_args!("1 to {EVENT_NAME_MAX} visible characters")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(written: &str) -> Box<RawValue> {
+        RawValue::from_string(written.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn ids_and_numbers_may_be_decimal_strings() {
+        for (written, wanted) in [
+            ("2", Some(2)),
+            (r#""2""#, Some(2)),
+            (r#""9223372036854775807""#, Some(i64::MAX)),
+            (r#""9223372036854775808""#, None),
+            (r#""0""#, None),
+            (r#""""#, None),
+            (r#""-2""#, None),
+            (r#""2.0""#, None),
+            (r#"" 2""#, None),
+            (r#""٢""#, None),
+            (r#"["2"]"#, None),
+        ] {
+            assert_eq!(id("id", Some(&raw(written))).ok(), wanted, "{written}");
+            let number = number("limit", Some(&raw(written)), &(1..=i64::MAX)).ok().flatten();
+            assert_eq!(number, wanted, "{written}");
+        }
+    }
 }

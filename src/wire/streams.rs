@@ -297,7 +297,7 @@ mod tests {
             );
             for (text, code) in [
                 (r#"{"type":"ticket_viewing"}"#, "missing_field"),
-                (r#"{"type":"ticket_viewing","ticket_id":"1"}"#, "invalid_field"),
+                (r#"{"type":"ticket_viewing","ticket_id":"one"}"#, "invalid_field"),
                 (r#"{"type":"ticket_viewing","ticket_id":0}"#, "invalid_field"),
                 (r#"{"type":"user_typing","ticket_id":1}"#, "missing_field"),
                 (r#"{"type":"user_typing","is_typing":true}"#, "missing_field"),

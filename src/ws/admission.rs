@@ -77,6 +77,13 @@ pub(super) struct Parameters {
     replay: Option<String>,
 }
 
+impl Parameters {
+    /// The dialect that the URL names. Templates of URLs leave parameters empty.
+    pub(super) fn dialect(&self) -> Option<&str> {
+        self.dialect.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 impl SocketRoute {
     fn spoken(self, default: Dialect) -> Spoken {
         match self {
@@ -124,7 +131,7 @@ pub(super) async fn admit(
         .map_err(|err| Refusal::BadQuery(err.body_text()))?;
     let offered = Offered::read(request.headers())?;
     let (dialect, subprotocol) =
-        offered.choose(parameters.dialect.as_deref(), route.spoken(edge.rules.dialect))?;
+        offered.choose(parameters.dialect(), route.spoken(edge.rules.dialect))?;
     let subprotocol = subprotocol.and_then(|name| HeaderValue::from_str(name).ok());
     let feed = read_feed(&edge.rules.epoch.name(), route, dialect, &parameters)?;
     let credential = credential(&parameters, request.headers(), offered.token)?;
@@ -148,7 +155,7 @@ pub(super) fn read_feed(
     parameters: &Parameters,
 ) -> Result<Feed, Refusal> {
     let wish = Wish {
-        since: parameters.since.as_deref(),
+        since: parameters.since.as_deref().filter(|since| !since.is_empty()),
         epoch: parameters.epoch.as_deref(),
         replay: parameters.replay.as_deref(),
     };

@@ -77,8 +77,9 @@ impl<'a> Offered<'a> {
     ///
     /// A server need not choose any offered subprotocol (RFC 6455, 4.2.2), and never chooses one
     /// that it will not use. So a client whose URL names another dialect than its subprotocols gets
-    /// an answer without one: browsers then fail the socket and say so in their console, as the
-    /// standard requires, and other clients may continue in the dialect of their URL.
+    /// an answer without one, and so does one that offers other servers' protocols only: browsers
+    /// then fail the socket and say so in their console, as the standard requires, and other clients
+    /// may continue, in the dialect of their URL or the default.
     pub(super) fn choose(
         &self,
         named: Option<&str>,
@@ -90,13 +91,13 @@ impl<'a> Offered<'a> {
             .iter()
             .filter_map(|name| Some((spoken.named(name).ok()?, *name)))
             .find(|(dialect, _)| from_url.is_none_or(|url| url == *dialect));
-        match (from_url, from_offer, self.names.first()) {
+        // One of ours that is not available here is a mistake of its client.
+        let is_ours = |name: &&&str| Dialect::from_name(name).is_some();
+        match (from_url, from_offer, self.names.iter().find(is_ours)) {
             (_, Some((dialect, name)), _) => Ok((dialect, Some(name))),
             (Some(dialect), None, _) => Ok((dialect, self.carrier)),
-            (None, None, Some(name)) => {
-                spoken.named(name).map(|dialect| (dialect, Some(*name))) // the first one's fault
-            }
-            // Only a token was offered: then that must be the answer.
+            (None, None, Some(name)) => spoken.named(name).map(|dialect| (dialect, Some(*name))),
+            // Where a token is offered, that is the answer.
             (None, None, None) => Ok((spoken.default(), self.carrier)),
         }
     }
@@ -144,8 +145,9 @@ mod tests {
                 (Some("incident"), "bellpull.v1, incident", Ok((INCIDENT, Some("incident")))),
                 (Some("incident"), "bearer.abc", Ok((INCIDENT, Some("bearer.abc")))),
                 (Some("unknown"), "incident", Err(unknown("unknown"))),
-                (Some(""), "", Err(unknown(""))),
-                (None, "graphql-ws", Err(unknown("graphql-ws"))),
+                (None, "graphql-ws", Ok((INCIDENT, None))),
+                (None, "Token, JWT", Ok((INCIDENT, None))),
+                (None, "json, bearer.abc", Ok((INCIDENT, Some("bearer.abc")))),
             ],
         );
     }
@@ -165,7 +167,8 @@ mod tests {
                 (Some("incident"), "bellpull.v1", wrong()),
                 (None, "incident", wrong()),
                 (None, "incident, bearer.abc", wrong()),
-                (None, "unknown", Err(unknown("unknown"))),
+                (None, "unknown, incident", wrong()),
+                (None, "unknown", Ok((V1, None))),
                 (Some("unknown"), "", Err(unknown("unknown"))),
             ],
         );

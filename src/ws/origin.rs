@@ -24,6 +24,7 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
     let Some(origin) = origins.next() else { return Ok(()) };
     let origin = if origins.next().is_some() { "" } else { origin.to_str().unwrap_or_default() };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let origin = &as_page(origin);
     let is_allowed =
         is_same_host(origin, host) || allowed.iter().any(|one| one == "*" || one == origin);
     if is_allowed {
@@ -31,6 +32,16 @@ pub(super) fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()
     }
     log_refused(origin);
     Err(Refusal::Origin)
+}
+
+/// The origin of a page. Libraries that make one from their socket's own address may leave its
+/// scheme; no browser does, so no page gains by it.
+fn as_page(origin: &str) -> String {
+    match origin.strip_prefix("ws").filter(|rest| rest.starts_with("://") || rest.starts_with("s:"))
+    {
+        Some(rest) => format!("http{rest}"),
+        None => origin.to_owned(),
+    }
 }
 
 /// Logs a refused origin, within the limit: any page on the web can make browsers try as often as
@@ -90,6 +101,11 @@ mod tests {
             ("https://api.example.com", "api.example.com", &unknown, true),
             ("https://api.example.com", "api.example.com:443", &unknown, true),
             ("http://api.example.com:80", "api.example.com", &unknown, true),
+            ("ws://localhost:8000", "localhost:8000", &unknown, true),
+            ("wss://api.example.com", "api.example.com", &unknown, true),
+            ("wss://app.example.com", "api.example.com", &ours, true),
+            ("ws://localhost:3000", "localhost:8000", &unknown, false),
+            ("wsx://localhost:8000", "localhost:8000", &unknown, false),
             ("http://localhost:3000", "localhost:8000", &unknown, false),
             ("https://evil.org", "api.example.com", &unknown, false),
             ("http://", "", &unknown, false),

@@ -120,7 +120,7 @@ fn what_will_not_do_is_named() {
     };
     for (field, value, named) in [
         ("user_id", json!(null), "missing_field: The key \"user_id\" is missing."),
-        ("user_id", json!("1"), "invalid_field: The key \"user_id\""),
+        ("user_id", json!("1.0"), "invalid_field: The key \"user_id\""),
         ("user_id", json!(0), "invalid_field: The key \"user_id\""),
         ("user_id", json!(1.5), "invalid_field: The key \"user_id\""),
         ("title", json!(" "), "invalid_field: The key \"title\""),
@@ -150,7 +150,7 @@ fn what_will_not_do_is_named() {
         (r#"{"type":"get_notifications","offset":-1}"#, "invalid_field"),
         (r#"{"type":"get_notifications","offset":4294967296}"#, "invalid_field"),
         (r#"{"type":"mark_read"}"#, "missing_field"),
-        (r#"{"type":"mark_read","notification_id":"456"}"#, "invalid_field"),
+        (r#"{"type":"mark_read","notification_id":"4x"}"#, "invalid_field"),
         (r#"{"type":"approval","user_id":1,"title":"t"}"#, "unknown_type"),
         (r#"{"type":"a b","user_id":1,"title":"t","message":"m"}"#, "invalid_field"),
         (r#"{"type":"ticket_viewing","ticket_id":1}"#, "unknown_type"),

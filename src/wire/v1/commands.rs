@@ -146,11 +146,11 @@ fn position(key: &str, value: Option<&RawValue>) -> Result<Seq, BadFrame> {
 }
 
 fn ids(value: Option<&RawValue>) -> Result<Vec<NotificationId>, BadFrame> {
-    let ids: Option<Vec<NotificationId>> =
+    let listed: Option<Vec<&RawValue>> =
         value.and_then(|written| serde_json::from_str(written.get()).ok());
-    let is_good = |ids: &Vec<NotificationId>| {
-        (1..=IDS_MAX).contains(&ids.len()) && ids.iter().all(|id| id.0 > 0)
-    };
-    let wanted = || format!("a list of 1 to {IDS_MAX} ids");
-    ids.filter(is_good).ok_or_else(|| BadFrame::invalid("ids", wanted()))
+    let ids = listed.filter(|listed| (1..=IDS_MAX).contains(&listed.len())).and_then(|listed| {
+        let one = |id| fields::id("ids", Some(id)).ok().map(NotificationId);
+        listed.into_iter().map(one).collect()
+    });
+    ids.ok_or_else(|| BadFrame::invalid("ids", format_args!("a list of 1 to {IDS_MAX} ids")))
 }

@@ -192,7 +192,7 @@ fn what_will_not_do_is_named_with_its_request() {
         (r#"{"type":"ack","seq":1,"id":7}"#, "invalid_field"),
         (r#"{"type":"ack"}"#, "missing_field"),
         (r#"{"type":"ack","seq":-1}"#, "invalid_field"),
-        (r#"{"type":"ack","seq":"1"}"#, "invalid_field"),
+        (r#"{"type":"ack","seq":"-1"}"#, "invalid_field"),
         (r#"{"type":"read","ids":[0]}"#, "invalid_field"),
         (r#"{"type":"read","ids":[1.5]}"#, "invalid_field"),
         (r#"{"type":"read","ids":7}"#, "invalid_field"),

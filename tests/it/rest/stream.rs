@@ -100,7 +100,7 @@ async fn a_stream_greets_tells_what_happens_and_resumes_without_gap_or_double() 
     let mut events = Events::open(&hub, &admin, None).await;
     let header = |name: &str| events.response.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "text/event-stream");
-    assert_eq!(header("cache-control"), "no-store");
+    assert_eq!(header("cache-control"), "no-store, no-transform");
     assert_eq!(header("x-accel-buffering"), "no");
     let welcome = events.next().await.unwrap();
     assert_eq!((welcome.id, &welcome.data["type"]), (None, &json!("welcome")));
