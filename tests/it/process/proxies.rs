@@ -176,3 +176,37 @@ async fn haproxy_with_its_recipe() {
     };
     works(&hub, &database, address).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apache_with_its_recipe() {
+    let (folder, database) = folder();
+    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
+    let port = free_port();
+    let site = replaced(
+        recipe("apache.conf"),
+        &[
+            ("127.0.0.1:8000", &hub.address.to_string()),
+            ("*:443", &format!("127.0.0.1:{port}")),
+            ("    SSLEngine on\n", ""),
+            ("    SSLCertificateFile /etc/ssl/hub.example.com.pem\n", ""),
+            ("    SSLCertificateKeyFile /etc/ssl/private/hub.example.com.key\n", ""),
+        ],
+    );
+    let modules = ["mpm_event", "authz_core", "alias", "headers", "proxy", "proxy_http"];
+    let modules = modules
+        .into_iter()
+        .chain(["proxy_wstunnel"])
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"));
+    let root = folder.path().display();
+    let modules: String = modules.collect();
+    let text = format!(
+        "ServerRoot {root}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {root}/pid\n\
+         ErrorLog {root}/errors\nDefaultRuntimeDir {root}\n{modules}{site}"
+    );
+    let file = folder.path().join("apache.conf");
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new("apache2");
+    let command = command.args(["-D", "FOREGROUND", "-f"]).arg(&file);
+    let Some((_proxy, address)) = start(command, port) else { return };
+    works(&hub, &database, address).await;
+}
