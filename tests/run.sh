@@ -62,6 +62,7 @@ install 'command -v redis-server || command -v valkey-server' redis-server
 install 'PATH=$PATH:/usr/sbin command -v nginx' nginx-light
 install 'PATH=$PATH:/usr/sbin command -v haproxy' haproxy
 install 'command -v caddy' caddy
+install 'PATH=$PATH:/usr/sbin command -v apache2' apache2-bin
 install 'command -v promtool' prometheus
 export PATH="$PATH:/usr/sbin"
 
@@ -77,7 +78,7 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check \
         --requirement tests/tools/requirements.txt || fail "Python's packages could not be installed"
     cp tests/tools/package.json tests/tools/package-lock.json "$tools/node/"
-    npm ci --prefix "$tools/node" --no-audit --no-fund --loglevel=error ||
+    npm ci --prefix "$tools/node" --ignore-scripts --no-audit --no-fund --loglevel=error ||
         fail "Node's packages could not be installed"
     printf '%s\n' "$wanted" >"$tools/installed"
 fi

@@ -8,6 +8,7 @@ mod academy;
 mod bellpull_v1;
 mod inbox;
 mod incident;
+mod matrix;
 mod page;
 mod project;
 mod typed;

@@ -62,6 +62,15 @@ impl Process {
         )
     }
 
+    /// The same at an address of the test's: see [`lasting_address`].
+    pub fn serve_at(address: SocketAddr, database: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start(
+            command(database)
+                .args(["serve", "--listen", &address.to_string()])
+                .envs(settings.iter().copied()),
+        )
+    }
+
     /// The same with its log in a file.
     pub fn serve_logged(database: &Path, settings: &[(&str, &str)], log: &Path) -> Self {
         Self::start(
@@ -188,4 +197,16 @@ pub fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("hub.db");
     (folder, database)
+}
+
+/// An address for hubs one after the other. Its port is below those that the kernel gives out: else
+/// a client that comes back while no hub is there may be given that very port, and meet itself.
+pub fn lasting_address() -> SocketAddr {
+    loop {
+        let port = 20_000 + getrandom::u32().unwrap() % 12_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port.try_into().unwrap()));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
