@@ -9,12 +9,12 @@
 use std::hint::black_box;
 
 use bellpull::wire::{Dialect, Endpoint, Texts, decode, encode};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Entry, MessageContent};
-use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::port::outlet::Outgoing;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Entry, MessageContent};
+use bellpull_domain::notification::{Kind, Message};
+use bellpull_domain::ticket::Priority;
+use bellpull_port::outlet::Outgoing;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
 use serde::Serialize;

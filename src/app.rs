@@ -12,35 +12,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::channel::ChannelActor;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::epoch::Epoch;
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Broker, Clock, LeaseOwner, Store};
-use bellpull_actors::slow::SlowLog;
 use bellpull_actors::write_rate::WriteRate;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::clock::SystemClock;
+use bellpull_port::epoch::Epoch;
+use bellpull_port::slow::SlowLog;
+use bellpull_port::{AccountStore, Broker, Clock, LeaseOwner, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::auth::issue::hub_secret;
-use crate::auth::{Auth, AuthStartError, Signing, follow};
-use crate::config::Config;
-use crate::delivery::account_link::AccountLinks;
-use crate::delivery::bad_channel::BadChannel;
-use crate::delivery::callers::Callers;
-use crate::delivery::channels::{ChannelParts, channels};
-use crate::delivery::link::Links;
-use crate::delivery::renderer::Renderer;
-use crate::delivery::runtime::DeliveryRuntime;
-use crate::delivery::template_service::{FOLLOW_EVERY, TemplateService};
-use crate::edge::{HandshakeLimit, TrustedProxies};
-use crate::http::{Edge, EdgeParts, Readiness};
-use crate::nodes::{JoinError, Membership};
-use crate::signals::GoldenSignals;
-use crate::storage::{self, StoreOptions};
-use crate::tls::{self, Certificate};
-use crate::ws::{WsEdge, WsParts};
+use bellpull_auth::issue::hub_secret;
+use bellpull_auth::{Auth, AuthStartError, Signing, follow};
+use bellpull_config::Config;
+use bellpull_delivery::account_link::AccountLinks;
+use bellpull_delivery::bad_channel::BadChannel;
+use bellpull_delivery::callers::Callers;
+use bellpull_delivery::channels::{ChannelParts, channels};
+use bellpull_delivery::link::Links;
+use bellpull_delivery::renderer::Renderer;
+use bellpull_delivery::runtime::DeliveryRuntime;
+use bellpull_delivery::template_service::{FOLLOW_EVERY, TemplateService};
+use bellpull_edge::{HandshakeLimit, TrustedProxies};
+use bellpull_http::{Edge, EdgeParts, Readiness};
+use bellpull_nodes::{JoinError, Membership};
+use bellpull_storage::{self, StoreOptions};
+use bellpull_telemetry::signals::GoldenSignals;
+use bellpull_tls::{self, Certificate};
+use bellpull_ws::{WsEdge, WsParts};
 use broker::broker;
 use identity::{follow_epoch, join, names, stored_secret};
 use listeners::{Listeners, serve};
@@ -192,7 +192,7 @@ impl App {
         // Addresses first: they are the most likely problem, and a start that fails over one must
         // not leave a new database behind.
         let listeners = Listeners::bind(&config)?;
-        let store = storage::open(config.database_url.reveal(), options)
+        let store = bellpull_storage::open(config.database_url.reveal(), options)
             .await
             .map_err(StartError::of("database_url"))?;
         Self::start_listening(&config, store, channels, (listeners, slow)).await
@@ -307,14 +307,15 @@ impl App {
         let mut upkeep = vec![
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(follow_epoch(store.clone())),
-            tokio::spawn(crate::telemetry::upkeep()),
+            tokio::spawn(bellpull_telemetry::upkeep()),
             tokio::spawn(signals.keep(hub.clone(), Arc::clone(&store), listening)),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow(hub.projects.clone(), follow::FOLLOW_EVERY)),
             tokio::spawn(auth.clone().follow_keys()),
         ];
-        upkeep
-            .extend(certificate.clone().map(|certificate| tokio::spawn(tls::follow(certificate))));
+        upkeep.extend(
+            certificate.clone().map(|certificate| tokio::spawn(bellpull_tls::follow(certificate))),
+        );
         Ok(Self {
             address,
             certificate,

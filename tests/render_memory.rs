@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bellpull::delivery::defaults::DIGEST;
 use bellpull::delivery::proof::prove;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::templates::Source;
+use bellpull_domain::routing::Channel;
+use bellpull_port::templates::Source;
 use proptest::prelude::*;
 
 /// The system's allocator, which counts for each thread what it has now and had at most.

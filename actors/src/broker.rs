@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use crate::directory::{Projects, Users};
-use crate::port::broker::{Broker, BrokerMessage, BrokerState, Subscriber};
+use bellpull_port::broker::{Broker, BrokerMessage, BrokerState, Subscriber};
 
 /// The broker of a single node: it has no peers.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
-use crate::epoch::Epoch;
-use crate::port::retention::Old;
+use bellpull_port::epoch::Epoch;
+pub use bellpull_port::retention::Retention;
 
 /// The first chunk's recipients. With an external delivery each they take some 8 ms of the store's
 /// time, which a ticket's commit may have to wait for a send.
@@ -54,45 +52,6 @@ impl Default for HubLimits {
             save_delivered_every: Duration::from_secs(5),
             unsent_bytes_max: 64 << 20,
             retention: Retention::default(),
-        }
-    }
-}
-
-/// For how long things are kept; `None` for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Rows that were deleted (`retention.deleted_days`).
-    pub tombstones: Option<SignedDuration>,
-    /// Finished deliveries (`retention.deliveries_days`).
-    pub deliveries: Option<SignedDuration>,
-    /// The audit log (`retention.audit_days`).
-    pub audit: Option<SignedDuration>,
-    /// Logins of which no token is valid (`retention.logins_days`).
-    pub logins: Option<SignedDuration>,
-    /// Idempotency keys (`retention.idempotency_hours`); 24 hours at least.
-    pub keys: SignedDuration,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            tombstones: Some(SignedDuration::from_hours(30 * 24)),
-            deliveries: Some(SignedDuration::from_hours(90 * 24)),
-            audit: Some(SignedDuration::from_hours(365 * 24)),
-            logins: Some(SignedDuration::from_hours(30 * 24)),
-            keys: SignedDuration::from_hours(24),
-        }
-    }
-}
-
-impl Retention {
-    /// For how long rows of a kind are kept.
-    pub(crate) fn of(&self, what: Old) -> Option<SignedDuration> {
-        match what {
-            Old::Deliveries => self.deliveries,
-            Old::Tombstones | Old::Messages => self.tombstones,
-            Old::Audit => self.audit,
-            Old::Logins => self.logins,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::domain::ids::UserId;
-use crate::domain::inbox::{Mark, Marked};
-use crate::domain::plan::marks::MarkedPortion;
-use crate::port::inbox::{MarkPortion, Selection};
-use crate::port::{InboxStore, StoreError, in_time};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::inbox::{Mark, Marked};
+use bellpull_domain::plan::marks::MarkedPortion;
+use bellpull_port::inbox::{MarkPortion, Selection};
+use bellpull_port::{InboxStore, StoreError, in_time};
 
 /// A mark in progress. Its cursor is in memory: it is answered when all of it is on the disk.
 #[derive(Debug)]

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use ractor::ActorId;
 use serde_json::Value;
 
-use crate::call::Call;
-use crate::domain::ids::{LoginId, ProjectId, Seq, TicketId, UserId};
-use crate::domain::inbox::{Change, Reached};
-use crate::domain::presence::{PresenceNews, SessionNumber};
-use crate::domain::stream::{Present, SharedStreamEvent, StreamKind, TicketNews};
-use crate::domain::ticket::Caller;
-use crate::domain::user::User;
 use crate::fan_out::FanOutGuard;
-use crate::port::outlet::Ending;
-use crate::session::{Heard, SessionStart};
 use crate::supervisor::Protocol;
 use crate::user::own::OwnMessage;
 use crate::vitals::Handle;
+use bellpull_domain::ids::{LoginId, ProjectId, Seq, TicketId, UserId};
+use bellpull_domain::inbox::{Change, Reached};
+use bellpull_domain::presence::{PresenceNews, SessionNumber};
+use bellpull_domain::stream::{Present, SharedStreamEvent, StreamKind, TicketNews};
+use bellpull_domain::ticket::Caller;
+use bellpull_domain::user::User;
+use bellpull_port::call::Call;
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Heard, SessionStart};
 
 /// A session that wants in.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use tokio::sync::broadcast;
 
 use crate::failures::Record;
 pub use crate::failures::{FailureReport, RestartCause, RestartReport};
-use crate::port::Clock;
 use crate::vitals::Vitals;
 use crate::vitals::message_log::{self, MessageLog};
+use bellpull_port::Clock;
 
 /// One actor as operators see it.
 #[derive(Debug, Clone, Serialize)]

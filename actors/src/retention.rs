@@ -13,10 +13,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-pub use crate::limits::Retention;
-use crate::port::in_time;
-use crate::port::retention::{Old, Position};
-use crate::port::{Clock, RetentionStore, SendStore, StoreError};
+use bellpull_port::in_time;
+use bellpull_port::retention::{Old, Position, Retention};
+use bellpull_port::{Clock, RetentionStore, SendStore, StoreError};
 
 /// Rows that one step reads: a few ms of the store's time.
 const STEP: u32 = 256;

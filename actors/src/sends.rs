@@ -8,23 +8,23 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::directory::Users;
-use crate::domain::event::Event;
-use crate::domain::ids::{NotificationId, UserId};
-use crate::domain::notification::Message;
-use crate::domain::routing::{Channel, Channels};
-use crate::domain::send::{NewSend, NoteRight, Recipients, is_good_link, note_right};
-use crate::domain::ticket::{Caller, Priority};
 use crate::limits::CHUNK;
-use crate::port::in_time;
-use crate::port::sends::{BeginSend, StoredSend};
-use crate::port::tickets::AnnouncedMessage;
-use crate::port::{Clock, LeaseOwner, ProjectStore, SendStore, StoreError};
-use crate::rate::{Quota, retry_after_ms};
 use crate::scheduler::SchedulerMessage;
-use crate::session::{Answer, Note};
-use crate::shared_rate::SharedRate;
-use crate::trace::Trace;
 use crate::vitals::Handle;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, UserId};
+use bellpull_domain::notification::Message;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, NoteRight, Recipients, is_good_link, note_right};
+use bellpull_domain::ticket::{Caller, Priority};
+use bellpull_port::in_time;
+use bellpull_port::rate::{Quota, retry_after_ms};
+use bellpull_port::sends::{BeginSend, StoredSend};
+use bellpull_port::session::{Answer, Note};
+use bellpull_port::shared_rate::SharedRate;
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::trace::Trace;
+use bellpull_port::{Clock, LeaseOwner, ProjectStore, SendStore, StoreError};
 
 /// Notes of one account at once, over all nodes: enough for a form that notifies a whole team.
 const NOTES_BURST: u32 = 20;

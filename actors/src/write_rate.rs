@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::ids::UserId;
-use crate::domain::user::Role;
-use crate::rate::{Quota, RateLimit};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::Role;
+use bellpull_port::rate::{Quota, RateLimit};
 
 /// The burst, in seconds of the rate: for a user who clicks through a list.
 const BURST_S: u32 = 5;

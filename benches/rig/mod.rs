@@ -19,9 +19,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bellpull::storage::{self, StoreOptions};
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::user::Origin;
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::user::Origin;
+use bellpull_port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::json;

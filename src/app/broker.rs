@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bellpull_actors::broker::LocalBroker;
 use bellpull_actors::hub::HubNames;
-use bellpull_actors::port::{Broker, LeaseOwner, Store};
+use bellpull_port::{Broker, LeaseOwner, Store};
 
 use super::StartError;
 use super::identity::store_id;
-use crate::auth::issue::hub_secret;
-use crate::broker::{Cluster, RedisBroker};
-use crate::config::Config;
+use bellpull_auth::issue::hub_secret;
+use bellpull_broker::{Cluster, RedisBroker};
+use bellpull_config::Config;
 
 /// The way to the other nodes, if there is one.
 pub(super) async fn broker(

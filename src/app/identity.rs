@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::node::NodeName;
 use bellpull_actors::hub::HubNames;
-use bellpull_actors::port::nodes::NewNode;
-use bellpull_actors::port::{AccountStore, Store, StoreError};
+use bellpull_domain::node::NodeName;
+use bellpull_port::nodes::NewNode;
+use bellpull_port::{AccountStore, Store, StoreError};
 
 use super::StartError;
 use super::listeners::Listeners;
-use crate::auth::NodePasses;
-use crate::auth::issue::hub_secret;
-use crate::config::{Config, Secret};
-use crate::nodes::{Membership, address};
+use bellpull_auth::NodePasses;
+use bellpull_auth::issue::hub_secret;
+use bellpull_config::{Config, Secret};
+use bellpull_nodes::{Membership, address};
 
 /// The setting that identifies this store to its nodes and to no others: their topic in Redis. It
 /// is the first epoch, and stays when a new one begins: nodes that have not noticed yet still hear

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::StartError;
-use crate::config::Config;
-use crate::edge::address_limit::AddressLimit;
-use crate::edge::listen::{self, Connections, Listener, NoSockets};
-use crate::edge::tls::Acceptor;
-use crate::http::Edge;
-use crate::tls::{BadFiles, Certificate};
-use crate::ws::WsEdge;
+use bellpull_config::Config;
+use bellpull_edge::address_limit::AddressLimit;
+use bellpull_edge::listen::{self, Connections, Listener, NoSockets};
+use bellpull_edge::tls::Acceptor;
+use bellpull_http::Edge;
+use bellpull_tls::{BadFiles, Certificate};
+use bellpull_ws::WsEdge;
 
 /// The addresses to listen on.
 pub(super) struct Listeners {
@@ -70,14 +70,14 @@ pub(super) fn serve(
         listener.limited(AddressLimit::new(connections_per_address_max, is_exempt), limits.unsent())
     };
     let (clients, operators) = (limited(listeners.clients), listeners.operators.map(limited));
-    let router = crate::http::router(edge.clone())
-        .merge(crate::ws::router(sockets.clone()))
+    let router = bellpull_http::router(edge.clone())
+        .merge(bellpull_ws::router(sockets.clone()))
         .merge(crate::client::router())
         .merge(crate::console::router());
     let serving = listen::serve(clients, router, sockets, stopping.clone());
     let mut servers = vec![tokio::spawn(serving)];
     if let Some(listener) = operators {
-        let router = crate::http::operator_router(edge);
+        let router = bellpull_http::operator_router(edge);
         servers.push(tokio::spawn(listen::serve(listener, router, NoSockets, stopping.clone())));
     }
     servers

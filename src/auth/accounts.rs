@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::confusable::normal_name;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::text::made_line;
-use bellpull_actors::domain::user::{Origin, Role, User};
-use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::{AccountStore, StoreError};
+use bellpull_domain::address::Addresses;
+use bellpull_domain::confusable::normal_name;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::text::made_line;
+use bellpull_domain::user::{Origin, Role, User};
+use bellpull_port::accounts::NewUser;
+use bellpull_port::{AccountStore, StoreError};
 use jiff::Timestamp;
 
 use super::claims::{Claims, Profile};

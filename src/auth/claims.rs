@@ -1,6 +1,6 @@
 //! The claims of a token, and whether they are valid now.
 
-use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_domain::ids::{LoginId, UserId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
-use bellpull_actors::port::outlet::{Revoked, TokenEnd};
-use bellpull_actors::rate::network;
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::StoreError;
+use bellpull_port::account_links::{EndedLogin, LinkTo, NewLink, PasswordChange};
+use bellpull_port::outlet::{Revoked, TokenEnd};
+use bellpull_port::rate::network;
 
 use super::admission::{Admission, Name};
 use super::ended::ENDED_MAX;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use bellpull_actors::domain::ids::LoginId;
+use bellpull_domain::ids::LoginId;
 use jiff::Timestamp;
 
 /// How many are held: more than passwords can be checked in the hour that an access token lives.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::directory::Projects;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::outlet::{Revoked, TokenEnd};
+use bellpull_domain::ids::UserId;
+use bellpull_port::StoreError;
+use bellpull_port::outlet::{Revoked, TokenEnd};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 

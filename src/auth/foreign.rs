@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::account::origin_after;
-use bellpull_actors::domain::user::{Origin, User};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::outlet::Revoked;
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::plan::account::origin_after;
+use bellpull_domain::user::{Origin, User};
+use bellpull_port::StoreError;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::outlet::Revoked;
 
 use super::accounts::{NAME_ATTEMPTS_MAX, derived, email, full_name, role, username};
 use super::claims::Claims;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 use futures_util::FutureExt;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use super::AuthError;
 use super::claims::{Access, Claims, Profile};
 use super::key::{self, Key};
 use super::keys::{Keys, open_with};
-use crate::config::Secret;
+use bellpull_config::Secret;
 
 const SECRET: &str = "a secret that no fuzzer guesses";
 const HEADER: &[u8] = br#"{"alg":"HS256","typ":"JWT"}"#;
@@ -31,7 +31,7 @@ static FOREIGN: LazyLock<Vec<Key>> = LazyLock::new(|| {
 });
 
 /// A token; the first byte says what of it is given, the rest is made here.
-pub(crate) fn tokens(bytes: &[u8]) {
+pub fn tokens(bytes: &[u8]) {
     let Some((what, given)) = bytes.split_first() else { return };
     match what % 4 {
         0 => unsigned(given),

@@ -2,15 +2,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ids::LoginId;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{AccountStore, StoreError};
+use bellpull_domain::ids::LoginId;
+use bellpull_domain::user::User;
+use bellpull_port::{AccountStore, StoreError};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use super::AuthError;
-use crate::config::{Config, Secret};
+use bellpull_config::{Config, Secret};
 
 /// The setting that holds a generated secret.
 const SECRET_SETTING: &str = "jwt_secret";

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::AuthStartError;
 use super::key::{Key, from_jwks, from_pem};
-use crate::config::AuthConfig;
-use crate::followed_file;
+use bellpull_config::AuthConfig;
+use bellpull_system::followed_file;
 
 /// How often the file is read without a reason: a withdrawn key is accepted for this long.
 const EVERY: Duration = Duration::from_secs(60);
@@ -166,7 +166,7 @@ mod tests {
     const P256: &str = include_str!("testkeys/p256.pub.pem");
 
     fn opened(path: &Path) -> KeyFile {
-        let mut config = crate::config::Config::default().auth;
+        let mut config = bellpull_config::Config::default().auth;
         config.public_key_file = Some(path.to_owned());
         KeyFile::open(&config).unwrap().unwrap()
     }

@@ -9,7 +9,7 @@ use super::AuthError;
 use super::claims::Claims;
 use super::key::{BAD_ALGORITHM, BAD_SIGNATURE, Key, UNKNOWN_KEY, bad_token};
 use super::key_file::KeyFile;
-use crate::config::Secret;
+use bellpull_config::Secret;
 
 /// A token is a header, a few claims and a signature; ours take some 300 bytes, and a 4,096-bit key
 /// signs with 683 characters. Longer ones are rejected unread.

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::user::{Origin, User};
-use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse};
-use bellpull_actors::port::outlet::{Revoked, TokenEnd};
-use bellpull_actors::port::{BrokerMessage, StoreError};
-use bellpull_actors::rate::network;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::user::{Origin, User};
+use bellpull_port::accounts::{LoginName, NewUser, RefreshUse};
+use bellpull_port::outlet::{Revoked, TokenEnd};
+use bellpull_port::rate::network;
+use bellpull_port::{BrokerMessage, StoreError};
 use jiff::Timestamp;
 
 use super::admission::{Admission, Name};

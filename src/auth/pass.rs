@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ids::{LoginId, UserId};
+use bellpull_domain::ids::{LoginId, UserId};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Auth, AuthError, INACTIVE, NO_ACCOUNT, Principal};
-use crate::config::Secret;
+use bellpull_config::Secret;
 
 /// How long a pass is good.
 const TTL_S: i64 = 30;

@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::{Error, Output, ParamsString, PasswordHash, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use bellpull_actors::port::SharedLimits;
-use bellpull_actors::slow::{Wait, waiting};
+use bellpull_port::SharedLimits;
+use bellpull_port::slow::{Wait, waiting};
 use unicode_normalization::UnicodeNormalization;
 
 use super::AuthError;

@@ -1,13 +1,13 @@
 //! Registration: valid names, and who is notified of a new account.
 
-use bellpull_actors::domain::channel;
-use bellpull_actors::domain::confusable::normal_name;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::notification::{Announcement, Message};
-use bellpull_actors::domain::routing::{Audience, Group};
-use bellpull_actors::domain::text::line;
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::domain::user::User;
+use bellpull_domain::channel;
+use bellpull_domain::confusable::normal_name;
+use bellpull_domain::event::Event;
+use bellpull_domain::notification::{Announcement, Message};
+use bellpull_domain::routing::{Audience, Group};
+use bellpull_domain::text::line;
+use bellpull_domain::ticket::Priority;
+use bellpull_domain::user::User;
 use serde_json::{Map, Value};
 
 use super::password::PASSWORD_BYTES_MAX;

@@ -9,9 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::port::shared_limits::{RuleTurn, SharedLimits, SharedRule, outcome};
-use bellpull_actors::rate::{Quota, RateLimit, retry_after_s};
-use bellpull_actors::shared_rate::SharedKey;
+use bellpull_port::rate::{Quota, RateLimit, retry_after_s};
+use bellpull_port::shared_limits::{RuleTurn, SharedLimits, SharedRule, outcome};
+use bellpull_port::shared_rate::SharedKey;
 
 use super::AuthError;
 
@@ -109,7 +109,7 @@ impl RegistrationLimit {
         Self { own: Own::new(quotas), quotas, shared }
     }
 
-    /// Counts a registration from a network (see [`bellpull_actors::rate::network`]).
+    /// Counts a registration from a network (see [`bellpull_port::rate::network`]).
     ///
     /// # Errors
     /// [`AuthError::Throttled`]. A refused registration takes nothing from other networks.
@@ -128,7 +128,7 @@ impl RegistrationLimit {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::testing::FakeLimits;
+    use bellpull_port::testing::FakeLimits;
     use tokio::time::advance;
 
     use super::*;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::User;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::User;
 
 /// How long an account is served from the cache: a change made on another node shows after this.
 const FRESH: Duration = Duration::from_secs(2);
@@ -94,8 +94,8 @@ fn is_fresh(at_ms: i64, now_ms: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::address::Addresses;
-    use bellpull_actors::domain::user::{Origin, Role};
+    use bellpull_domain::address::Addresses;
+    use bellpull_domain::user::{Origin, Role};
     use jiff::Timestamp;
 
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::user::User;
+use bellpull_domain::user::User;
 use jiff::Timestamp;
 
 use super::{Auth, AuthError, CLOCKS_DIFFER_S, Inner, Principal};

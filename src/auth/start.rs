@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bellpull_actors::directory::Users;
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{Origin, Role, User};
-use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use bellpull_domain::address::Addresses;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::{Origin, Role, User};
+use bellpull_port::{AccountStore, Clock, StoreError};
 use jiff::Timestamp;
 
 use super::accounts::Accounts;
@@ -20,7 +20,7 @@ use super::registration_limit::RegistrationLimit;
 use super::withdrawn::Withdrawn;
 use super::ws_tickets::WsTickets;
 use super::{Auth, Inner, NodePasses};
-use crate::config::Config;
+use bellpull_config::Config;
 
 /// A shorter secret can be guessed from one token, without asking the hub.
 const SECRET_BYTES_WISE: usize = 16;

@@ -1,26 +1,29 @@
 //! Fakes for this module's tests: a store in memory, and a clock that stands still.
+#![allow(clippy::unwrap_used, reason = "of tests alone")]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::user::{Origin, Role, User};
-use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
-use bellpull_actors::port::accounts::{
+use bellpull_domain::account_link::AccountLink;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::notification::Announcement;
+use bellpull_domain::user::{Origin, Role, User};
+use bellpull_port::account_links::{EndedLogin, NewLink, PasswordChange};
+use bellpull_port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, RevokedLogins, UserChanges, UserFilter,
     WithdrawnRights,
 };
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, Clock, Page, PageRequest, StoreError};
-use jiff::{SignedDuration, Timestamp};
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{AccountStore, Clock, Page, PageRequest, StoreError};
+#[cfg(test)]
+use jiff::SignedDuration;
+use jiff::Timestamp;
 
 use super::{Auth, AuthStartError, Signing};
-use crate::config::{Config, Secret};
+use bellpull_config::{Config, Secret};
 
 #[derive(Debug)]
 pub(super) struct StillClock(Mutex<Timestamp>);
@@ -30,6 +33,7 @@ impl StillClock {
         Self(Mutex::new("2026-03-01T12:00:00.5Z".parse().unwrap()))
     }
 
+    #[cfg(test)]
     pub(super) fn advance_ms(&self, ms: i64) {
         let mut now = self.0.lock().unwrap();
         *now += SignedDuration::from_millis(ms);
@@ -81,10 +85,12 @@ pub(super) struct FakeStore {
 }
 
 impl FakeStore {
+    #[cfg(test)]
     pub(super) fn announced(&self) -> Vec<Announcement> {
         self.rows.lock().unwrap().announced.clone()
     }
 
+    #[cfg(test)]
     pub(super) fn change(&self, id: i64, change: impl FnOnce(&mut User)) {
         let mut rows = self.rows.lock().unwrap();
         change(&mut rows.users.iter_mut().find(|(user, _)| user.id.0 == id).unwrap().0);
@@ -325,9 +331,10 @@ impl AccountStore for FakeStore {
     }
 }
 
-/// Accounts for the tests of other modules: users 1 and 2, and the tokens that they come with.
-pub(crate) struct Accounts {
-    pub(crate) auth: Auth,
+/// Accounts for the tests of other crates: users 1 and 2, and the tokens that they come with.
+#[derive(Debug)]
+pub struct Accounts {
+    pub auth: Auth,
     store: Arc<FakeStore>,
     clock: Arc<StillClock>,
 }
@@ -335,7 +342,7 @@ pub(crate) struct Accounts {
 const SECRET: &str = "a secret for the tests of others";
 
 impl Accounts {
-    pub(crate) async fn gather() -> Self {
+    pub async fn gather() -> Self {
         let secret = Some(Secret::new(SECRET.to_owned()));
         let config = Config { jwt_secret: secret, ..Config::default() };
         let (store, clock) = (Arc::new(FakeStore::default()), Arc::new(StillClock::new()));
@@ -358,7 +365,7 @@ impl Accounts {
     }
 
     /// A token of that kind that ends after so many seconds.
-    pub(crate) fn token(&self, user: i64, kind: &str, seconds: i64) -> String {
+    pub fn token(&self, user: i64, kind: &str, seconds: i64) -> String {
         let exp = self.clock.now().as_second() + seconds;
         let claims = serde_json::json!({"user_id": user, "token_type": kind, "exp": exp});
         let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
@@ -366,7 +373,7 @@ impl Accounts {
     }
 
     /// Makes the store unavailable.
-    pub(crate) fn take_store_away(&self) {
+    pub fn take_store_away(&self) {
         self.store.is_away.store(true, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 use tokio::time::Instant;
 
 /// How long one is kept; afterwards sessions would be closed once more, which loses nothing.

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::shared_tickets::{TicketHash, TicketHolder as Holder};
+use bellpull_domain::ids::UserId;
+use bellpull_port::StoreError;
+use bellpull_port::shared_tickets::{TicketHash, TicketHolder as Holder};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -225,7 +225,7 @@ impl Auth {
 mod tests {
     use super::*;
 
-    use bellpull_actors::domain::ids::LoginId;
+    use bellpull_domain::ids::LoginId;
 
     const ADA: Holder =
         Holder { user: UserId(1), login: Some(LoginId(7)), expires_at: Timestamp::MAX };

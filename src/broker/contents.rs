@@ -1,9 +1,9 @@
 //! A notification's content between nodes.
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::notification::{Kind, Message, TicketSnapshot};
-use bellpull_actors::domain::ticket::Priority;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::notification::{Kind, Message, TicketSnapshot};
+use bellpull_domain::ticket::Priority;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! The fuzzers' harness of messages between nodes: what is read is written and read again the same.
 #![allow(clippy::panic, reason = "a broken invariant panics, as in a test")]
 
-use bellpull_actors::port::BrokerMessage;
+use bellpull_port::BrokerMessage;
 
 use super::message::{Received, decode, encode};
 
@@ -9,7 +9,7 @@ use super::message::{Received, decode, encode};
 const BYTES_MAX: usize = 2_048;
 
 /// A message from Redis.
-pub(crate) fn messages(bytes: &[u8]) {
+pub fn messages(bytes: &[u8]) {
     let received = decode("web-1", bytes);
     if bytes.split(|byte| *byte == b'\n').nth(1) == Some(b"web-1")
         && bytes.iter().filter(|byte| **byte == b'\n').count() >= 2

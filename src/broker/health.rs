@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellpull_actors::port::BrokerState;
+use bellpull_port::BrokerState;
 use tokio::time::Instant;
 
 /// How often a node publishes a beat for itself.

@@ -8,14 +8,14 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{LoginId, NotificationId, ProjectId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, MARKED_MAX, Mark, Marked, MessageContent};
-use bellpull_actors::domain::presence::PresenceNews;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::stream::TicketNews;
-use bellpull_actors::port::BrokerMessage;
-use bellpull_actors::port::outlet::{Revoked, TokenEnd};
-use bellpull_actors::port::tickets::{AnnouncedMessage, InboxEntry};
+use bellpull_domain::ids::{LoginId, NotificationId, ProjectId, Seq, UserId};
+use bellpull_domain::inbox::{Change, MARKED_MAX, Mark, Marked, MessageContent};
+use bellpull_domain::presence::PresenceNews;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::stream::TicketNews;
+use bellpull_port::BrokerMessage;
+use bellpull_port::outlet::{Revoked, TokenEnd};
+use bellpull_port::tickets::{AnnouncedMessage, InboxEntry};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bellpull_actors::port::RefusedMessages;
+use bellpull_port::RefusedMessages;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 

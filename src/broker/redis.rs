@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use bellpull_actors::port::{
+use bellpull_port::{
     Broker, BrokerMessage, BrokerState, RefusedMessages, SharedLimits, Subscriber,
 };
 use redis::{ErrorKind, RedisError};

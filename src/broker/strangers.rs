@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bellpull_actors::port::RefusedMessages;
+use bellpull_port::RefusedMessages;
 use tracing::warn;
 
 use super::message;

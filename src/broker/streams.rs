@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
-use bellpull_actors::domain::presence::{Held, PresenceNews, PresenceReport};
-use bellpull_actors::domain::stream::{
+use bellpull_domain::comment::Comment;
+use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::presence::{Held, PresenceNews, PresenceReport};
+use bellpull_domain::stream::{
     Person, SharedStreamEvent, StreamEvent, TicketAction, TicketLine, TicketNews,
 };
-use bellpull_actors::domain::ticket::{Stakes, Status};
+use bellpull_domain::ticket::{Stakes, Status};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

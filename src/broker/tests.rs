@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{
-    CommentId, LoginId, NotificationId, ProjectId, Seq, TicketId, UserId,
-};
-use bellpull_actors::domain::inbox::{Change, Entry, Mark, Marked, MessageContent};
-use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::presence::{Held, PresenceNews, PresenceReport};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::stream::{
+use bellpull_domain::comment::Comment;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{CommentId, LoginId, NotificationId, ProjectId, Seq, TicketId, UserId};
+use bellpull_domain::inbox::{Change, Entry, Mark, Marked, MessageContent};
+use bellpull_domain::notification::{Kind, Message};
+use bellpull_domain::presence::{Held, PresenceNews, PresenceReport};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::stream::{
     Person, SharedStreamEvent, StreamEvent, TicketAction, TicketLine, TicketNews,
 };
-use bellpull_actors::domain::ticket::{Priority, Stakes, Status};
-use bellpull_actors::port::BrokerMessage;
-use bellpull_actors::port::outlet::{Revoked, TokenEnd};
-use bellpull_actors::port::tickets::{AnnouncedMessage, InboxEntry};
+use bellpull_domain::ticket::{Priority, Stakes, Status};
+use bellpull_port::BrokerMessage;
+use bellpull_port::outlet::{Revoked, TokenEnd};
+use bellpull_port::tickets::{AnnouncedMessage, InboxEntry};
 use jiff::Timestamp;
 
 use super::message::{Received, beat, decode, encode, is_beat, lost};

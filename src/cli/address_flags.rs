@@ -1,8 +1,8 @@
 //! The flags for a new account's addresses: one for each channel whose address is a field of the
 //! account, from the table of channels.
 
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
-use bellpull_actors::domain::channel::{AddressField, Channel};
+use bellpull_domain::address::{AddressChanges, Addresses};
+use bellpull_domain::channel::{AddressField, Channel};
 use clap::error::Error;
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 

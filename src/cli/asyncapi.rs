@@ -1,7 +1,7 @@
 //! `bellpull asyncapi`: the socket interface as an AsyncAPI document.
 
 use super::CliError;
-use crate::wire::asyncapi;
+use bellpull_wire::asyncapi;
 
 /// `asyncapi` has no options.
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::store::{Before, check_lasting};
 use super::{CliError, SettingFlags, print_line};
-use crate::storage;
 
 /// Between two reports on a terminal.
 const SHOWN_EVERY: Duration = Duration::from_millis(200);
@@ -44,7 +43,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     Before::look(&config)?.tell_running();
     let mut progress = Progress::new();
     let told = move |done, total| progress.tell(done, total);
-    let done = storage::backup(config.database_url.reveal(), &args.file, told).await;
+    let done = bellpull_storage::backup(config.database_url.reveal(), &args.file, told).await;
     let contents = done.map_err(|error| CliError::failed(error.to_string()))?;
     let size = mib(args.file.metadata().map_or(0, |file| file.len()));
     let held = contents.map_or_else(String::new, |held| format!("; {held}"));

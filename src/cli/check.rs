@@ -3,22 +3,22 @@
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use bellpull_actors::domain::delivery::WebhookTarget;
-use bellpull_actors::domain::ids::WebhookId;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{Clock, RefusedMessages};
+use bellpull_domain::delivery::WebhookTarget;
+use bellpull_domain::ids::WebhookId;
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{Clock, RefusedMessages};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
 use super::{CliError, SettingFlags, print_line};
-use crate::auth::{OWN_SHOWN_MAX, shown_own};
-use crate::broker::{self, Cluster, RedisBroker};
-use crate::config::Config;
-use crate::delivery::outside::Outside;
-use crate::delivery::reach;
-use crate::delivery::webhook::{CALL_MAX, WebhookCaller};
-use crate::storage::{self, Looked};
-use crate::tls::{BadFiles, Certificate, Own, hub_client, set_outbound};
+use bellpull_auth::{OWN_SHOWN_MAX, shown_own};
+use bellpull_broker::{self, Cluster, RedisBroker};
+use bellpull_config::Config;
+use bellpull_config::outside::Outside;
+use bellpull_delivery::reach;
+use bellpull_delivery::webhook::{CALL_MAX, WebhookCaller};
+use bellpull_storage::{self, Looked};
+use bellpull_tls::{BadFiles, Certificate, Own, hub_client, set_outbound};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         let text = if args.json { serde_json::to_string(&line).ok() } else { Some(drawn(&line)) };
         print_line(&text.unwrap_or_default())
     };
-    let set = config.effective.iter().filter(|one| one.source != crate::config::Source::Default);
+    let set = config.effective.iter().filter(|one| one.source != bellpull_config::Source::Default);
     say(ok("settings", format!("{} are not the default", set.count())))?;
     say(database(&config).await)?;
     if config.auth.has_issuer() {
@@ -172,7 +172,7 @@ fn drawn(line: &Line) -> String {
 
 async fn database(config: &Config) -> Line {
     let url = config.database_url.reveal();
-    match storage::look_at(url, config.database_check_max_bytes).await {
+    match bellpull_storage::look_at(url, config.database_check_max_bytes).await {
         Ok(Looked::Usable(text)) => ok("database", text),
         Ok(Looked::Absent) => {
             off("database", &format!("{} does not exist: `serve` makes it", config.database_url))
@@ -184,7 +184,7 @@ async fn database(config: &Config) -> Line {
 /// The accounts that another issuer's tokens do not open.
 async fn own_accounts(config: &Config) -> Line {
     const CHECK: &str = "accounts";
-    match storage::own_below_apart(config.database_url.reveal(), OWN_SHOWN_MAX + 1).await {
+    match bellpull_storage::own_below_apart(config.database_url.reveal(), OWN_SHOWN_MAX + 1).await {
         Ok(own) => match shown_own(&own) {
             None => ok(CHECK, "none of the hub's own has a number of the issuer's".to_owned()),
             Some(own) => off(
@@ -204,7 +204,7 @@ async fn redis(config: &Config) -> Line {
     let heard = async {
         RedisBroker::reach(url.reveal()).await?;
         match cluster(config).await {
-            Some(cluster) => broker::listen(url.reveal(), &cluster).await.map(Some),
+            Some(cluster) => bellpull_broker::listen(url.reveal(), &cluster).await.map(Some),
             None => Ok(None),
         }
     };
@@ -217,7 +217,7 @@ async fn redis(config: &Config) -> Line {
 
 /// The nodes of the configured database, if it has been used.
 async fn cluster(config: &Config) -> Option<Cluster> {
-    let known = storage::identity(config.database_url.reveal()).await?;
+    let known = bellpull_storage::identity(config.database_url.reveal()).await?;
     let configured = config.jwt_secret.as_ref().map(|secret| secret.reveal().to_owned());
     let secret = configured.or(known.stored_secret)?;
     Some(Cluster::new(&known.epoch, &known.database, &secret))
@@ -277,7 +277,7 @@ fn certificate(config: &Config) -> Line {
 }
 
 fn open_files(config: &Config) -> Line {
-    let (files, wanted) = (crate::open_files::raise_limit(), config.ws.max_connections);
+    let (files, wanted) = (bellpull_system::open_files::raise_limit(), config.ws.max_connections);
     let detail = format!("the process may open {files}; ws.max_connections is {wanted}");
     let is_enough = files >= u64::try_from(wanted).unwrap_or(u64::MAX);
     match is_enough {
@@ -300,7 +300,7 @@ async fn public_url(config: &Config) -> Line {
     let Some(url) = &config.http.public_url else {
         return off(CHECK, "http.public_url is not set");
     };
-    let client = crate::tls::outbound_client().timeout(CALL_MAX).build();
+    let client = bellpull_tls::outbound_client().timeout(CALL_MAX).build();
     let asked = async { client?.get(format!("{url}/healthz")).send().await };
     match asked.await {
         Ok(answer) if answer.status().is_success() => ok(CHECK, format!("a hub answers at {url}")),

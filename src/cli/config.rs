@@ -1,7 +1,7 @@
 //! `config`: the reference of all settings, and those in force.
 
 use super::{CliError, SettingFlags, print_line};
-use crate::config::{self, Effective, Source};
+use bellpull_config::{self, Effective, Source};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +33,7 @@ pub struct Args {
 /// See [`CliError`].
 pub fn run(args: Args) -> Result<(), CliError> {
     if !args.effective {
-        return print_line(config::reference().trim_end());
+        return print_line(bellpull_config::reference().trim_end());
     }
     let mut shown = args.settings.load_quietly()?.effective;
     shown.retain(|one| !args.changed || one.source != Source::Default);

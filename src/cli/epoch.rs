@@ -27,7 +27,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         if args.renew {
             store.renew_epoch().await?;
         }
-        Ok::<_, bellpull_actors::port::StoreError>(store.epoch().name())
+        Ok::<_, bellpull_port::StoreError>(store.epoch().name())
     };
     let name = done.await;
     store.close().await;

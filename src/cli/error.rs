@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 
-use crate::auth::{AuthError, AuthStartError};
-use crate::config::{ConfigError, is_json_asked};
-use crate::telemetry;
+use bellpull_auth::{AuthError, AuthStartError};
+use bellpull_config::{ConfigError, is_json_asked};
+use bellpull_telemetry as telemetry;
 
 /// The commands that run without a user before them: what reads their log reads their error.
 const LOGGING: [&str; 2] = ["serve", "migrate"];

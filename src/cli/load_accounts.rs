@@ -2,10 +2,10 @@
 
 use std::io::BufRead;
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::user::{Origin, Role};
-use bellpull_actors::port::AccountStore;
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::user::{Origin, Role};
+use bellpull_port::AccountStore;
+use bellpull_port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 

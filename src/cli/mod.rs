@@ -36,7 +36,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 #[cfg(feature = "load")]
-use crate::storage::sqlite;
+use bellpull_storage::sqlite;
 
 pub use error::CliError;
 pub use settings::SettingFlags;

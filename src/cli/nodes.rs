@@ -1,6 +1,6 @@
 //! `nodes`: lists the nodes on the database, also when none is running.
 
-use bellpull_actors::domain::node::{Node, NodeState};
+use bellpull_domain::node::{Node, NodeState};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
@@ -117,7 +117,7 @@ fn cells(node: &Node) -> [String; 7] {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::node::NodeName;
+    use bellpull_domain::node::NodeName;
     use jiff::Timestamp;
 
     use super::*;

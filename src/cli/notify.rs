@@ -1,6 +1,6 @@
 //! `notify`: notifies one user, through the running hub.
 
-use bellpull_actors::domain::notification::Kind;
+use bellpull_domain::notification::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -19,5 +19,5 @@ pub struct Args {}
 /// # Errors
 /// See [`CliError`].
 pub fn run(Args {}: &Args) -> Result<(), CliError> {
-    print_line(&crate::http::document())
+    print_line(&bellpull_http::document())
 }

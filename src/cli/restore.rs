@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::backup::Progress;
 use super::store::check_lasting;
 use super::{CliError, SettingFlags, backup, print_line};
-use crate::storage;
 
 /// The options of `restore`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +29,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let mut progress = Progress::new();
     let told = move |done, total| progress.tell(done, total);
     let url = config.database_url.reveal();
-    let done = storage::restore(url, &args.file, format!("{epoch:016x}"), told).await;
+    let done = bellpull_storage::restore(url, &args.file, format!("{epoch:016x}"), told).await;
     let contents = done.map_err(|error| CliError::failed(error.to_string()))?;
     let held = contents.map_or_else(String::new, |held| format!(": {held}"));
     print_line(&format!("{} is restored from {}{held}", config.database_url, args.file.display()))

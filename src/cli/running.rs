@@ -5,18 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::node::{Node, NodeState};
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock, NodeStore, Store};
+use bellpull_domain::node::{Node, NodeState};
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{AccountStore, Clock, NodeStore, Store};
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::store::open_hubs_store;
 use super::{CliError, SettingFlags, token};
-use crate::auth::issue::{Issuer, hub_secret};
-use crate::config::Config;
-use crate::tls::{Own, hub_client};
+use bellpull_auth::issue::{Issuer, hub_secret};
+use bellpull_config::Config;
+use bellpull_tls::{Own, hub_client};
 
 /// The hub calls its actors with time limits of its own, which are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(15);

@@ -7,11 +7,12 @@ use tracing::info;
 
 use super::{CliError, SettingFlags, print_line};
 use crate::app::{App, StartError};
-use crate::config::Config;
-use crate::service::Service;
-use crate::telemetry::traces::init_traces;
-use crate::tls::set_outbound;
-use crate::{open_files, telemetry};
+use bellpull_config::Config;
+use bellpull_system::open_files;
+use bellpull_system::service::Service;
+use bellpull_telemetry as telemetry;
+use bellpull_telemetry::traces::init_traces;
+use bellpull_tls::set_outbound;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::ValueHint};
 
 use super::CliError;
-use crate::config::table::{Kind, SETTINGS, STORE_KEYS, Setting};
-use crate::config::{Config, Sources};
-use crate::telemetry;
+use bellpull_config::table::{Kind, SETTINGS, STORE_KEYS, Setting};
+use bellpull_config::{Config, Sources};
+use bellpull_telemetry as telemetry;
 
 const CONFIG: &str = "config";
 
@@ -66,11 +66,11 @@ impl<const ALL: bool> SettingFlags<ALL> {
     #[cfg(feature = "load")]
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         let variable = |(key, value): &(&'static str, String)| {
-            Some((crate::config::table::find(key)?.env(), value.clone()))
+            Some((bellpull_config::table::find(key)?.env(), value.clone()))
         };
         let file = self.file.as_ref().map(|file| std::path::absolute(file).unwrap_or(file.clone()));
         let file =
-            file.map(|file| (crate::config::FILE_ENV.to_owned(), file.display().to_string()));
+            file.map(|file| (bellpull_config::FILE_ENV.to_owned(), file.display().to_string()));
         self.flags.iter().filter_map(variable).chain(file).collect()
     }
 

@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use bellpull_actors::port::Store;
+use bellpull_port::Store;
 
 use super::CliError;
-use crate::config::Config;
-use crate::storage::{self, Found, MigrateError, OpenError, StoreOptions};
+use bellpull_config::Config;
+use bellpull_storage::{Found, MigrateError, OpenError, StoreOptions};
 
 /// Opens the database beside a hub that may be running on it. An SQLite file is created if there is
 /// none. The caller must close it, or a file's log remains beside it.
@@ -26,7 +26,9 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
 pub(super) async fn open_own_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     check_lasting(config)?;
     let options = StoreOptions { exclusive: false, ..StoreOptions::default() };
-    storage::open(config.database_url.reveal(), options).await.map_err(|error| refused(&error))
+    bellpull_storage::open(config.database_url.reveal(), options)
+        .await
+        .map_err(|error| refused(&error))
 }
 
 /// The same for a command that needs an existing database: it creates no file.
@@ -44,7 +46,9 @@ pub async fn open_existing_store(config: &Config) -> Result<Arc<dyn Store>, CliE
 pub(super) async fn open_hubs_store(config: &Config) -> Result<Arc<dyn Store>, CliError> {
     check_lasting(config)?;
     let options = StoreOptions { exclusive: false, create: false, ..StoreOptions::default() };
-    storage::open(config.database_url.reveal(), options).await.map_err(|error| refused(&error))
+    bellpull_storage::open(config.database_url.reveal(), options)
+        .await
+        .map_err(|error| refused(&error))
 }
 
 /// The same for a command that has an SQLite file for itself: no hub may be running on it.
@@ -59,7 +63,7 @@ async fn open(config: &Config, options: StoreOptions) -> Result<Arc<dyn Store>, 
     check_lasting(config)?;
     let before = Before::look(config)?;
     let url = config.database_url.reveal();
-    let store = storage::open(url, options).await.map_err(|error| refused(&error))?;
+    let store = bellpull_storage::open(url, options).await.map_err(|error| refused(&error))?;
     before.tell();
     Ok(store)
 }
@@ -73,8 +77,8 @@ impl Before {
     /// # Errors
     /// [`CliError::Wrong`] where the command would open, or make, another database than the hub's.
     pub(super) fn look(config: &Config) -> Result<Self, CliError> {
-        let found =
-            storage::found(config.database_url.reveal()).map_err(|error| refused(&error))?;
+        let found = bellpull_storage::found(config.database_url.reveal())
+            .map_err(|error| refused(&error))?;
         Ok(Self(found))
     }
 
@@ -108,7 +112,7 @@ impl Before {
 pub async fn migrate(config: &Config) -> Result<(), CliError> {
     check_lasting(config)?;
     let before = Before::look(config)?;
-    storage::migrate(config.database_url.reveal()).await.map_err(|error| match error {
+    bellpull_storage::migrate(config.database_url.reveal()).await.map_err(|error| match error {
         MigrateError::Open(error) => refused(&error),
         MigrateError::Store(error) => error.into(),
     })?;

@@ -3,14 +3,14 @@
 use clap::CommandFactory;
 
 use super::*;
-use crate::config::table::SETTINGS;
+use bellpull_config::table::SETTINGS;
 
 fn refused(args: &[&str]) -> String {
     let args = ["bellpull"].iter().chain(args);
     one_line(&Cli::try_parse_from(args).unwrap_err().render().to_string())
 }
 
-fn config(args: &[&str]) -> Result<crate::config::Config, CliError> {
+fn config(args: &[&str]) -> Result<bellpull_config::Config, CliError> {
     let args = ["bellpull", "serve"].iter().chain(args);
     let cli = Cli::try_parse_from(args).unwrap();
     let Command::Serve(args) = cli.command else { panic!("not serve") };

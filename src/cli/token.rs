@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::LoginName;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::User;
+use bellpull_port::accounts::LoginName;
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{AccountStore, Clock};
 use jiff::Timestamp;
 
 use super::{CliError, SettingFlags, open_existing_store, print_line};
-use crate::auth::is_service_name;
-use crate::auth::issue::{Issuer, hub_secret};
-use crate::config::Config;
+use bellpull_auth::is_service_name;
+use bellpull_auth::issue::{Issuer, hub_secret};
+use bellpull_config::Config;
 
 const EXAMPLES: &str = "\
 Examples:

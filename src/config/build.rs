@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bellpull_actors::domain::node::NodeName;
-use bellpull_actors::retention::Retention;
-use bellpull_actors::slow::SlowBounds;
+use bellpull_domain::node::NodeName;
+use bellpull_port::retention::Retention;
+use bellpull_port::slow::SlowBounds;
 use jiff::SignedDuration;
 
 use super::effective;

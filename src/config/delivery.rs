@@ -4,13 +4,13 @@
 
 use std::path::PathBuf;
 
-use bellpull_actors::domain::retry::RetryRule;
-use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_domain::retry::RetryRule;
+use bellpull_domain::routing::{Channel, Channels};
 
 use super::Secret;
 use super::load::{ConfigError, Values, error};
-use crate::delivery::outside::Outside;
-use crate::delivery::push_crypt::Vapid;
+use crate::outside::Outside;
+use crate::vapid::Vapid;
 
 /// The delivery channels.
 #[derive(Debug, Clone)]

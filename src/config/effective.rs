@@ -66,7 +66,7 @@ fn shown(kind: Kind, value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Sources};
+    use crate::{Config, Sources};
 
     #[test]
     fn each_source_is_named_and_no_secret_shown() {

@@ -10,7 +10,7 @@ use super::injected::is_injected;
 use super::source::Source;
 use super::table::{SETTINGS, Setting, find, nearest};
 use super::value::{Value, parse};
-use crate::wire::Dialect;
+use bellpull_wire::Dialect;
 
 /// The prefix of our variables; an unknown one with this prefix is refused.
 const PREFIX: &str = "BELLPULL_";

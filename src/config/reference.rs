@@ -60,7 +60,7 @@ fn entry(text: &mut String, key: &str, setting: &Setting) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Sources};
+    use crate::{Config, Sources};
 
     use super::*;
 

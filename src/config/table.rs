@@ -1,7 +1,7 @@
 //! The one table of settings: flags, environment variables, the file's keys, the help, and the
 //! check for unknown names are generated from it.
 
-use crate::wire::Dialect;
+use bellpull_wire::Dialect;
 
 /// A setting: its name in each source, its type, and its default.
 #[derive(Debug)]

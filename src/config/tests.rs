@@ -167,7 +167,7 @@ fn a_wrong_value_is_refused_and_named() {
 
 #[test]
 fn a_channel_is_on_when_its_settings_are_there_and_half_of_them_are_a_mistake() {
-    use bellpull_actors::domain::routing::{Channel, Channels};
+    use bellpull_domain::routing::{Channel, Channels};
     // Webhooks need no settings: only users who create one are affected.
     let by_itself = Channels::of(&[Channel::Webhook]);
     assert_eq!(Config::default().delivery.channels(), by_itself);

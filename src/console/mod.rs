@@ -22,11 +22,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ticket::{Right, WORKFLOW};
+use bellpull_domain::ticket::{Right, WORKFLOW};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::edge::accept::admits_coding;
+use bellpull_edge::accept::admits_coding;
 
 /// Scripts, styles and sockets from this hub only: a page that shows users' texts runs no script of
 /// theirs. Sockets are named by scheme, because older browsers do not count them as `'self'`.

@@ -12,13 +12,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::ids::{LinkId, UserId};
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::ids::{LinkId, UserId};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::config::Secret;
+use bellpull_config::Secret;
 
 /// Keeps these signatures apart from access tokens: what is signed there contains no colon.
 const DOMAIN: &str = "bellpull account link";

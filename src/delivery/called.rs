@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use bellpull_actors::domain::delivery::Outcome;
+use bellpull_domain::delivery::Outcome;
 use tokio::time::timeout;
 
-use super::outside::Outside;
 use super::provider::Answer;
+use bellpull_config::outside::Outside;
 
 /// How long a test waits, whatever an attempt to deliver may take: its user is told the result, so
 /// it ends before the request limit of 15 s.

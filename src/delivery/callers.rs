@@ -5,7 +5,7 @@ use super::bad_channel::{BadChannel, bad};
 use super::provider::ATTEMPT_MAX;
 use super::push::PushCaller;
 use super::webhook::{CALL_MAX, WebhookCaller};
-use crate::config::DeliveryConfig;
+use bellpull_config::DeliveryConfig;
 
 /// The clients. Clones share their connections.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::channel::{ChannelActor, ChannelLimits};
-use bellpull_actors::domain::channel::{Channel, OUTGOING_NAMES};
-use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner, Sender};
+use bellpull_domain::channel::{Channel, OUTGOING_NAMES};
+use bellpull_port::{Clock, DeliveryStore, LeaseOwner, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -19,7 +19,7 @@ use super::renderer::Renderer;
 use super::sms::SmsSender;
 use super::webhook::CALL_MAX;
 use super::whatsapp::WhatsAppSender;
-use crate::config::DeliveryConfig;
+use bellpull_config::DeliveryConfig;
 
 /// How long the deliveries of a process that has died wait for another one. It is longer than most
 /// attempts and the wait of their records for a busy store; slower ones extend their leases.

@@ -1,9 +1,9 @@
 //! The default templates, and the sample data that templates are tested with.
 
-use bellpull_actors::domain::channel::{Channel, TemplateSpec};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ticket::example;
-use bellpull_actors::port::templates::Source;
+use bellpull_domain::channel::{Channel, TemplateSpec};
+use bellpull_domain::event::Event;
+use bellpull_domain::ticket::example;
+use bellpull_port::templates::Source;
 use serde_json::{Value, json};
 
 use super::template::View;

@@ -3,7 +3,7 @@
 //! Connections are reused. A delivery's `Message-ID` is derived from its id, so an attempt after a
 //! crash is the same message to every server on the way.
 //!
-//! The server's reply decides, by the table of [`bellpull_actors::domain::fault::smtp`]. Every
+//! The server's reply decides, by the table of [`bellpull_domain::fault::smtp`]. Every
 //! failed connection is retried, whatever had been sent on it (even between the text and its
 //! acknowledgement: the `Message-ID` stays the same).
 
@@ -12,11 +12,11 @@ use std::fmt::Write as _;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bellpull_actors::domain::delivery::{Leased, Outcome};
-use bellpull_actors::domain::fault::smtp::fault;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::Sender;
-use bellpull_actors::trace::Trace;
+use bellpull_domain::delivery::{Leased, Outcome};
+use bellpull_domain::fault::smtp::fault;
+use bellpull_domain::routing::Channel;
+use bellpull_port::Sender;
+use bellpull_port::trace::Trace;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -33,8 +33,8 @@ use super::mail_turns::{Failure, Refused};
 use super::renderer::Renderer;
 use super::template::Rendered;
 use super::{refused, said};
-use crate::config::delivery::SmtpConfig;
-use crate::tls::extra_roots;
+use bellpull_config::delivery::SmtpConfig;
+use bellpull_tls::extra_roots;
 
 /// Sends over SMTP.
 #[derive(Debug)]
@@ -346,13 +346,13 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
 
-    use bellpull_actors::domain::delivery::Target;
-    use bellpull_actors::trace::TraceSpan;
+    use bellpull_domain::delivery::Target;
+    use bellpull_port::trace::TraceSpan;
     use opentelemetry::trace::SpanKind;
 
     use super::super::testing::{leased, renderer};
     use super::*;
-    use crate::config::Secret;
+    use bellpull_config::Secret;
 
     /// The time limit of a step in these tests.
     const SOON: Duration = Duration::from_millis(300);

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bellpull_actors::domain::account_link::LinkPurpose;
+use bellpull_domain::account_link::LinkPurpose;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use sha1::Sha1;
@@ -13,15 +13,15 @@ use super::account_link::AccountLinks;
 use super::link::Links;
 use super::reports::{self, Reports};
 use super::sms_reports::{self, SmsReports};
-pub(crate) use super::template::fuzz::templates;
-use crate::config::Secret;
-use crate::config::delivery::{SmsConfig, WhatsAppConfig};
+pub use super::template::fuzz::templates;
+use bellpull_config::Secret;
+use bellpull_config::delivery::{SmsConfig, WhatsAppConfig};
 
 const SECRET: &str = "a secret that no fuzzer guesses";
 const HOST: &str = "https://desk.example";
 
 /// A report: one line is the signature's header, the rest the body.
-pub(crate) fn hooks(bytes: &[u8]) {
+pub fn hooks(bytes: &[u8]) {
     let Some((what, rest)) = bytes.split_first() else { return };
     let mut lines = rest.splitn(2, |byte| *byte == b'\n');
     let [signature, body] = [lines.next(), lines.next()].map(Option::unwrap_or_default);

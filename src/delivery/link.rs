@@ -5,12 +5,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::account_link::AccountLinks;
-use crate::config::Secret;
+use bellpull_config::Secret;
 
 /// Signed with every unsubscribe link, so that no other signature of the same secret fits.
 const PURPOSE: &str = "unsubscribe-email";

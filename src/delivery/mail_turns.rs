@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
-use bellpull_actors::domain::fault::smtp::SmtpStep;
+use bellpull_domain::fault::smtp::SmtpStep;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error as SmtpError;

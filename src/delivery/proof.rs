@@ -1,8 +1,8 @@
 //! Validates a template before it is saved: everything that is wrong with it, for the admin who
 //! wrote it.
 
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::templates::Source;
+use bellpull_domain::routing::Channel;
+use bellpull_port::templates::Source;
 
 use super::defaults::{DIGEST, sample, sample_digest};
 use super::template::{BadTemplate, Parsed, Rendered, View, parse, part};
@@ -117,7 +117,7 @@ fn line_of(source: &str, variable: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::event::Event;
+    use bellpull_domain::event::Event;
 
     use super::super::defaults::default_of;
     use super::*;

@@ -5,14 +5,14 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::delivery::Outcome;
-use bellpull_actors::domain::fault::Fault;
+use bellpull_domain::delivery::Outcome;
+use bellpull_domain::fault::Fault;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 
-use super::outside::{NotOutside, Outside, PublicResolver};
 use super::said;
+use bellpull_config::outside::{NotOutside, Outside, PublicResolver};
 
 /// The time limit of an attempt at a host that users name, from the name's resolution to the last
 /// byte of the answer.
@@ -62,7 +62,7 @@ impl Provider {
     /// A client for URLs that users name.
     pub(super) fn to(outside: Outside, attempt_max: Duration) -> Result<Self, reqwest::Error> {
         let builder =
-            crate::tls::outbound_client().timeout(attempt_max).pool_idle_timeout(IDLE_MAX);
+            bellpull_tls::outbound_client().timeout(attempt_max).pool_idle_timeout(IDLE_MAX);
         let builder = match outside {
             Outside::Public => builder.dns_resolver(Arc::new(PublicResolver)),
             Outside::Any => builder,

@@ -5,22 +5,23 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome, PushTarget, Target};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::text::shortened;
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::port::Sender;
+use bellpull_domain::delivery::{Leased, Outcome, PushTarget, Target};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::text::shortened;
+use bellpull_domain::ticket::Priority;
+use bellpull_port::Sender;
 use jiff::Timestamp;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
 
 use super::called::Called;
-use super::outside::Outside;
 use super::provider::{Answer, Provider};
-use super::push_crypt::{BadKey, BrowserKeys, TEXT_MAX, Vapid};
+use super::push_crypt::{BadKey, BrowserKeys, TEXT_MAX};
 use super::refused;
 use super::renderer::Renderer;
+use bellpull_config::outside::Outside;
+use bellpull_config::vapid::Vapid;
 
 /// How long a push service keeps a message for a browser that is offline, in seconds. A user who
 /// returns after a day looks at the inbox.
@@ -278,7 +279,7 @@ mod tests {
         let mut leased = leased(to(String::new()).target, &long, &long);
         let mut message = leased.contents[0].message.clone();
         message.action_url = format!("https://a.example/{}", "x".repeat(5_000));
-        leased.contents = vec![bellpull_actors::domain::inbox::MessageContent::new(message)];
+        leased.contents = vec![bellpull_domain::inbox::MessageContent::new(message)];
         let text = sender.text(&leased).await;
         assert!(text.len() <= TEXT_MAX, "{}", text.len());
         let text: serde_json::Value = serde_json::from_slice(&text).unwrap();

@@ -1,17 +1,13 @@
-//! Message encryption for web push (RFC 8291), and the hub's signature (RFC 8292).
+//! Message encryption for web push (RFC 8291). Its signature is [`bellpull_config::vapid`]'s.
 
 use aes_gcm::aead::Aead;
 use aes_gcm::{Aes128Gcm, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::delivery::PushTarget;
+use bellpull_domain::delivery::PushTarget;
 use hkdf::Hkdf;
-use jiff::Timestamp;
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{Signature, SigningKey};
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use p256::{PublicKey, SecretKey};
-use serde_json::json;
 use sha2::Sha256;
 
 /// The size of the only record: push services accept no larger body.
@@ -22,8 +18,6 @@ const AROUND: usize = 16 + 4 + 1 + 65 + 1 + 16;
 pub const TEXT_MAX: usize = 4096 - AROUND;
 /// The delimiter of the last record.
 const LAST: u8 = 2;
-/// How long a signature is valid; push services reject more than 24 h.
-const SIGNED_S: i64 = 12 * 3600;
 
 /// Why a key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +28,6 @@ pub enum BadKey {
     /// The browser's secret.
     #[error("the browser's secret is none")]
     Secret,
-    /// The hub's own private key.
-    #[error("is no P-256 private key in base64url (32 bytes)")]
-    Own,
     /// The text is longer than [`TEXT_MAX`], or there is no source of randomness.
     #[error("it could not be encrypted")]
     Failed,
@@ -110,52 +101,6 @@ fn expand<const N: usize>(salt: &[u8], input: &[u8], info: &[u8]) -> Result<[u8;
     Ok(out)
 }
 
-/// The hub's signing key, which identifies it to push services and browsers.
-#[derive(Clone)]
-pub struct Vapid {
-    key: SigningKey,
-    public: String,
-    subject: String,
-}
-
-impl std::fmt::Debug for Vapid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vapid").field("public", &self.public).finish_non_exhaustive()
-    }
-}
-
-impl Vapid {
-    /// The configured key (`vapid.private_key`) and the contact address that is signed with it.
-    ///
-    /// # Errors
-    /// [`BadKey::Own`].
-    pub fn new(private_key: &str, subject: &str) -> Result<Self, BadKey> {
-        let bytes = decode(private_key.trim()).ok_or(BadKey::Own)?;
-        let secret = SecretKey::from_slice(&bytes).map_err(|_| BadKey::Own)?;
-        let public = URL_SAFE_NO_PAD.encode(uncompressed(&secret.public_key()));
-        Ok(Self { key: secret.into(), public, subject: subject.to_owned() })
-    }
-
-    /// The public key, as `PushManager.subscribe` expects its `applicationServerKey`.
-    #[must_use]
-    pub fn public_key(&self) -> &str {
-        &self.public
-    }
-
-    /// The `Authorization` header for a push service (`https://push.example`).
-    #[must_use]
-    pub fn authorization(&self, origin: &str, now: Timestamp) -> String {
-        let head = json!({ "typ": "JWT", "alg": "ES256" });
-        let expires_s = now.as_second().saturating_add(SIGNED_S);
-        let claims = json!({ "aud": origin, "exp": expires_s, "sub": self.subject });
-        let [head, claims] = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-        let signed = format!("{head}.{claims}");
-        let signature: Signature = self.key.sign(signed.as_bytes());
-        let signature = URL_SAFE_NO_PAD.encode(signature.to_bytes());
-        format!("vapid t={signed}.{signature}, k={}", self.public)
-    }
-}
-
 fn uncompressed(key: &PublicKey) -> Vec<u8> {
     key.to_encoded_point(false).as_bytes().to_vec()
 }
@@ -224,15 +169,5 @@ mod tests {
             assert_eq!(bad(P256DH, auth), BadKey::Secret, "{auth}");
         }
         assert!(BrowserKeys::read(P256DH, &format!("{AUTH}==")).is_ok());
-        for key in ["", "AAAA", "!", P256DH, &URL_SAFE_NO_PAD.encode([0; 32])] {
-            assert_eq!(Vapid::new(key, "mailto:a@example.com").unwrap_err(), BadKey::Own);
-        }
-    }
-
-    #[test]
-    fn a_private_key_is_not_shown() {
-        let key = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
-        let shown = format!("{:?}", Vapid::new(key, "mailto:a@example.com").unwrap());
-        assert!(!shown.contains("yfWP") && shown.contains("BP4z9KsN"), "{shown}");
     }
 }

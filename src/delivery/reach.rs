@@ -12,7 +12,7 @@ use super::mail_limits::StepLimits;
 use super::mail_server::MailServer;
 use super::provider::{Provider, under};
 use super::said;
-use crate::config::delivery::{SmsConfig, SmtpConfig, WhatsAppConfig};
+use bellpull_config::delivery::{SmsConfig, SmtpConfig, WhatsAppConfig};
 
 /// How long an operator waits for each step of a provider that does not answer. A channel waits
 /// longer.

@@ -1,8 +1,8 @@
 //! Renders the text of one delivery.
 
-use bellpull_actors::domain::delivery::Leased;
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::routing::Channel;
+use bellpull_domain::delivery::Leased;
+use bellpull_domain::locale::Locale;
+use bellpull_domain::routing::Channel;
 
 use super::defaults::DIGEST;
 use super::link::Links;

@@ -4,15 +4,15 @@
 //! the exact bytes of the body; without a configured secret none counts. Reports are repeated until
 //! they are answered with 200, and arrive in any order.
 
-use bellpull_actors::domain::delivery::{ProviderReport, ProviderStatus};
+use bellpull_domain::delivery::{ProviderReport, ProviderStatus};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::Sha256;
 
 use super::said;
-use crate::config::Secret;
-use crate::config::delivery::WhatsAppConfig;
+use bellpull_config::Secret;
+use bellpull_config::delivery::WhatsAppConfig;
 
 /// The header with the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";

@@ -10,7 +10,7 @@ use std::io;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::thread_priority::lower_priority;
+use bellpull_system::thread_priority::lower_priority;
 
 /// The thread. It ends when this is dropped, and the tasks on it are dropped there.
 #[derive(Debug)]

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome};
-use bellpull_actors::domain::fault::twilio::fault;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::text::shortened;
-use bellpull_actors::port::Sender;
+use bellpull_domain::delivery::{Leased, Outcome};
+use bellpull_domain::fault::twilio::fault;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::text::shortened;
+use bellpull_port::Sender;
 use reqwest::Url;
 
 use super::provider::{Answer, Provider, under};
 use super::renderer::Renderer;
 use super::sms_reports::HOOK;
 use super::{refused, telephone};
-use crate::config::Secret;
-use crate::config::delivery::SmsConfig;
+use bellpull_config::Secret;
+use bellpull_config::delivery::SmsConfig;
 
 /// The length of a message's body, in characters; the API rejects longer ones.
 const BODY_MAX: usize = 1_600;
@@ -123,7 +123,7 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::delivery::Target;
+    use bellpull_domain::delivery::Target;
 
     use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;

@@ -6,15 +6,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bellpull_actors::domain::delivery::{ProviderReport, ProviderStatus};
+use bellpull_domain::delivery::{ProviderReport, ProviderStatus};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use sha1::Sha1;
 
 use super::link::Links;
 use super::said;
-use crate::config::Secret;
-use crate::config::delivery::SmsConfig;
+use bellpull_config::Secret;
+use bellpull_config::delivery::SmsConfig;
 
 /// The header with the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "x-twilio-signature";

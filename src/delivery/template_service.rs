@@ -12,12 +12,10 @@ use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock, RwLockReadGuard, W
 use std::time::Duration;
 
 use bellpull_actors::broker::LocalBroker;
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::templates::{
-    PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate,
-};
-use bellpull_actors::port::{Broker, BrokerMessage, StoreError, Subscriber, TemplateStore};
+use bellpull_domain::locale::Locale;
+use bellpull_domain::routing::Channel;
+use bellpull_port::templates::{PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate};
+use bellpull_port::{Broker, BrokerMessage, StoreError, Subscriber, TemplateStore};
 use tokio::sync::{Notify, Semaphore};
 
 use super::defaults::{DIGEST, default_of};
@@ -331,7 +329,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use bellpull_actors::testing::FakeNet;
+    use bellpull_port::testing::FakeNet;
     use jiff::Timestamp;
 
     use super::super::defaults::sample;

@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bellpull_actors::domain::delivery::{Addressee, Leased, Target};
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::locale::Locale;
+use bellpull_domain::delivery::{Addressee, Leased, Target};
+use bellpull_domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::locale::Locale;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::link::Links;
 use super::renderer::Renderer;
 use super::template_service::Templates;
-use crate::config::Secret;
+use bellpull_config::Secret;
 
 /// How the server answers one request.
 #[derive(Debug, Clone)]
@@ -176,7 +176,7 @@ pub(super) fn renderer() -> Renderer {
 
 /// Delivery 7, to Ada.
 pub(super) fn leased(target: Target, title: &str, body: &str) -> Leased {
-    let mut message = bellpull_actors::testing::content(title).message.clone();
+    let mut message = bellpull_port::testing::content(title).message.clone();
     title.clone_into(&mut message.title);
     body.clone_into(&mut message.body);
     "/tickets/5/".clone_into(&mut message.action_url);

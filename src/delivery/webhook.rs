@@ -12,13 +12,13 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome, Target, WebhookTarget};
-use bellpull_actors::domain::ids::{ProjectId, WebhookId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::notification::TicketSnapshot;
-use bellpull_actors::domain::webhook::HookSecret;
-use bellpull_actors::port::Sender;
-use bellpull_actors::trace::Trace;
+use bellpull_domain::delivery::{Leased, Outcome, Target, WebhookTarget};
+use bellpull_domain::ids::{ProjectId, WebhookId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::notification::TicketSnapshot;
+use bellpull_domain::webhook::HookSecret;
+use bellpull_port::Sender;
+use bellpull_port::trace::Trace;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use reqwest::Url;
@@ -27,9 +27,9 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::called::Called;
-use super::outside::Outside;
 use super::provider::{Answer, Provider};
 use super::refused;
+use bellpull_config::outside::Outside;
 
 /// The time limit of a call. A server that needs longer answers 202 and works afterwards.
 pub const CALL_MAX: Duration = Duration::from_secs(10);

@@ -8,20 +8,20 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Leased, Outcome};
-use bellpull_actors::domain::fault::Fault;
-use bellpull_actors::domain::fault::meta::fault;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::text::shortened;
-use bellpull_actors::port::Sender;
+use bellpull_domain::delivery::{Leased, Outcome};
+use bellpull_domain::fault::Fault;
+use bellpull_domain::fault::meta::fault;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::text::shortened;
+use bellpull_port::Sender;
 use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::provider::{Answer, Provider, under};
 use super::renderer::Renderer;
 use super::{refused, telephone};
-use crate::config::Secret;
-use crate::config::delivery::WhatsAppConfig;
+use bellpull_config::Secret;
+use bellpull_config::delivery::WhatsAppConfig;
 
 /// The length of a text message's body, in characters; the API rejects longer ones.
 const TEXT_MAX: usize = 4_096;
@@ -160,7 +160,7 @@ fn judge(answer: &Answer) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::delivery::Target;
+    use bellpull_domain::delivery::Target;
 
     use super::super::testing::{Reply, Server, leased, renderer};
     use super::*;

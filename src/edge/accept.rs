@@ -13,14 +13,14 @@ const WHOLE: Weight = 1_000;
 /// What `Accept` says of a media type by its name, whatever its parameters; `None` if it names only
 /// ranges that contain it, or nothing of the kind. Of several, the highest counts.
 #[must_use]
-pub(crate) fn named_type(headers: &HeaderMap, wanted: &str) -> Option<Weight> {
+pub fn named_type(headers: &HeaderMap, wanted: &str) -> Option<Weight> {
     weights(headers, ACCEPT, |name| name.eq_ignore_ascii_case(wanted))
 }
 
 /// What `Accept` says of a media type: by its name, else by its range, else by that of all types.
 /// Without the header each is as good as any other.
 #[must_use]
-pub(crate) fn media_type(headers: &HeaderMap, wanted: &str) -> Weight {
+pub fn media_type(headers: &HeaderMap, wanted: &str) -> Weight {
     let range = wanted.split('/').next().unwrap_or_default();
     let is_range = |name: &str| {
         name.strip_suffix("/*").is_some_and(|family| family.eq_ignore_ascii_case(range))
@@ -34,7 +34,7 @@ pub(crate) fn media_type(headers: &HeaderMap, wanted: &str) -> Weight {
 
 /// Whether `Accept-Encoding` admits this content coding.
 #[must_use]
-pub(crate) fn admits_coding(headers: &HeaderMap, wanted: &str) -> bool {
+pub fn admits_coding(headers: &HeaderMap, wanted: &str) -> bool {
     weights(headers, ACCEPT_ENCODING, |name| name.eq_ignore_ascii_case(wanted))
         .or_else(|| weights(headers, ACCEPT_ENCODING, |name| name == "*"))
         .is_some_and(|weight| weight > 0)

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bellpull_actors::rate::network;
+use bellpull_port::rate::network;
 
 /// The connections of each address. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct AddressLimit(Arc<Shared>);
+pub struct AddressLimit(Arc<Shared>);
 
 struct Shared {
     /// 0 means no limit.
@@ -38,7 +38,7 @@ pub(crate) struct HeldAddress {
 
 impl AddressLimit {
     /// At most that many connections per address (0 means no limit), except exempt ones.
-    pub(crate) fn new(
+    pub fn new(
         connections_max: u32,
         is_exempt: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Self {

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
-use bellpull_actors::agent::Agent;
+use bellpull_port::agent::Agent;
 
 /// By the header `User-Agent`, if it has only visible characters.
 #[must_use]

@@ -23,7 +23,7 @@ use super::strict_heads::{HeadScan, StrictHeads};
 const POLLS_MAX: usize = 10_000;
 
 /// The requests with their bodies that hyper reads from a connection, which arrive in two pieces.
-pub(crate) fn requests(first: &[u8], second: &[u8]) -> Vec<Request<Vec<u8>>> {
+pub fn requests(first: &[u8], second: &[u8]) -> Vec<Request<Vec<u8>>> {
     let seen = RefCell::new(Vec::new());
     let service = service_fn(|request: Request<Incoming>| async {
         let (parts, body) = request.into_parts();
@@ -49,7 +49,7 @@ pub(crate) fn requests(first: &[u8], second: &[u8]) -> Vec<Request<Vec<u8>>> {
 }
 
 /// Reads a connection's requests; its first byte says where it is cut.
-pub(crate) fn heads(bytes: &[u8]) {
+pub fn heads(bytes: &[u8]) {
     let Some((cut, stream)) = bytes.split_first() else { return };
     let cut = usize::from(*cut).min(stream.len());
     let whole = HeadScan::default().fault(stream);
@@ -84,7 +84,7 @@ fn is_unambiguous(request: &Request<Vec<u8>>) {
 }
 
 /// Reads the headers in which proxies name clients: one a line, `F` for `Forwarded`.
-pub(crate) fn proxies(bytes: &[u8]) {
+pub fn proxies(bytes: &[u8]) {
     const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
     let networks = ["10.0.0.0/8", "2001:db8:1::/48"].map(|network| network.parse().unwrap());
     let proxies = TrustedProxies::new(&networks);

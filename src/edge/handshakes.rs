@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bellpull_actors::rate::{Quota, RateLimit, network, retry_after_s};
+use bellpull_port::rate::{Quota, RateLimit, network, retry_after_s};
 
 /// The burst, in seconds of the average: a page that opens a few sockets at once, and an office
 /// whose clients reconnect together.
@@ -27,7 +27,7 @@ impl HandshakeLimit {
     ///
     /// # Errors
     /// The seconds until the next one is admitted; this one was not counted.
-    pub(crate) fn admit(&self, client: IpAddr) -> Result<(), u32> {
+    pub fn admit(&self, client: IpAddr) -> Result<(), u32> {
         self.0.admit(&network(client)).map_err(retry_after_s)
     }
 }

@@ -42,16 +42,16 @@ use super::write_limit::{Patience, WriteLimit};
 const BACKLOG: u32 = 8_192;
 
 /// How long a client may take for a request's head.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection may wait for its next request, where no setting says so (`http.idle_s`).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The size limit of a request head: a token in a URL is about 1 KiB, and proxies add fields.
-pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// The most header fields.
-pub(crate) const HEADERS_MAX: usize = 100;
+pub const HEADERS_MAX: usize = 100;
 
 /// How long a client may accept no bytes of an answer: as usual among HTTP servers. It may be slow;
 /// but a client that never reads would keep its connection for ever.
@@ -137,20 +137,20 @@ impl Listener {
 
     /// Expects TLS of every connection.
     #[must_use]
-    pub(crate) fn encrypted(mut self, tls: Option<&Acceptor>) -> Self {
+    pub fn encrypted(mut self, tls: Option<&Acceptor>) -> Self {
         self.tls = tls.cloned();
         self
     }
 
     /// The same, with connections that may wait so long for their next request.
-    pub(crate) fn idle_for(self, idle: Duration) -> Self {
+    pub fn idle_for(self, idle: Duration) -> Self {
         Self { idle, ..self }
     }
 
     /// Adds a limit on each address's HTTP connections, and a shorter write limit while this budget
     /// is short.
     #[must_use]
-    pub(crate) fn limited(mut self, addresses: AddressLimit, unsent: &Unsent) -> Self {
+    pub fn limited(mut self, addresses: AddressLimit, unsent: &Unsent) -> Self {
         self.addresses = addresses;
         self.patience.unsent = unsent.clone();
         self
@@ -338,16 +338,16 @@ impl Rules {
 
 /// Marks a request that came over TLS.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Encrypted;
+pub struct Encrypted;
 
 /// An accepted connection.
 #[derive(Debug)]
 pub struct Arrived {
-    pub(crate) stream: Stream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) held: Held,
+    pub stream: Stream,
+    pub peer: SocketAddr,
+    pub held: Held,
     /// The bytes that were already read from it.
-    pub(crate) begun: Vec<u8>,
+    pub begun: Vec<u8>,
 }
 
 impl Arrived {
@@ -393,7 +393,7 @@ impl Arrived {
 }
 
 /// Returns once the hub stops. The borrow of the channel ends here.
-pub(crate) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 

@@ -10,7 +10,7 @@ use super::stream::Stream;
 
 /// The connection, with the bytes that were read from it.
 #[derive(Debug)]
-pub(crate) struct Prefixed {
+pub struct Prefixed {
     begun: Vec<u8>,
     read: usize,
     stream: Stream,
@@ -23,7 +23,7 @@ impl Prefixed {
     }
 
     /// The connection, and those bytes that were not read again.
-    pub(crate) fn into_parts(mut self) -> (Stream, Vec<u8>) {
+    pub fn into_parts(mut self) -> (Stream, Vec<u8>) {
         self.begun.drain(..self.read);
         (self.stream, self.begun)
     }

@@ -54,7 +54,7 @@ impl TrustedProxies {
     }
 
     /// Whether an address belongs to a trusted proxy.
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+    pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }

@@ -16,7 +16,7 @@ use super::tls::TlsStream;
 
 /// A connection. Bytes that a write has accepted leave without further calls.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub enum Stream {
     Plain(TcpStream),
     Tls(TlsStream),
 }
@@ -35,7 +35,7 @@ impl Stream {
 
     /// Its other side; `None` if it is gone. The system is asked: kept for each connection it would
     /// take more than it is worth.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+    pub fn peer(&self) -> Option<SocketAddr> {
         match self {
             Self::Plain(tcp) => tcp.peer_addr().ok(),
             Self::Tls(tls) => tls.peer(),
@@ -43,7 +43,7 @@ impl Stream {
     }
 
     /// Returns once a read may have a result.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
+    pub async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Plain(tcp) => tcp.readable().await,
             Self::Tls(tls) => tls.readable().await,
@@ -51,7 +51,7 @@ impl Stream {
     }
 
     /// Returns once a write may have a result.
-    pub(crate) async fn writable(&self) -> io::Result<()> {
+    pub async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Plain(tcp) => tcp.writable().await,
             Self::Tls(tls) => tls.writable().await,
@@ -59,7 +59,7 @@ impl Stream {
     }
 
     /// Registers a task's waker; ready if a read may have a result.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(tcp) => tcp.poll_read_ready(cx),
             Self::Tls(tls) => tls.poll_read_ready(cx),
@@ -67,7 +67,7 @@ impl Stream {
     }
 
     /// Reads what is available; 0 bytes mean the end.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_read(buffer),
             Self::Tls(tls) => tls.try_read(buffer),
@@ -75,7 +75,7 @@ impl Stream {
     }
 
     /// Writes as much as is accepted now.
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_write(bytes),
             Self::Tls(tls) => tls.try_write(bytes),
@@ -83,7 +83,7 @@ impl Stream {
     }
 
     /// Whether the other side's kernel has acknowledged all that was written.
-    pub(crate) fn is_acknowledged(&self) -> bool {
+    pub fn is_acknowledged(&self) -> bool {
         match self {
             Self::Plain(tcp) => is_acknowledged(tcp),
             Self::Tls(tls) => tls.is_acknowledged(),
@@ -91,7 +91,7 @@ impl Stream {
     }
 
     /// Half-closes it: the client sees the end after the last byte.
-    pub(crate) fn shutdown_write(&self) {
+    pub fn shutdown_write(&self) {
         match self {
             // It fails if the connection is already closed.
             Self::Plain(tcp) => drop(socket2::SockRef::from(tcp).shutdown(Shutdown::Write)),

@@ -26,7 +26,7 @@ const WORD_MAX: usize = 20;
 
 /// The position within a connection's requests.
 #[derive(Debug, Default)]
-pub(crate) struct HeadScan {
+pub struct HeadScan {
     place: Place,
     /// The beginning of the name or value being read, in lower case.
     word: [u8; WORD_MAX],
@@ -88,7 +88,7 @@ enum Field {
 
 impl HeadScan {
     /// Checks the next bytes; returns the index of the byte that makes a request invalid.
-    pub(crate) fn fault(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub fn fault(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if self.place == Place::Unseen {
@@ -128,7 +128,7 @@ impl HeadScan {
     }
 
     /// Whether the bytes so far are exactly one complete head without a body.
-    pub(crate) fn is_between(&self) -> bool {
+    pub fn is_between(&self) -> bool {
         matches!(self.place, Place::Start | Place::Unseen)
     }
 
@@ -296,7 +296,7 @@ fn number(text: &[u8]) -> Option<u64> {
 /// A connection whose reader never sees an invalid head in full, and which ends where a head takes
 /// longer than its time: a connection may be idle between requests for longer than that.
 #[derive(Debug)]
-pub(crate) struct StrictHeads<S> {
+pub struct StrictHeads<S> {
     stream: S,
     scan: HeadScan,
     head_max: Duration,
@@ -321,7 +321,7 @@ impl<S> StrictHeads<S> {
     }
 
     /// The connection itself.
-    pub(crate) fn into_inner(self) -> S {
+    pub fn into_inner(self) -> S {
         self.stream
     }
 }

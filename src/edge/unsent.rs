@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use bellpull_actors::budget::{Budget, Room};
-use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
+use bellpull_domain::search::SEARCHES_AT_ONCE;
+use bellpull_port::budget::{Budget, Room};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,7 +23,7 @@ const SMALL_MAX: usize = 256 * 1024;
 
 /// Smaller answers are not counted: the kernel accepts them immediately, and there are at most as
 /// many as connections.
-pub(crate) const UNCOUNTED_MAX: usize = 16 * 1024;
+pub const UNCOUNTED_MAX: usize = 16 * 1024;
 
 /// Pages of each kind that are read and written at once: as many as the store has connections for
 /// such reads.
@@ -43,7 +43,7 @@ const PIECE: usize = 16 * 1024;
 
 /// The kinds of pages. None waits for those of another kind.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Pages {
+pub enum Pages {
     /// Reads that are short whatever the size of the data.
     #[default]
     Short,
@@ -53,13 +53,13 @@ pub(crate) enum Pages {
 
 /// The budget. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Unsent {
+pub struct Unsent {
     small: Part,
     large: Part,
     /// By [`Pages`].
     turns: [Arc<Semaphore>; 3],
     /// How much one user's answers may hold before the next page begins: a quarter of the total.
-    pub(crate) share: usize,
+    pub share: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -70,21 +70,21 @@ struct Part {
 
 /// The right to read a page and to write its answer.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     own: Option<OwnedSemaphorePermit>,
     _all: OwnedSemaphorePermit,
 }
 
 impl Turn {
     /// `own`: among the user's pages; `all`: among those of all users.
-    pub(crate) fn new(own: Option<OwnedSemaphorePermit>, all: OwnedSemaphorePermit) -> Self {
+    pub fn new(own: Option<OwnedSemaphorePermit>, all: OwnedSemaphorePermit) -> Self {
         Self { own, _all: all }
     }
 }
 
 impl Unsent {
     /// A budget of that many bytes, a quarter of it for small answers.
-    pub(crate) fn new(bytes: usize) -> Self {
+    pub fn new(bytes: usize) -> Self {
         let part = |bytes, waiting| Part {
             budget: Budget::new(bytes),
             places: Arc::new(Semaphore::new(waiting)),
@@ -103,7 +103,7 @@ impl Unsent {
     }
 
     /// The next turn among all users.
-    pub(crate) async fn turn(&self, pages: Pages) -> Option<OwnedSemaphorePermit> {
+    pub async fn turn(&self, pages: Pages) -> Option<OwnedSemaphorePermit> {
         let [short, lists, searches] = &self.turns;
         let turns = match pages {
             Pages::Short => short,
@@ -118,13 +118,13 @@ impl Unsent {
     }
 
     /// Reserves room for an answer now.
-    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Room> {
+    pub fn try_reserve(&self, bytes: usize) -> Option<Room> {
         self.part(bytes).budget.try_reserve(bytes)
     }
 
     /// Reserves room for a written page; `None` if too many wait for theirs. While it waits, the
     /// next page may be written.
-    pub(crate) async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Option<Room> {
+    pub async fn reserve(&self, bytes: usize, turn: Option<Turn>) -> Option<Room> {
         let part = self.part(bytes);
         if let Some(room) = part.budget.try_reserve(bytes) {
             return Some(room);
@@ -137,7 +137,7 @@ impl Unsent {
 
 /// An answer as it is written: pieces that are freed one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub struct Pieces {
     done: Vec<Box<[u8]>>,
     last: Vec<u8>,
     bytes: usize,
@@ -145,7 +145,7 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// Appends to it.
-    pub(crate) fn write(&mut self, more: impl FnOnce(&mut Vec<u8>)) {
+    pub fn write(&mut self, more: impl FnOnce(&mut Vec<u8>)) {
         let before = self.last.len();
         more(&mut self.last);
         self.bytes += self.last.len() - before;
@@ -154,17 +154,13 @@ impl Pieces {
         }
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The body. Each of its pieces holds its part of the room, and what `hold` returns for its
     /// number of bytes, until it is sent.
-    pub(crate) fn into_body<H>(
-        mut self,
-        room: Option<Room>,
-        hold: impl Fn(usize) -> Option<H>,
-    ) -> Body
+    pub fn into_body<H>(mut self, room: Option<Room>, hold: impl Fn(usize) -> Option<H>) -> Body
     where
         H: Send + 'static,
     {
@@ -174,7 +170,7 @@ impl Pieces {
 }
 
 /// A complete body, within its reserved room.
-pub(crate) fn within<H: Send + 'static>(
+pub fn within<H: Send + 'static>(
     room: Room,
     bytes: Bytes,
     hold: impl Fn(usize) -> Option<H>,
@@ -183,7 +179,7 @@ pub(crate) fn within<H: Send + 'static>(
 }
 
 /// The bytes of a complete body; `Err` if it is a stream.
-pub(crate) async fn made(body: Body) -> Result<Bytes, Body> {
+pub async fn made(body: Body) -> Result<Bytes, Body> {
     if body.size_hint().exact().is_none() {
         return Err(body);
     }

@@ -30,7 +30,7 @@ pub(crate) struct Patience {
 
 /// The connection, and since when it has been stalled.
 #[derive(Debug)]
-pub(crate) struct WriteLimit<S> {
+pub struct WriteLimit<S> {
     stream: S,
     patience: Patience,
     /// Since when the current write has waited, and until when it sleeps. Boxed, and only allocated
@@ -51,7 +51,7 @@ impl<S> WriteLimit<S> {
     }
 
     /// The connection without the limit.
-    pub(crate) fn into_inner(self) -> S {
+    pub fn into_inner(self) -> S {
         self.stream
     }
 

@@ -1,13 +1,13 @@
 //! The fields of accounts, with their limits: registration, the list of users, the caller's
 //! profile and the pages of passwords share them.
 
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::confusable::normal_name;
-use bellpull_actors::domain::user::Role;
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::channel::Channel;
+use bellpull_domain::confusable::normal_name;
+use bellpull_domain::user::Role;
 
 use super::fields::{Fields, TextRule};
-use crate::auth::register::check_username;
+use bellpull_auth::register::check_username;
 
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3).
 pub(super) const EMAIL_MAX: usize = 254;

@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
-use bellpull_actors::port::{Clock, ReportStore};
+use bellpull_domain::routing::Channel;
+use bellpull_port::analytics::{REPORT_ROWS_MAX, ReportFilter, ReportRow};
+use bellpull_port::{Clock, ReportStore};
 use jiff::{SignedDuration, Timestamp};
 use utoipa_axum::routes;
 
@@ -20,7 +20,7 @@ use super::query::{EVENT_MAX, Params, moment};
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
-use crate::edge::accept::{media_type, named_type};
+use bellpull_edge::accept::{media_type, named_type};
 
 /// The default range.
 const RANGE_DEFAULT: SignedDuration = SignedDuration::from_hours(7 * 24);

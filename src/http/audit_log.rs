@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::AuditStore;
-use bellpull_actors::port::audit::AuditFilter;
+use bellpull_domain::ids::UserId;
+use bellpull_port::AuditStore;
+use bellpull_port::audit::AuditFilter;
 use utoipa_axum::routes;
 
 use super::error::ApiError;

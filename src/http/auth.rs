@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::accounts::LoginName;
+use bellpull_domain::user::Role;
+use bellpull_port::accounts::LoginName;
 use utoipa_axum::routes;
 
 use super::account_fields::{EMAIL_MAX, PASSWORD_MAX, USERNAME_MAX, full_name, role};
@@ -15,7 +15,7 @@ use super::openapi as doc;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::{Address, Unlimited, Who};
-use crate::auth::{Auth, Registration, WS_TICKET_TTL_S};
+use bellpull_auth::{Auth, Registration, WS_TICKET_TTL_S};
 
 /// Longer than any token of ours; bounds what is parsed.
 const TOKEN_MAX: usize = 8_192;

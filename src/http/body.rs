@@ -14,8 +14,8 @@ use super::fields::{Fields, kind};
 use super::in_flight::Slot;
 use super::once::SentKey;
 use super::strict_json;
-use crate::auth::{AuthError, SignedBody};
-use crate::edge::unsent::UNCOUNTED_MAX;
+use bellpull_auth::{AuthError, SignedBody};
+use bellpull_edge::unsent::UNCOUNTED_MAX;
 
 /// The size limit of bodies (`http.max_body_bytes`).
 #[derive(Debug, Clone, Copy)]

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::node::Node;
-use bellpull_actors::domain::routing::Channel;
 use bellpull_actors::hub::{ByHand, Hub};
-use bellpull_actors::port::Clock;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::node::Node;
+use bellpull_domain::routing::Channel;
+use bellpull_port::Clock;
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde::Serialize;
@@ -24,8 +24,8 @@ use super::query::Params;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
-use crate::auth::Principal;
-use crate::nodes::Membership;
+use bellpull_auth::Principal;
+use bellpull_nodes::Membership;
 
 /// The longest time for which a circuit is opened: a week. What is to stay open longer has no time.
 const OPEN_MAX_S: i64 = 7 * 24 * 3_600;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::DeliveryLog;
+use bellpull_port::DeliveryLog;
 use utoipa_axum::routes;
 
 use super::error::ApiError;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
-use crate::nodes::Membership;
+use bellpull_nodes::Membership;
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(channels))

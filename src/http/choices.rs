@@ -1,9 +1,9 @@
 //! The names that enum-like fields may have, as OpenAPI schemas: for responses, bodies and queries.
 
-use bellpull_actors::domain::notification::{DeliveryStatus, Kind};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::ticket::{Category, Priority, Status};
-use bellpull_actors::slow::SlowKind;
+use bellpull_domain::notification::{DeliveryStatus, Kind};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::ticket::{Category, Priority, Status};
+use bellpull_port::slow::SlowKind;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 

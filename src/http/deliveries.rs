@@ -6,11 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use bellpull_actors::directory::Users;
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::{Clock, DeliveryLog, DeliveryStore};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::{Clock, DeliveryLog, DeliveryStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;

@@ -11,14 +11,14 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::directory::CommandError;
-use bellpull_actors::domain::ticket::Refusal;
 use bellpull_actors::hub::RestartError;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ticket::Refusal;
+use bellpull_port::StoreError;
 use serde_json::{Map, Value};
 
 use super::responses::Problem;
-use crate::auth::AuthError;
-use crate::auth::register::ADMINS_NAME;
+use bellpull_auth::AuthError;
+use bellpull_auth::register::ADMINS_NAME;
 
 /// The code for an account of the hub's that another issuer's token, or a back end, names.
 pub(super) const HUBS_ACCOUNT: &str = "account_is_the_hubs";
@@ -358,7 +358,7 @@ impl From<RestartError> for ApiError {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ticket::Status;
+    use bellpull_domain::ticket::Status;
     use serde_json::json;
 
     use super::*;

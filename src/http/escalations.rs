@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX, STEPS_MAX, Step};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{Clock, EscalationStore};
+use bellpull_domain::escalation::{Escalation, POLICIES_MAX, STEPS_MAX, Step};
+use bellpull_domain::routing::Channel;
+use bellpull_port::{Clock, EscalationStore};
 use serde_json::{Map, Value};
 use utoipa_axum::routes;
 

@@ -7,21 +7,21 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use bellpull_actors::channel::health::ChannelHealth;
-use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::explain::{NoWay, Person, Reach};
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, TicketId, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::preference::Preferences;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::ticket::Ticket;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::domain::webhook::Webhook;
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryRow};
-use bellpull_actors::port::explain::Announced;
-use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{
+use bellpull_domain::delivery::{ProviderStatus, Rule};
+use bellpull_domain::event::Event;
+use bellpull_domain::explain::{NoWay, Person, Reach};
+use bellpull_domain::ids::{DeliveryId, NotificationId, TicketId, UserId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::preference::Preferences;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::ticket::Ticket;
+use bellpull_domain::user::User;
+use bellpull_domain::webhook::Webhook;
+use bellpull_port::delivery_log::{AttemptRow, DeliveryRow};
+use bellpull_port::explain::Announced;
+use bellpull_port::webhooks::WhichWebhooks;
+use bellpull_port::{
     DeliveryLog, EscalationStore, ExplainStore, PageRequest, PreferenceStore, TicketStore,
     WebhookStore,
 };

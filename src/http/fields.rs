@@ -7,8 +7,8 @@
 
 use std::collections::HashSet;
 
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::text::{BadLine, is_blank, line};
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::text::{BadLine, is_blank, line};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -8,11 +8,11 @@ use axum::extract::FromRequestParts;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Request, Uri};
 use axum::response::IntoResponse;
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::node::NodeName;
-use bellpull_actors::domain::send::{Recipients, is_good_link};
-use bellpull_actors::domain::user::{Origin, Role, User};
+use bellpull_domain::address::Addresses;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::node::NodeName;
+use bellpull_domain::send::{Recipients, is_good_link};
+use bellpull_domain::user::{Origin, Role, User};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -26,11 +26,11 @@ use super::sends::new_send;
 use super::strict_json;
 use super::tickets::search;
 use super::tree_events::position;
-use crate::auth::Principal;
-use crate::wire::{Dialect, Wish};
+use bellpull_auth::Principal;
+use bellpull_wire::{Dialect, Wish};
 
 /// A body, against serde_json's reading of it.
-pub(crate) fn json(bytes: &[u8]) {
+pub fn json(bytes: &[u8]) {
     let reference = serde_json::from_slice::<Value>(bytes);
     match (strict_json::parse(bytes), reference) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs),
@@ -44,7 +44,7 @@ pub(crate) fn json(bytes: &[u8]) {
 }
 
 /// The body of a send.
-pub(crate) fn sends(bytes: &[u8]) {
+pub fn sends(bytes: &[u8]) {
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -94,7 +94,7 @@ fn refused(error: ApiError, given: usize) {
 }
 
 /// The query of a list, and the positions that clients resume from.
-pub(crate) fn queries(bytes: &[u8]) {
+pub fn queries(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         positions(text);
     }

@@ -12,16 +12,17 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::slow::{Slow, SlowKind, SlowLog, Waits};
-use bellpull_actors::trace::Trace;
+use bellpull_port::StoreError;
+use bellpull_port::exemplars;
+use bellpull_port::slow::{Slow, SlowKind, SlowLog, Waits};
+use bellpull_port::trace::Trace;
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::in_flight::{InFlight, Slot};
-use crate::telemetry::{exemplars, traces};
+use bellpull_telemetry::traces;
 
 /// The time limit until an answer begins. Clients' own limits are 30 s and more, so they see the
 /// error.
@@ -228,7 +229,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::config::Config;
+    use bellpull_config::Config;
 
     async fn boom() -> StatusCode {
         panic!("the text")

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::ApiError;
-use crate::edge::accept::named_type;
+use bellpull_edge::accept::named_type;
 
 /// For any method: other clients get 404 rather than 405.
 pub(super) async fn home(method: Method, headers: HeaderMap) -> Response {

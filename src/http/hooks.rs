@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{Clock, DeliveryStore};
+use bellpull_domain::routing::Channel;
+use bellpull_port::{Clock, DeliveryStore};
 use utoipa_axum::routes;
 
 use super::body::Raw;
@@ -17,8 +17,8 @@ use super::openapi as doc;
 use super::query::Params;
 use super::responses as res;
 use super::routes::Routes;
-use crate::delivery::reports::{Reports, SIGNATURE_HEADER, read};
-use crate::delivery::sms_reports::{self, SmsReports};
+use bellpull_delivery::reports::{Reports, SIGNATURE_HEADER, read};
+use bellpull_delivery::sms_reports::{self, SmsReports};
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(verify, report)).with(routes!(sms))

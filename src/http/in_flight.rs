@@ -11,17 +11,17 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::budget::{Budget, Room};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::slow::{Wait, waiting};
+use bellpull_domain::ids::UserId;
+use bellpull_port::budget::{Budget, Room};
+use bellpull_port::slow::{Wait, waiting};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::audit::Act;
 use super::error::ApiError;
-use crate::auth::Principal;
-use crate::config::HttpConfig;
-use crate::edge::unsent::{self, Pages, Turn, UNCOUNTED_MAX, Unsent};
+use bellpull_auth::Principal;
+use bellpull_config::HttpConfig;
+pub(crate) use bellpull_edge::unsent::{self, Pages, Turn, UNCOUNTED_MAX, Unsent};
 
 /// Admins and service tokens may have this many times as many requests in progress: back ends act
 /// for many users.
@@ -43,7 +43,7 @@ const RETRY_AFTER_S: u32 = 1;
 
 /// All requests in progress. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct InFlight(Arc<Shared>);
+pub struct InFlight(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -100,7 +100,7 @@ impl InFlight {
     }
 
     /// The budget of unsent answers.
-    pub(crate) fn unsent(&self) -> &Unsent {
+    pub fn unsent(&self) -> &Unsent {
         &self.0.unsent
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bellpull_actors::domain::comment::{Comment, may_see, mentioned, mentions, unfinished};
-use bellpull_actors::domain::confusable::folded;
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::ticket::Ticket;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::UserFilter;
-use bellpull_actors::port::{AccountStore, CommentStore, PageRequest, ProjectStore, TicketStore};
+use bellpull_domain::comment::{Comment, may_see, mentioned, mentions, unfinished};
+use bellpull_domain::confusable::folded;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::Ticket;
+use bellpull_domain::user::User;
+use bellpull_port::accounts::UserFilter;
+use bellpull_port::{AccountStore, CommentStore, PageRequest, ProjectStore, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::node::{Node, NodeName, NodeState};
+use bellpull_domain::node::{Node, NodeName, NodeState};
 use reqwest::Method;
 use tracing::{info, warn};
 use utoipa_axum::routes;
@@ -15,9 +15,9 @@ use super::error::ApiError;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
-use crate::auth::Principal;
-use crate::nodes::Membership;
-use crate::nodes::peers::{PASSED_ON, PeerAnswer, Question};
+use bellpull_auth::Principal;
+use bellpull_nodes::Membership;
+use bellpull_nodes::peers::{PASSED_ON, PeerAnswer, Question};
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(drain))

@@ -6,13 +6,13 @@
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::idempotency::{IdempotencyKey, Used};
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::idempotency::{IdempotencyKey, Used};
+use bellpull_domain::ids::UserId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
-use crate::auth::Principal;
+use bellpull_auth::Principal;
 
 /// The limit for a header value in a database index.
 const KEY_MAX: usize = 255;

@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::port::DeliveryLog;
+use bellpull_port::DeliveryLog;
 use utoipa_axum::routes;
 
 use super::readiness::Readiness;
 use super::responses as res;
 use super::routes::Routes;
-use crate::edge::accept::{media_type, named_type};
+use bellpull_edge::accept::{media_type, named_type};
 
 /// The routes that every address serves.
 pub(super) fn health() -> Routes {
@@ -80,13 +80,13 @@ const TEXT: &str = "text/plain";
     )
 )]
 async fn metrics(State(log): State<Arc<dyn DeliveryLog>>, headers: HeaderMap) -> Response {
-    crate::signals::count_waiting(&*log).await;
+    bellpull_telemetry::signals::count_waiting(&*log).await;
     let (kind, text) = match wants_open_metrics(&headers) {
         true => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            (kind, crate::telemetry::render_open_metrics())
+            (kind, bellpull_telemetry::render_open_metrics())
         }
-        false => ("text/plain; version=0.0.4; charset=utf-8", crate::telemetry::render()),
+        false => ("text/plain; version=0.0.4; charset=utf-8", bellpull_telemetry::render()),
     };
     ([(CONTENT_TYPE, kind), (VARY, "Accept")], text).into_response()
 }

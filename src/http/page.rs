@@ -1,7 +1,7 @@
 //! Paginated lists: `{"count","next","previous","results"}`.
 //!
 //! A page may have a hundred rows of long texts. It is read and written in its turn, row by row,
-//! and its bytes are counted until the client has accepted them ([`crate::edge::unsent`]).
+//! and its bytes are counted until the client has accepted them ([`bellpull_edge::unsent`]).
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
 use axum::response::Response;
-use bellpull_actors::port::{self, PageRequest};
+use bellpull_port::PageRequest;
 use serde::Serialize;
 
 use super::error::{ApiError, ROWS_MAX};
 use super::in_flight::{Reserved, Slot};
 use super::responses::Page;
-use crate::edge::listen::Encrypted;
-use crate::edge::unsent::{Pages, Pieces, Turn};
-use crate::edge::{TrustedProxies, peer};
+use bellpull_edge::listen::Encrypted;
+pub(crate) use bellpull_edge::unsent::{Pages, Pieces, Turn};
+use bellpull_edge::{TrustedProxies, peer};
 
 /// Rows per page by default.
 const PAGE_SIZE_DEFAULT: u32 = 20;
@@ -52,7 +52,7 @@ impl Paging {
     /// [`ApiError::Unavailable`] if too many answers wait for room.
     pub(super) async fn show<T, R: Serialize>(
         mut self,
-        page: port::Page<T>,
+        page: bellpull_port::Page<T>,
         row: impl FnMut(T) -> R,
     ) -> Result<Response, ApiError> {
         let pieces = self.write(page, row)?;
@@ -72,7 +72,7 @@ impl Paging {
     /// Writes the page; each row is freed once it is written.
     fn write<T, R: Serialize>(
         &self,
-        page: port::Page<T>,
+        page: bellpull_port::Page<T>,
         mut row: impl FnMut(T) -> R,
     ) -> Result<Pieces, ApiError> {
         let PageRequest { page: number, page_size } = self.request;
@@ -248,11 +248,11 @@ mod tests {
         Paging::from_request_parts(&mut request.into_parts().0, base).await
     }
 
-    fn page(count: i64, rows: usize) -> port::Page<i64> {
-        port::Page { count, rows: vec![7; rows] }
+    fn page(count: i64, rows: usize) -> bellpull_port::Page<i64> {
+        bellpull_port::Page { count, rows: vec![7; rows] }
     }
 
-    async fn shown(paging: Paging, page: port::Page<i64>) -> Result<Value, ApiError> {
+    async fn shown(paging: Paging, page: bellpull_port::Page<i64>) -> Result<Value, ApiError> {
         let response = paging.show(page, |row| row).await?;
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();

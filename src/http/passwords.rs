@@ -11,10 +11,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::port::SharedLimits;
-use bellpull_actors::rate::{Quota, network, retry_after_s};
-use bellpull_actors::shared_rate::{SharedKey, SharedRate};
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_port::SharedLimits;
+use bellpull_port::rate::{Quota, network, retry_after_s};
+use bellpull_port::shared_rate::{SharedKey, SharedRate};
 use utoipa_axum::routes;
 
 use super::account_fields::{EMAIL_MAX, PASSWORD_MAX};
@@ -25,10 +25,10 @@ use super::openapi as doc;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::{Address, Who};
-use crate::auth::register::{check_email, check_password};
-use crate::auth::{Auth, AuthError};
-use crate::delivery::account_link::TOKEN_MAX;
-use crate::delivery::link::Links;
+use bellpull_auth::register::{check_email, check_password};
+use bellpull_auth::{Auth, AuthError};
+use bellpull_delivery::account_link::TOKEN_MAX;
+use bellpull_delivery::link::Links;
 
 /// Requests for a link from one network per minute: more than a household needs.
 const CLIENT_PER_MIN: u32 = 10;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::locale::{Locale, NotALocale};
-use bellpull_actors::domain::preference::{
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::locale::{Locale, NotALocale};
+use bellpull_domain::preference::{
     Day, EVENTS_MAX, EmailDigest, PreferenceChanges, QuietHours, Wish, is_timezone,
 };
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{Clock, PreferenceStore};
+use bellpull_domain::routing::Channel;
+use bellpull_port::{Clock, PreferenceStore};
 use jiff::civil::Time;
 use serde_json::{Map, Value};
 use utoipa_axum::routes;
@@ -27,7 +27,7 @@ use super::responses as res;
 use super::routes::Routes;
 use super::unknown::{self, suggestion};
 use super::who::Who;
-use crate::auth::Principal;
+use bellpull_auth::Principal;
 
 /// With more typos than this it is another word: `ticket_closed` may be a sender's event.
 const SLIPS_MAX: usize = 2;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRef, State};
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::AccountStore;
-use bellpull_actors::port::accounts::UserChanges;
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::channel::Channel;
+use bellpull_domain::user::User;
+use bellpull_port::AccountStore;
+use bellpull_port::accounts::UserChanges;
 use tracing::warn;
 use utoipa_axum::routes;
 
@@ -27,7 +27,7 @@ use super::passwords::LinkLimits;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::{Address, Who};
-use crate::auth::{Auth, Principal};
+use bellpull_auth::{Auth, Principal};
 
 const NO_ACCOUNT: &str = "A service token belongs to no user and has no profile.";
 const PASSWORD_REQUIRED: &str = "Enter your current password to change your e-mail address.";

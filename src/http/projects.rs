@@ -10,14 +10,12 @@ use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::directory::{CommandError, Projects, Tickets};
-use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::ticket::{Caller, Command, Project, Status};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{
-    AccountStore, Clock, PageRequest, ProjectStore, StoreError, TicketStore,
-};
+use bellpull_domain::idempotency::Used;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::{Caller, Command, Project, Status};
+use bellpull_domain::user::Role;
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{AccountStore, Clock, PageRequest, ProjectStore, StoreError, TicketStore};
 use utoipa_axum::routes;
 
 use super::Edge;
@@ -32,7 +30,7 @@ use super::query::{Id, MemberIds};
 use super::responses as res;
 use super::routes::Routes;
 use super::who::{Admin, Who};
-use crate::auth::Principal;
+use bellpull_auth::Principal;
 
 /// The limit of clients' forms and columns.
 const NAME_MAX: usize = 255;

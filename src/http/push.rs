@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
-use bellpull_actors::port::push::NewSubscription;
-use bellpull_actors::port::{Clock, PushStore};
+use bellpull_port::push::NewSubscription;
+use bellpull_port::{Clock, PushStore};
 use serde_json::Value;
 use utoipa_axum::routes;
 
@@ -18,11 +18,11 @@ use super::responses as res;
 use super::routes::Routes;
 use super::try_limit::TryLimit;
 use super::who::Who;
-use crate::auth::Principal;
-use crate::config::Config;
-use crate::delivery::outside::Outside;
-use crate::delivery::push::PushCaller;
-use crate::delivery::push_crypt::{BadKey, BrowserKeys};
+use bellpull_auth::Principal;
+use bellpull_config::Config;
+use bellpull_config::outside::Outside;
+use bellpull_delivery::push::PushCaller;
+use bellpull_delivery::push_crypt::{BadKey, BrowserKeys};
 
 /// The longest endpoints in use have some 500 characters.
 const ENDPOINT_MAX: usize = 2_000;
@@ -185,7 +185,7 @@ fn keys(value: &Value) -> Result<(String, String), String> {
     match BrowserKeys::read(&p256dh, &auth) {
         Ok(_) => Ok((p256dh, auth)),
         Err(BadKey::Secret) => Err("auth: 16 bytes in base64url are required.".to_owned()),
-        Err(BadKey::Browser | BadKey::Own | BadKey::Failed) => {
+        Err(BadKey::Browser | BadKey::Failed) => {
             Err("p256dh: an uncompressed P-256 key in base64url is required.".to_owned())
         }
     }

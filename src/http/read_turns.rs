@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
-use bellpull_actors::rate::network;
-use bellpull_actors::shares::{Share, ShareLimits, Shares};
-use bellpull_actors::turns::{Turn, Turns};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::search::SEARCHES_AT_ONCE;
+use bellpull_port::rate::network;
+use bellpull_port::shares::{Share, ShareLimits, Shares};
+use bellpull_port::turns::{Turn, Turns};
 
 use super::error::ApiError;
 use super::who::{Address, Admin, Who};
-use crate::auth::Principal;
-use crate::edge::TrustedProxies;
-use crate::edge::unsent::Pages;
+use bellpull_auth::Principal;
+use bellpull_edge::TrustedProxies;
+pub(crate) use bellpull_edge::unsent::Pages;
 
 /// How many wait for the current one: together, as many as a browser has connections to one host,
 /// so that a page that requests several lists at once is served.

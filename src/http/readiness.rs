@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::hub::Hub;
-use bellpull_actors::port::{Broker, RefusedMessages, Store};
+use bellpull_port::{Broker, RefusedMessages, Store};
 use tokio::sync::watch;
 
 /// How long the store may take to answer before it counts as unavailable. Probes time out after a

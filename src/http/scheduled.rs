@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::send::SendStatus;
-use bellpull_actors::port::SendLog;
-use bellpull_actors::port::send_log::CancelSend;
+use bellpull_domain::ids::SendId;
+use bellpull_domain::send::SendStatus;
+use bellpull_port::SendLog;
+use bellpull_port::send_log::CancelSend;
 use utoipa_axum::routes;
 
 use super::error::ApiError;

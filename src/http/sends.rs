@@ -6,17 +6,17 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{NewSend, Recipients, is_good_link};
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::sends::StoredSend;
-use bellpull_actors::port::{Clock, InboxStore};
 use bellpull_actors::sends::{SendError, Sends};
+use bellpull_domain::event::Event;
+use bellpull_domain::idempotency::Used;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::notification::{Kind, Message};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, Recipients, is_good_link};
+use bellpull_domain::ticket::Priority;
+use bellpull_domain::user::Role;
+use bellpull_port::sends::StoredSend;
+use bellpull_port::{Clock, InboxStore};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
@@ -29,7 +29,7 @@ use super::openapi as doc;
 use super::query::EVENT_MAX;
 use super::responses as res;
 use super::who::Admin;
-use crate::auth::Principal;
+use bellpull_auth::Principal;
 
 /// How many recipients one request may name. Larger audiences are a role, a project or all.
 const RECIPIENTS_MAX: usize = 10_000;

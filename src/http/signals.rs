@@ -17,10 +17,10 @@ use super::query::Params;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
-use crate::auth::Principal;
-use crate::config::Effective;
-use crate::nodes::Membership;
-use crate::signals::GoldenSignals;
+use bellpull_auth::Principal;
+use bellpull_config::Effective;
+use bellpull_nodes::Membership;
+use bellpull_telemetry::signals::GoldenSignals;
 
 /// The settings in force on this node.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::slow::{SlowKind, SlowLog};
+use bellpull_port::slow::{SlowKind, SlowLog};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -14,7 +14,7 @@ use super::responses as res;
 use super::routes::Routes;
 use super::signals::elsewhere;
 use super::who::Operator;
-use crate::nodes::Membership;
+use bellpull_nodes::Membership;
 
 /// How many entries are listed by default.
 const LIMIT_DEFAULT: usize = 100;

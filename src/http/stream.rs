@@ -8,8 +8,8 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bellpull_actors::directory::{AttachError, Users};
-use bellpull_actors::epoch::Epoch;
-use bellpull_actors::session::{Client, Feed, Heard, SessionStart};
+use bellpull_port::epoch::Epoch;
+use bellpull_port::session::{Client, Feed, Heard, SessionStart};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -17,10 +17,10 @@ use super::query::Params;
 use super::routes::Routes;
 use super::who::{Address, bearer};
 use super::{Edge, openapi as doc};
-use crate::auth::{Auth, Principal};
-use crate::edge::{HandshakeLimit, agent};
 use crate::sse;
-use crate::wire::{BadWish, Dialect, Wish};
+use bellpull_auth::{Auth, Principal};
+use bellpull_edge::{HandshakeLimit, agent};
+use bellpull_wire::{BadWish, Dialect, Wish};
 
 /// When a user with too many sessions may try again: one of them may have ended by then.
 const CROWDED_RETRY_S: u32 = 30;

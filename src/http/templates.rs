@@ -8,14 +8,12 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use bellpull_actors::domain::channel::{Channel, TemplateSpec};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::templates::{
-    PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
-};
-use bellpull_actors::port::{self, Clock};
+use bellpull_domain::channel::{Channel, TemplateSpec};
+use bellpull_domain::event::Event;
+use bellpull_domain::locale::Locale;
+use bellpull_domain::user::Role;
+use bellpull_port::Clock;
+use bellpull_port::templates::{PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate};
 use serde_json::Value;
 use utoipa_axum::routes;
 
@@ -29,10 +27,10 @@ use super::query::Params;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
-use crate::auth::Principal;
-use crate::delivery::defaults::{DIGEST, is_of_accounts};
-use crate::delivery::template::{BadTemplate, SOURCE_MAX};
-use crate::delivery::template_service::{Found, TemplateService, Wrong};
+use bellpull_auth::Principal;
+use bellpull_delivery::defaults::{DIGEST, is_of_accounts};
+use bellpull_delivery::template::{BadTemplate, SOURCE_MAX};
+use bellpull_delivery::template_service::{Found, TemplateService, Wrong};
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list)).with(routes!(read, write, forget)).with(routes!(preview))
@@ -122,7 +120,7 @@ async fn list(
     let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let rows = rows.into_iter().skip(skipped).take(size).collect();
-    paging.show(port::Page { count, rows }, res::TemplateSummary::from).await
+    paging.show(bellpull_port::Page { count, rows }, res::TemplateSummary::from).await
 }
 
 /// The hub's own events in their order, then mails about accounts, then digests, then senders'

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use bellpull_actors::directory::Tickets;
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::ticket::{Command, Right, Rule, Step, WORKFLOW};
-use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::TicketStore;
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::ticket::{Command, Right, Rule, Step, WORKFLOW};
+use bellpull_domain::user::{Role, User};
+use bellpull_port::TicketStore;
 use utoipa::openapi::ResponseBuilder;
 use utoipa_axum::routes;
 

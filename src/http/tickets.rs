@@ -10,16 +10,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_actors::directory::{CommandError, Tickets};
-use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::ticket::{
+use bellpull_domain::idempotency::Used;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::search::Search;
+use bellpull_domain::ticket::{
     Caller, Category, Command, Edit, Membership, NewTicket, Priority, Refusal, Status, Ticket,
     WORKFLOW, decide, is_visible,
 };
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{Page, Slice, TicketStore};
+use bellpull_domain::user::Role;
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{Page, Slice, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -32,7 +32,7 @@ use super::read_turns::InTurn;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Who;
-use crate::auth::Principal;
+use bellpull_auth::Principal;
 
 /// The limit of clients' forms and columns.
 const TITLE_MAX: usize = 255;

@@ -8,8 +8,8 @@ use axum::handler::Handler;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use bellpull_actors::domain::node::{Node, NodeState};
 use bellpull_actors::hub::Hub;
+use bellpull_domain::node::{Node, NodeState};
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::value::RawValue;
@@ -27,9 +27,9 @@ use super::readiness::Readiness;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Operator;
-use crate::auth::Principal;
-use crate::nodes::Membership;
-use crate::nodes::peers::Question;
+use bellpull_auth::Principal;
+use bellpull_nodes::Membership;
+use bellpull_nodes::peers::Question;
 
 /// How many children of each supervisor are listed by default.
 const CHILDREN_DEFAULT: usize = 50;

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::SharedLimits;
-use bellpull_actors::rate::{Quota, retry_after_s};
-use bellpull_actors::shared_rate::SharedRate;
+use bellpull_domain::ids::UserId;
+use bellpull_port::SharedLimits;
+use bellpull_port::rate::{Quota, retry_after_s};
+use bellpull_port::shared_rate::SharedRate;
 
 /// Tests of one account: that many at once, and that many per minute, over all nodes.
 const TRIES_MAX: u32 = 10;

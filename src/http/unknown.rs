@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::FieldErrors;
-use crate::config::table::nearest;
+use bellpull_config::table::nearest;
 
 /// How many unknown fields are named.
 const NAMED_MAX: usize = 10;

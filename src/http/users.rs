@@ -9,12 +9,12 @@ use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{Origin, Role, User};
-use bellpull_actors::port::accounts::{NewUser, UserChanges, UserFilter};
-use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use bellpull_domain::address::Addresses;
+use bellpull_domain::idempotency::Used;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::{Origin, Role, User};
+use bellpull_port::accounts::{NewUser, UserChanges, UserFilter};
+use bellpull_port::{AccountStore, Clock, StoreError};
 use jiff::Timestamp;
 use utoipa_axum::routes;
 
@@ -32,8 +32,8 @@ use super::read_turns::InTurn;
 use super::responses as res;
 use super::routes::Routes;
 use super::who::Admin;
-use crate::auth::register::check_password;
-use crate::auth::{Auth, Principal};
+use bellpull_auth::register::check_password;
+use bellpull_auth::{Auth, Principal};
 
 const SEARCH_MAX: usize = 200;
 /// Fields of an account that are not changed here.

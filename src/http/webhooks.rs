@@ -11,14 +11,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::{ProjectId, WebhookId};
-use bellpull_actors::domain::webhook::{
+use bellpull_domain::idempotency::Used;
+use bellpull_domain::ids::{ProjectId, WebhookId};
+use bellpull_domain::webhook::{
     HookAddress, HookOwner, HookSecret, NewWebhook, PER_PROJECT_MAX, PER_USER_MAX, Webhook,
     WebhookChanges,
 };
-use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{Clock, StoreError, WebhookStore};
+use bellpull_port::webhooks::WhichWebhooks;
+use bellpull_port::{Clock, StoreError, WebhookStore};
 use serde_json::Value;
 use utoipa_axum::routes;
 
@@ -35,10 +35,10 @@ use super::responses as res;
 use super::routes::Routes;
 use super::try_limit::TryLimit;
 use super::who::{Recorded, Who};
-use crate::auth::Principal;
-use crate::config::Config;
-use crate::delivery::outside::Outside;
-use crate::delivery::webhook::WebhookCaller;
+use bellpull_auth::Principal;
+use bellpull_config::Config;
+use bellpull_config::outside::Outside;
+use bellpull_delivery::webhook::WebhookCaller;
 
 /// What servers accept.
 const URL_MAX: usize = 2_048;

@@ -9,15 +9,15 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use bellpull_actors::rate::retry_after_s;
 use bellpull_actors::write_rate::WriteRate;
+use bellpull_port::rate::retry_after_s;
 
 use super::audit::{Act, AuditLog};
 use super::error::ApiError;
 use super::in_flight::Slot;
-use crate::auth::{Auth, AuthError, Principal};
-use crate::edge::{TrustedProxies, peer};
-use crate::nodes::peers::{PASS_SCHEME, PASSED_ON};
+use bellpull_auth::{Auth, AuthError, Principal};
+use bellpull_edge::{TrustedProxies, peer};
+use bellpull_nodes::peers::{PASS_SCHEME, PASSED_ON};
 
 /// The caller's account. A request that writes (by its method) is counted against the account's
 /// limit here, so no handler that knows its caller can bypass the limit.
@@ -137,7 +137,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        use bellpull_actors::domain::user::Role;
+        use bellpull_domain::user::Role;
         let Who(principal) = Who::from_request_parts(parts, state).await?;
         if principal.user.role == Role::SuperAdmin {
             note(parts, &principal, state);

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use bellpull_actors::domain::node::Node;
+use bellpull_domain::node::Node;
 use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
-use crate::auth::{NodePasses, Principal};
-use crate::tls::{Certificate, Own, hub_client};
+use bellpull_auth::{NodePasses, Principal};
+use bellpull_tls::{Certificate, Own, hub_client};
 
 /// The scheme of `Authorization` that a pass has.
 pub const PASS_SCHEME: &str = "Bellpull-Node";

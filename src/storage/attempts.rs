@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bellpull_actors::domain::delivery::Attempt;
-use bellpull_actors::domain::ids::{DeliveryId, WebhookId};
-use bellpull_actors::domain::plan;
-use bellpull_actors::domain::plan::attempt::{Delivery, Moved};
-use bellpull_actors::domain::webhook::Health;
+use bellpull_domain::delivery::Attempt;
+use bellpull_domain::ids::{DeliveryId, WebhookId};
+use bellpull_domain::plan;
+use bellpull_domain::plan::attempt::{Delivery, Moved};
+use bellpull_domain::webhook::Health;
 
 /// A delivery as read, with its webhook and that one's failures.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The audit log's queries and rows, in both stores.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::audit::{AuditEntry, AuditFilter, AuditRow};
-use bellpull_actors::port::{PageRequest, StoreError};
+use bellpull_domain::ids::UserId;
+use bellpull_port::audit::{AuditEntry, AuditFilter, AuditRow};
+use bellpull_port::{PageRequest, StoreError};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::error::corrupt;

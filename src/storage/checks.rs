@@ -1,7 +1,7 @@
 //! Looks at a database without changing it: what `check` tells an operator.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::APART_FROM;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::APART_FROM;
 use sqlx::{Connection, PgConnection};
 
 use super::postgres::Schema;

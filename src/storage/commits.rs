@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bellpull_actors::slow::{Slow, SlowKind, SlowLog};
-use bellpull_actors::trace::{Trace, TraceSpan};
+use bellpull_port::slow::{Slow, SlowKind, SlowLog};
+use bellpull_port::trace::{Trace, TraceSpan};
 use opentelemetry::trace::SpanKind;
 
-use crate::telemetry::exemplars;
+use bellpull_port::exemplars;
 
 /// A group of so many writes was committed, and took this long from its beginning.
 pub(super) fn committed(writes: usize, took: Duration) {

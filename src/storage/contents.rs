@@ -6,10 +6,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::inbox::TEXTS_BYTES_MAX;
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::notification::Message;
+use bellpull_port::StoreError;
+use bellpull_port::inbox::TEXTS_BYTES_MAX;
 use futures_util::{Stream, TryStreamExt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;

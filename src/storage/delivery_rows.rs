@@ -1,11 +1,11 @@
 //! Rows of the log of deliveries as values of the domain.
 
-use bellpull_actors::domain::delivery::{OutcomeKind, ProviderStatus, Rule};
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
+use bellpull_domain::delivery::{OutcomeKind, ProviderStatus, Rule};
+use bellpull_domain::ids::{DeliveryId, NotificationId, UserId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::Channel;
+use bellpull_port::StoreError;
+use bellpull_port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
 
 use super::error::corrupt;
 use super::rows::{Columns, get_name, get_time, int, optional_timestamp};

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 
 /// Any failure: for the log, never for a client.
 pub(super) fn unavailable(error: impl Display) -> StoreError {

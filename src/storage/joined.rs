@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::supervised::caught;

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::channel::AddressKind;
-use bellpull_actors::domain::delivery::{Addressee, Leased, PushTarget, Rule, Target};
-use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::plan::digest::Part;
-use bellpull_actors::domain::plan::late::has_waited;
-use bellpull_actors::domain::plan::step::{Step, called_off_by};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{LeaseLimit, LeaseOwner, StoreError};
+use bellpull_domain::account_link::AccountLink;
+use bellpull_domain::channel::AddressKind;
+use bellpull_domain::delivery::{Addressee, Leased, PushTarget, Rule, Target};
+use bellpull_domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::locale::Locale;
+use bellpull_domain::plan::digest::Part;
+use bellpull_domain::plan::late::has_waited;
+use bellpull_domain::plan::step::{Step, called_off_by};
+use bellpull_domain::routing::Channel;
+use bellpull_port::{LeaseLimit, LeaseOwner, StoreError};
 use jiff::Timestamp;
 
 use super::contents::pick;

@@ -1,9 +1,9 @@
 //! Rows of account links as values of the domain.
 
-use bellpull_actors::domain::account_link::LinkPurpose;
-use bellpull_actors::domain::ids::{LinkId, UserId};
-use bellpull_actors::domain::plan::link::StoredLink;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::account_link::LinkPurpose;
+use bellpull_domain::ids::{LinkId, UserId};
+use bellpull_domain::plan::link::StoredLink;
+use bellpull_port::StoreError;
 
 use super::error::corrupt;
 use super::rows::{Columns, int, optional_timestamp, string, text, timestamp};

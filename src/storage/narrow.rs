@@ -1,9 +1,9 @@
 //! Which notifications a filter means: the conditions of lists and of marks of many, the same text
 //! on both databases.
 
-use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::NotificationFilter;
+use bellpull_domain::ids::Seq;
+use bellpull_domain::routing::Channel;
+use bellpull_port::inbox::NotificationFilter;
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 /// Rows that a list may read on a connection for short reads: some milliseconds of work.

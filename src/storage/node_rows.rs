@@ -1,7 +1,7 @@
 //! Rows of the nodes, of either database.
 
-use bellpull_actors::domain::node::{Node, NodeName, NodeState};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::node::{Node, NodeName, NodeState};
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 
 use super::rows::{Columns, get_name, get_time, int, string};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::port::{Store, StoreError};
+use bellpull_port::{Store, StoreError};
 
 use super::StoreOptions;
 use super::postgres::{self, PostgresStore};

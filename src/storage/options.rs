@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::slow::SlowLog;
+use bellpull_domain::routing::Channels;
+use bellpull_port::slow::SlowLog;
 
 /// The options of a store.
 #[derive(Debug, Clone)]

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderReport};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::plan;
-use bellpull_actors::domain::plan::provider_report::Reported;
-use bellpull_actors::domain::routing::Channel;
+use bellpull_domain::delivery::{Attempt, Outcome, ProviderReport};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::plan;
+use bellpull_domain::plan::provider_report::Reported;
+use bellpull_domain::routing::Channel;
 
 /// How long a report with an unknown id is kept: longer than an attempt and its record take, even
 /// if the store was unavailable for a while.

@@ -1,6 +1,6 @@
 //! Requests whose data the writers of both databases hold until their group is written.
 
-use bellpull_actors::domain::send::NewSend;
+use bellpull_domain::send::NewSend;
 use jiff::Timestamp;
 
 /// A new send.

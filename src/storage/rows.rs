@@ -1,12 +1,12 @@
 //! Rows of either database as values of the domain.
 
-use bellpull_actors::domain::delivery::PushTarget;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::ticket::{Category, Priority, Project, Status, Ticket};
-use bellpull_actors::domain::user::{Origin, User};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::PushTarget;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::notification::{Kind, Message};
+use bellpull_domain::ticket::{Category, Priority, Project, Status, Ticket};
+use bellpull_domain::user::{Origin, User};
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::plan::send::Audience;
-use bellpull_actors::domain::plan::send::claim::Claim;
-use bellpull_actors::domain::plan::send::step::Standing;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::port::LeaseOwner;
-use bellpull_actors::port::sends::StoredSend;
+use bellpull_domain::ids::{NotificationId, SendId, UserId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::plan::send::Audience;
+use bellpull_domain::plan::send::claim::Claim;
+use bellpull_domain::plan::send::step::Standing;
+use bellpull_domain::routing::Channels;
+use bellpull_port::LeaseOwner;
+use bellpull_port::sends::StoredSend;
 use jiff::Timestamp;
 
 /// The sends to be continued, and the total number of notifications: the first, and those near it.

@@ -1,9 +1,9 @@
 //! Rows of webhooks as values of the domain.
 
-use bellpull_actors::domain::delivery::WebhookTarget;
-use bellpull_actors::domain::ids::{ProjectId, UserId, WebhookId};
-use bellpull_actors::domain::webhook::{HookOwner, HookSecret, Webhook};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::WebhookTarget;
+use bellpull_domain::ids::{ProjectId, UserId, WebhookId};
+use bellpull_domain::webhook::{HookOwner, HookSecret, Webhook};
+use bellpull_port::StoreError;
 
 use super::error::corrupt;
 use super::rows::{Columns, int, json, string, text, timestamp};

@@ -3,7 +3,7 @@
 //! A metric without labels is one series. A metric with labels has one series for each combination
 //! of the values here; for labels with too many values (routes), only one is registered.
 
-use bellpull_actors::domain::channel::OUTGOING_NAMES;
+use bellpull_domain::channel::OUTGOING_NAMES;
 use metrics::Label;
 
 use super::Described;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request, Response};
-use bellpull_actors::domain::node::NodeName;
-use bellpull_actors::trace::TraceSpan;
+use bellpull_domain::node::NodeName;
+use bellpull_port::trace::TraceSpan;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
@@ -27,7 +27,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
-use crate::config::OtlpConfig;
+use bellpull_config::OtlpConfig;
 
 /// Traces a second that clients may ask for by their own `traceparent`.
 const ASKED_PER_S: NonZeroU32 = NonZeroU32::new(100).unwrap();
@@ -81,7 +81,7 @@ pub struct Traces(SdkTracerProvider);
 /// # Errors
 /// A text, if the exporter cannot be built.
 pub fn init_traces(otlp: &OtlpConfig, node: &NodeName) -> Result<Traces, String> {
-    let client = crate::tls::outbound_client().timeout(EXPORT_MAX).build();
+    let client = bellpull_tls::outbound_client().timeout(EXPORT_MAX).build();
     let client = client.map_err(|error| error.to_string())?;
     let collector =
         Collector { client, runtime: Handle::current(), is_away: AtomicBool::new(false) };
@@ -124,7 +124,7 @@ impl Traces {
 }
 
 /// The step of a trace that a request is, if it is traced.
-pub(crate) fn request(headers: &HeaderMap, method: &'static str, route: &str) -> TraceSpan {
+pub fn request(headers: &HeaderMap, method: &'static str, route: &str) -> TraceSpan {
     let sampled = SAMPLING.get().and_then(|sampling| sampling.request(headers, route));
     let Some(Sampled { parent }) = sampled else { return TraceSpan::none() };
     let mut span = TraceSpan::root(format!("{method} {route}"), SpanKind::Server, parent.as_ref());

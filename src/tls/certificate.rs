@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use x509_cert::der::Decode;
 
-use crate::config::TlsConfig;
-use crate::followed_file::{self, read};
+use bellpull_config::TlsConfig;
+use bellpull_system::followed_file::{self, read};
 
 /// How soon a change of the files is seen.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
@@ -200,7 +200,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::edge::tls::testing::write_files;
+    use crate::testing::write_files;
 
     #[test]
     fn new_files_are_used_once_they_fit_together() {

@@ -16,8 +16,8 @@ use rustls::{ClientConfig, RootCertStore};
 use tracing::warn;
 
 use super::{built, provider};
-use crate::config::OutboundConfig;
-use crate::followed_file::read;
+use bellpull_config::OutboundConfig;
+use bellpull_system::followed_file::read;
 
 /// The certificates of an operating system are some hundred KiB.
 const FILE_MAX: u64 = 4 << 20;

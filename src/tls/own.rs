@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::{BadFiles, Certificate, certificate};
-use crate::config::TlsConfig;
+use bellpull_config::TlsConfig;
 
 /// The certificate of this installation's hubs.
 #[derive(Debug, Clone)]

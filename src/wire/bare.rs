@@ -1,6 +1,6 @@
 //! Sockets whose clients send little: pings and, on presence sockets, activity.
 
-use bellpull_actors::session::{Asked, Heard};
+use bellpull_port::session::{Asked, Heard};
 
 use super::envelope::{self, BadFrame};
 use super::{Endpoint, fields, streams};

@@ -1,33 +1,33 @@
 //! Where a session's notifications start, as its client says in the URL or a header.
 
-use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::session::{Begin, Feed, Resume};
+use bellpull_domain::ids::Seq;
+use bellpull_port::session::{Begin, Feed, Resume};
 
 use super::Dialect;
 
 /// The client's parameters, unparsed.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub struct Wish<'a> {
     /// The last position that it has.
-    pub(crate) since: Option<&'a str>,
+    pub since: Option<&'a str>,
     /// Whose position that is.
-    pub(crate) epoch: Option<&'a str>,
+    pub epoch: Option<&'a str>,
     /// `none` if it wants only future notifications.
-    pub(crate) replay: Option<&'a str>,
+    pub replay: Option<&'a str>,
 }
 
 /// An invalid parameter.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadWish {
+pub struct BadWish {
     /// The parameter's name.
-    pub(crate) parameter: &'static str,
+    pub parameter: &'static str,
     /// What is wrong with it, for a reader.
-    pub(crate) problem: &'static str,
+    pub problem: &'static str,
 }
 
 impl Wish<'_> {
     /// Which part of the user's inbox a session is sent. `epoch` is this store's.
-    pub(crate) fn feed(self, dialect: Dialect, epoch: &str) -> Result<Feed, BadWish> {
+    pub fn feed(self, dialect: Dialect, epoch: &str) -> Result<Feed, BadWish> {
         let since = self.since.map(seq).transpose()?;
         let wants_none = match self.replay {
             None => false,

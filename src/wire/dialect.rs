@@ -98,12 +98,12 @@ impl Dialect {
     }
 
     /// Whether its sessions follow the inbox's changes, or are sent new entries.
-    pub(crate) fn follows_changes(self) -> bool {
+    pub fn follows_changes(self) -> bool {
         self.profile().follows_changes
     }
 
     /// Whether a rejected client gets an open socket with a close code instead of an HTTP status.
-    pub(crate) fn rejects_by_close_code(self) -> bool {
+    pub fn rejects_by_close_code(self) -> bool {
         self.profile().rejects_by_close_code
     }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bellpull_actors::session::{Heard, Tag};
+use bellpull_port::session::{Heard, Tag};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

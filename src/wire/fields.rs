@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use bellpull_actors::domain::ids::TicketId;
+use bellpull_domain::ids::TicketId;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

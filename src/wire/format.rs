@@ -3,11 +3,11 @@
 //! The trait has a default for each frame that not every dialect has, or that most write alike.
 //! All calls are resolved when the hub is compiled: [`super::encode`] branches once, by dialect.
 
-use bellpull_actors::domain::inbox::{Entry, FormatId, Marked, Row};
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::stream::Stream;
-use bellpull_actors::port::outlet::{Outgoing, Welcome};
-use bellpull_actors::session::{Answer, Asked, Heard};
+use bellpull_domain::inbox::{Entry, FormatId, Marked, Row};
+use bellpull_domain::notification::Message;
+use bellpull_domain::stream::Stream;
+use bellpull_port::outlet::{Outgoing, Welcome};
+use bellpull_port::session::{Answer, Asked, Heard};
 use jiff::Timestamp;
 
 use super::envelope::BadFrame;

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use bellpull_actors::domain::ticket::Caller;
-use bellpull_actors::session::Answer;
+use bellpull_domain::ticket::Caller;
+use bellpull_port::session::Answer;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -76,8 +76,8 @@ pub(super) fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ids::UserId;
-    use bellpull_actors::domain::user::Role;
+    use bellpull_domain::ids::UserId;
+    use bellpull_domain::user::Role;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! The fuzzers' harness of clients' messages: a command, or an error in a few words.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a broken invariant panics, as in a test")]
 
-use bellpull_actors::port::outlet::Outgoing;
-use bellpull_actors::session::Heard;
+use bellpull_port::outlet::Outgoing;
+use bellpull_port::session::Heard;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -23,7 +23,7 @@ impl Texts for Written {
 }
 
 /// A message of a client, to every dialect and on every kind of socket.
-pub(crate) fn commands(bytes: &[u8]) {
+pub fn commands(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
     for dialect in Dialect::ALL {

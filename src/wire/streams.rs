@@ -1,11 +1,11 @@
 //! Project sockets: their frames differ between dialects only in how they end.
 
-use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::TicketId;
-use bellpull_actors::domain::stream::{
+use bellpull_domain::comment::Comment;
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::stream::{
     Person, Present, SharedStreamEvent, Stream, StreamEvent, TicketAction, TicketLine,
 };
-use bellpull_actors::session::Ask;
+use bellpull_port::session::Ask;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -191,14 +191,14 @@ impl<'a> From<&'a Present> for User<'a> {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ids::{CommentId, ProjectId, UserId};
-    use bellpull_actors::domain::ticket::Status;
-    use bellpull_actors::port::outlet::Outgoing;
-    use bellpull_actors::session::Heard;
+    use bellpull_domain::ids::{CommentId, ProjectId, UserId};
+    use bellpull_domain::ticket::Status;
+    use bellpull_port::outlet::Outgoing;
+    use bellpull_port::session::Heard;
 
     use super::*;
-    use crate::wire::testing::{at, texts};
-    use crate::wire::{Dialect, Endpoint, decode};
+    use crate::testing::{at, texts};
+    use crate::{Dialect, Endpoint, decode};
 
     macro_rules! golden {
         ($name:literal) => {

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Entry, Mark, Marked, MessageContent, Row};
-use bellpull_actors::domain::notification::{Kind, Message, TicketSnapshot};
-use bellpull_actors::domain::ticket::{Caller, Category, Priority, Status};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::outlet::Outgoing;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, TicketId, UserId};
+use bellpull_domain::inbox::{Entry, Mark, Marked, MessageContent, Row};
+use bellpull_domain::notification::{Kind, Message, TicketSnapshot};
+use bellpull_domain::ticket::{Caller, Category, Priority, Status};
+use bellpull_domain::user::Role;
+use bellpull_port::outlet::Outgoing;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Map;
@@ -122,7 +122,7 @@ pub(super) fn any_message() -> impl Strategy<Value = Message> {
 
 /// The golden frames: folder, file, text.
 pub(super) fn golden() -> Vec<(String, String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
     let named = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {

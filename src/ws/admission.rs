@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderValue, Request};
-use bellpull_actors::domain::stream::{Stream, StreamKind};
-use bellpull_actors::session::{Client, Feed};
+use bellpull_domain::stream::{Stream, StreamKind};
+use bellpull_port::session::{Client, Feed};
 use serde::Deserialize;
 
 use super::credential::Credential;
@@ -20,9 +20,9 @@ use super::handshake::check_handshake;
 use super::offer::{Offered, Spoken};
 use super::origin::check_origin;
 use super::refusal::Refusal;
-use crate::auth::{AuthError, Principal};
-use crate::edge::agent;
-use crate::wire::{Dialect, Endpoint, Wish};
+use bellpull_auth::{AuthError, Principal};
+use bellpull_edge::agent;
+use bellpull_wire::{Dialect, Endpoint, Wish};
 
 /// The path of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

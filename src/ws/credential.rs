@@ -8,7 +8,7 @@
 use axum::http::{HeaderMap, header};
 
 use super::refusal::Refusal;
-use crate::auth::{Auth, AuthError, Principal};
+use bellpull_auth::{Auth, AuthError, Principal};
 
 /// A credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use bellpull_actors::directory::Users;
-use bellpull_actors::domain::ids::ProjectId;
-use bellpull_actors::epoch::Epoch;
-use bellpull_actors::port::{StoreError, TicketStore};
+use bellpull_domain::ids::ProjectId;
+use bellpull_port::epoch::Epoch;
+use bellpull_port::{StoreError, TicketStore};
 use metrics::Counter;
 use tokio::sync::watch;
 
 use super::pace::Pace;
 use super::reader::ReadRules;
 use super::rejection::Rejections;
-use crate::auth::{Auth, Principal};
-use crate::config::Config;
-use crate::edge::{HandshakeLimit, TrustedProxies};
-use crate::wire::Dialect;
+use bellpull_auth::{Auth, Principal};
+use bellpull_config::Config;
+use bellpull_edge::{HandshakeLimit, TrustedProxies};
+use bellpull_wire::Dialect;
 
 /// The socket edge. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,8 +1,7 @@
 //! Server frames: unmasked, unfragmented, appended to one buffer.
 
-use std::borrow::Cow;
-
-use bellpull_actors::port::outlet::Ending;
+use bellpull_port::outlet::Ending;
+use bellpull_wire::code_and_reason;
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
@@ -64,25 +63,6 @@ fn control(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// The close code and reason of each ending.
-pub(crate) fn code_and_reason(why: Ending) -> (u16, Cow<'static, str>) {
-    let (code, reason) = match why {
-        Ending::Closed { code } => (code, ""),
-        Ending::Protocol { code, reason } => (code, reason),
-        Ending::TooBig => (1009, "a message is too long"),
-        Ending::Restarting { retry_after_ms } => {
-            return (1012, format!(r#"{{"retry_after_ms":{retry_after_ms}}}"#).into());
-        }
-        Ending::Abuse => (4400, "too many bad messages"),
-        Ending::TokenEnded(end) => (4401, end.as_str()),
-        Ending::RightWithdrawn => (4403, "right withdrawn"),
-        Ending::Silent => (4408, "no sign of life"),
-        Ending::TooSlow => (4413, "reader too slow"),
-        Ending::TooMany { reason } => (4429, reason),
-    };
-    (code, reason.into())
-}
-
 /// The length of the first piece in `bytes`: a frame, or the answer to the handshake, which cannot
 /// be confused with one. `None` if empty.
 pub(super) fn piece_length(bytes: &[u8]) -> Option<usize> {
@@ -108,7 +88,7 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::port::outlet::TokenEnd;
+    use bellpull_port::outlet::TokenEnd;
 
     use super::*;
 

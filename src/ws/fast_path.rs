@@ -23,9 +23,11 @@ use super::reader::write_and_leave;
 use super::refusal::Refusal;
 use super::take_over::answer_to;
 use super::upgrade::{Connection, begin, count_handshake};
-use crate::edge::listen::{Arrived, FastPath, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped};
-use crate::edge::stream::Stream;
-use crate::edge::strict_heads::HeadScan;
+use bellpull_edge::listen::{
+    Arrived, FastPath, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, stopped,
+};
+pub(crate) use bellpull_edge::stream::Stream;
+use bellpull_edge::strict_heads::HeadScan;
 
 /// How much is read at once; on the stack. A handshake with a token is about 1 KiB.
 const READ_MAX: usize = 4 * 1024;

@@ -9,20 +9,20 @@ use axum::response::IntoResponse;
 
 use super::admission::{Parameters, SocketRoute, credential, read_feed};
 use super::fast_path::{Begun, head, look_at};
-pub(crate) use super::frame::fuzz::frames;
+pub use super::frame::fuzz::frames;
 use super::offer::{Offered, Spoken};
 use super::origin::check_origin;
 use super::refusal::Refusal;
 use super::take_over::answer_to;
-use crate::edge::fuzz::requests;
-use crate::edge::listen::{HEAD_BYTES_MAX, HEADERS_MAX};
-use crate::wire::Dialect;
+use bellpull_edge::fuzz::requests;
+use bellpull_edge::listen::{HEAD_BYTES_MAX, HEADERS_MAX};
+use bellpull_wire::Dialect;
 
 /// How many beginnings of a head are looked at.
 const CUTS_MAX: usize = 24;
 
 /// Reads a connection's beginning.
-pub(crate) fn handshake(bytes: &[u8]) {
+pub fn handshake(bytes: &[u8]) {
     if bytes.len() >= HEAD_BYTES_MAX {
         return;
     }

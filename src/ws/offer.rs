@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 
 use super::refusal::Refusal;
-use crate::wire::Dialect;
+use bellpull_wire::Dialect;
 
 /// The prefix of the subprotocol that carries a token: the only way for a browser to send one
 /// outside the URL.
@@ -78,8 +78,8 @@ impl<'a> Offered<'a> {
     /// A server need not choose any offered subprotocol (RFC 6455, 4.2.2), and never chooses one
     /// that it will not use. So a client whose URL names another dialect than its subprotocols gets
     /// an answer without one, and so does one that offers other servers' protocols only: browsers
-    /// then fail the socket and say so in their console, as the standard requires, and other clients
-    /// may continue, in the dialect of their URL or the default.
+    /// then fail the socket and say so in their console, as the standard requires, and other
+    /// clients may continue, in the dialect of their URL or the default.
     pub(super) fn choose(
         &self,
         named: Option<&str>,

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, header};
-use bellpull_actors::rate::{Quota, RateLimit};
+use bellpull_port::rate::{Quota, RateLimit};
 
 use super::refusal::Refusal;
 

@@ -3,7 +3,7 @@
 //! Frames are appended to one buffer and leave in one write. While the connection accepts them at
 //! once, which is nearly always, no buffer outlives a [`Outlet::flush`]. Otherwise the rest is
 //! queued, a task waits for the connection, and the actor is told
-//! [`bellpull_actors::session::Heard::Writable`].
+//! [`bellpull_port::session::Heard::Writable`].
 //!
 //! Limits: a reader is too slow if 256 frames or 1 MiB are queued *beyond* those of the first
 //! flush. A long backlog written at once does not make a slow reader, so it does not count.
@@ -12,9 +12,9 @@ use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use bellpull_actors::budget::{Budget, Room};
-use bellpull_actors::port::Outlet;
-use bellpull_actors::port::outlet::{Broken, Connection, Ending, Outgoing};
+use bellpull_port::Outlet;
+use bellpull_port::budget::{Budget, Room};
+use bellpull_port::outlet::{Broken, Connection, Ending, Outgoing};
 use jiff::Timestamp;
 use metrics::Counter;
 use tokio::runtime::Handle;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::encode;
 use super::shared::{LINGER, Shared, write_all};
-use crate::wire::{self, Dialect, Texts};
+use bellpull_wire::{self, Dialect, Texts};
 
 /// The most frames queued for a slow reader.
 const WAITING_FRAMES_MAX: u32 = 256;
@@ -207,7 +207,7 @@ fn count_ending(why: Ending) {
     let code = if matches!(why, Ending::Closed { .. }) {
         "client".to_owned()
     } else {
-        encode::code_and_reason(why).0.to_string()
+        bellpull_wire::code_and_reason(why).0.to_string()
     };
     metrics::counter!("bellpull_socket_closes_total", "code" => code).increment(1);
 }
@@ -249,7 +249,9 @@ impl Outlet for WsOutlet {
             | Outgoing::StreamEnded { .. }
             | Outgoing::TokenExpiring { .. }
             | Outgoing::Pong(_)
-            | Outgoing::Error { .. } => wire::encode(self.dialect, frame, Timestamp::now, self),
+            | Outgoing::Error { .. } => {
+                bellpull_wire::encode(self.dialect, frame, Timestamp::now, self)
+            }
         }
     }
 

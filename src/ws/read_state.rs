@@ -7,13 +7,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::Heard;
+use bellpull_domain::ids::UserId;
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::Heard;
 
 use super::frame::Event;
 use super::pace::Pace;
-use crate::wire::{self, Dialect, Endpoint};
+use bellpull_wire::{self, Dialect, Endpoint};
 
 /// After this many consecutive bad messages the socket is closed.
 const BAD_MAX: u8 = 32;
@@ -79,7 +79,7 @@ impl ReadState {
         self.full_at_ns.store(full_at_ns, Relaxed);
         let heard = match event {
             Event::Text(text) => {
-                wire::decode(self.dialect, self.endpoint, text).unwrap_or_else(Heard::from)
+                bellpull_wire::decode(self.dialect, self.endpoint, text).unwrap_or_else(Heard::from)
             }
             Event::Binary => Heard::Bad {
                 tag: None,

@@ -13,16 +13,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bellpull_actors::port::outlet::{Broken, Ending};
-use bellpull_actors::session::{Ask, Asked, Heard};
+use bellpull_port::outlet::{Broken, Ending};
+use bellpull_port::session::{Ask, Asked, Heard};
 use tokio::time::timeout;
 
 use super::frame::{Decoder, Violation};
 use super::pace::Pace;
 use super::renewal::Renewer;
 use super::shared::{LINGER, Shared, now_ns, write_all};
-use crate::auth::Auth;
-use crate::edge::stream::Stream;
+use bellpull_auth::Auth;
+pub(crate) use bellpull_edge::stream::Stream;
 
 /// How much is read at once; on the stack.
 const READ_MAX: usize = 16 * 1024;

@@ -2,13 +2,13 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::outlet::Ending;
+use bellpull_port::StoreError;
+use bellpull_port::outlet::Ending;
 use serde_json::json;
 
-use super::encode::code_and_reason;
-use crate::auth::AuthError;
-use crate::wire::{BadWish, Dialect};
+use bellpull_auth::AuthError;
+use bellpull_wire::code_and_reason;
+use bellpull_wire::{BadWish, Dialect};
 
 /// When to retry if the hub is stopping or its store does not answer.
 const COME_BACK_S: u32 = 5;

@@ -16,7 +16,7 @@ use super::encode;
 use super::reader::write_and_leave;
 use super::refusal::Refusal;
 use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
-use crate::edge::stream::Stream;
+pub(crate) use bellpull_edge::stream::Stream;
 
 /// How many may be in progress. Beyond it the rejection is an HTTP response, which takes less time.
 const AT_ONCE_MAX: usize = 1_024;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::session::{Heard, NotRenewed, Renewal, Tag, Token};
+use bellpull_domain::ids::UserId;
+use bellpull_port::session::{Heard, NotRenewed, Renewal, Tag, Token};
 
 use super::shared::Shared;
-use crate::auth::{Auth, AuthError, Principal};
+use bellpull_auth::{Auth, AuthError, Principal};
 
 /// What a reader needs to have a token checked.
 #[derive(Debug, Clone)]

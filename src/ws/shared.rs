@@ -8,12 +8,12 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bellpull_actors::directory::Line;
-use bellpull_actors::session::Heard;
+use bellpull_port::session::Heard;
 use futures_util::task::AtomicWaker;
 
 use super::read_state::ReadState;
-use crate::edge::listen::Held;
-use crate::edge::stream::Stream;
+use bellpull_edge::listen::Held;
+pub(crate) use bellpull_edge::stream::Stream;
 
 /// How long an ending connection may take for its last bytes, in both directions.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
@@ -209,7 +209,7 @@ fn now_ms() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::session::NotRenewed;
+    use bellpull_port::session::NotRenewed;
 
     use super::super::tests::pair;
     use super::*;

@@ -11,11 +11,11 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::refusal::Refusal;
-use crate::edge::listen::{Connections, Held};
-use crate::edge::prefixed::Prefixed;
-use crate::edge::stream::Stream;
-use crate::edge::strict_heads::StrictHeads;
-use crate::edge::write_limit::WriteLimit;
+use bellpull_edge::listen::{Connections, Held};
+use bellpull_edge::prefixed::Prefixed;
+pub(crate) use bellpull_edge::stream::Stream;
+use bellpull_edge::strict_heads::StrictHeads;
+use bellpull_edge::write_limit::WriteLimit;
 
 /// How long sending the answer to a handshake may take.
 pub(super) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bellpull_actors::domain::stream::BadStream;
-use bellpull_actors::session::{Heard, SessionStart};
+use bellpull_domain::stream::BadStream;
+use bellpull_port::session::{Heard, SessionStart};
 use tokio::time::timeout;
 
 use super::admission::{Admitted, Denied, SocketRoute, admit};
@@ -19,9 +19,9 @@ use super::reader::Reader;
 use super::refusal::Refusal;
 use super::shared::{MessageSink, Shared};
 use super::take_over::{UPGRADE_TIMEOUT, switch, take_over};
-use crate::edge::listen::Held;
-use crate::edge::peer;
-use crate::edge::stream::Stream;
+use bellpull_edge::listen::Held;
+use bellpull_edge::peer;
+pub(crate) use bellpull_edge::stream::Stream;
 
 /// The sockets' paths, each in both spellings.
 pub fn router(edge: WsEdge) -> Router {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{ChannelActor, ChannelMessage, ChannelState, Own, OwnMessage};
-use crate::port::{SetBack, StoreError, in_time};
+use bellpull_port::{SetBack, StoreError, in_time};
 
 /// A clock that is corrected by less is not set.
 const LEAST: SignedDuration = SignedDuration::from_secs(2);
@@ -74,18 +74,6 @@ impl ClockWatch {
             Some(Notice::SetBack(clock)) if self.pending == Some(clock) => self.pending = None,
             Some(Notice::SetBack(_)) | None => {}
         }
-    }
-}
-
-impl SetBack {
-    /// By how much.
-    fn by(self) -> SignedDuration {
-        self.was.duration_since(self.now)
-    }
-
-    /// When something is due that was due at this time by the clock as it was.
-    pub(super) fn due(self, due_at: Timestamp) -> Timestamp {
-        due_at.saturating_sub(self.by()).map_or(self.now, |due_at| due_at.max(self.now))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether a channel sends, for those who wait for its deliveries.
 
-use crate::domain::routing::Channel;
+use bellpull_domain::routing::Channel;
 
 /// A channel on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,9 +23,9 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::ChannelActor;
-use crate::domain::delivery::Leased;
-use crate::domain::ids::DeliveryId;
-use crate::port::{Clock, DeliveryStore, LeaseOwner, in_time};
+use bellpull_domain::delivery::Leased;
+use bellpull_domain::ids::DeliveryId;
+use bellpull_port::{Clock, DeliveryStore, LeaseOwner, in_time};
 
 /// How long to wait after a store that has failed to extend a lease.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -104,7 +104,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::testing::{FakeClock, FakeOutbox};
+    use bellpull_port::testing::{FakeClock, FakeOutbox};
 
     #[tokio::test]
     async fn what_was_suspended_beyond_its_lease_does_not_go_on() {

@@ -8,8 +8,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::delivery::Leased;
-use crate::domain::ids::DeliveryId;
+use bellpull_domain::delivery::Leased;
+use bellpull_domain::ids::DeliveryId;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -92,8 +92,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::domain::delivery::Target;
-    use crate::domain::routing::Channel;
+    use bellpull_domain::delivery::Target;
+    use bellpull_domain::routing::Channel;
 
     fn leased(id: i64, with: &[i64], attempt: u32) -> Leased {
         Leased {

@@ -8,9 +8,9 @@ use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use super::{ChannelActor, ChannelMessage, HeldOpen, Hold};
-use crate::domain::routing::Channel;
-use crate::port::in_time;
 use crate::vitals::Handle;
+use bellpull_domain::routing::Channel;
+use bellpull_port::in_time;
 
 /// The path of the channels' supervisor.
 pub(crate) const PATH: &str = "channels";

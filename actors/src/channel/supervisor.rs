@@ -15,12 +15,12 @@ use tracing::{info, warn};
 
 use super::place::{self, ChannelPlace, GONE_MAX};
 use super::{ChannelMessage, ChannelStart};
-use crate::call::{Call, CallOutcome};
 use crate::directory::Channels;
 use crate::failures::{Budget, Failures};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
 use crate::supervisor::RestartMail;
 use crate::vitals::{Handle, Vitals};
+use bellpull_port::call::{Call, CallOutcome};
 
 /// At most this many restarts of channel actors …
 const RESTARTS_MAX: usize = 5;

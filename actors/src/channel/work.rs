@@ -18,13 +18,13 @@ use super::{
     ChannelActor, ChannelMessage, ChannelState, LEASED_PER_PLACE, LOOK_EVERY, Own, OwnMessage,
     Recorded,
 };
-use crate::domain::circuit::{Circuit, Pass};
-use crate::domain::delivery::{Attempt, Leased, Outcome};
-use crate::domain::ids::DeliveryId;
-use crate::domain::routing::Channel;
 use crate::failures::back_off;
-use crate::port::{LeaseLimit, in_time};
-use crate::trace::{Trace, TraceSpan};
+use bellpull_domain::circuit::{Circuit, Pass};
+use bellpull_domain::delivery::{Attempt, Leased, Outcome};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::routing::Channel;
+use bellpull_port::trace::{Trace, TraceSpan};
+use bellpull_port::{LeaseLimit, in_time};
 
 /// Attempts that died with their process count less: a delivery is given up when there are this
 /// many times as many as it has attempts.
@@ -463,7 +463,7 @@ fn later(error: &str, is_outage: bool) -> Outcome {
 fn due_again(
     leased: &Leased,
     outcome: &Outcome,
-    retry: crate::domain::retry::RetryRule,
+    retry: bellpull_domain::retry::RetryRule,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let wait = match outcome {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::SeqCst};
 use std::time::Duration;
 
-use crate::call::{Call, CallOutcome};
 use crate::channel::health::ChannelHealth;
 use crate::channel::{ChannelMessage, ChannelPlace};
-use crate::domain::routing;
 #[cfg(feature = "testing")]
 use crate::vitals::Handle;
+use bellpull_domain::routing;
+use bellpull_port::call::{Call, CallOutcome};
 
 /// How long a channel may take to say how it is.
 const HEALTH_MAX: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::call::{Call, CallOutcome};
 use crate::supervisor::{Live, Parent, Protocol, SupervisorMessage, Wanted};
 use crate::vitals::Handle;
+use bellpull_port::call::{Call, CallOutcome};
 
 pub use crate::messages::{AttachError, Line, Session};
 pub use crate::ticket::message::CommandError;

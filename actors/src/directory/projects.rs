@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{Directory, Unanswered};
-use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::presence::PresenceNews;
-use crate::domain::stream::TicketNews;
-use crate::domain::ticket::{Caller, Membership};
 use crate::messages::{NoSubscription, ProjectMessage, ProjectProtocol, Subscribe};
-use crate::port::in_time;
-use crate::port::{Broker, BrokerMessage, StoreError, TicketStore};
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::presence::PresenceNews;
+use bellpull_domain::stream::TicketNews;
+use bellpull_domain::ticket::{Caller, Membership};
+use bellpull_port::in_time;
+use bellpull_port::{Broker, BrokerMessage, StoreError, TicketStore};
 
 /// Handles to the project actors.
 #[derive(Debug, Clone)]

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use super::{Directory, Unanswered};
-use crate::call::Call;
-use crate::domain::comment::Comment;
-use crate::domain::idempotency::IdempotencyKey;
-use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::ticket::{Caller, Command, NewTicket, Ticket};
 use crate::ticket::message::{
     CommandError, CommentAsk, TicketAsk, TicketMessage, TicketProtocol, unavailable,
 };
+use bellpull_domain::comment::Comment;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{ProjectId, TicketId};
+use bellpull_domain::ticket::{Caller, Command, NewTicket, Ticket};
+use bellpull_port::call::Call;
 
 /// Handles to the ticket actors.
 #[derive(Debug, Clone)]
 pub struct Tickets {
     pub(crate) directory: Directory<TicketProtocol>,
-    pub(crate) store: Arc<dyn crate::port::TicketStore>,
+    pub(crate) store: Arc<dyn bellpull_port::TicketStore>,
 }
 
 impl Tickets {

@@ -9,20 +9,20 @@ use jiff::Timestamp;
 use metrics::Gauge;
 
 use super::{Channels, Directory, Unanswered};
-use crate::domain::ids::{LoginId, Seq, UserId};
-use crate::domain::inbox::{Change, Mark, MessageContent};
-use crate::domain::routing;
-use crate::domain::user::User;
 use crate::fan_out::FanOutGuard;
 use crate::marking::Marking;
 use crate::messages::{Attach, AttachError, Session, UserMessage, UserProtocol};
-use crate::port::broker::{Broker, BrokerMessage};
-use crate::port::inbox::Selection;
-use crate::port::outlet::{Ending, Revoked};
-use crate::port::tickets::{AnnouncedMessage, InboxEntry};
-use crate::port::{InboxStore, SharedLimits, StoreError};
-use crate::session::SessionStart;
-use crate::trace::Trace;
+use bellpull_domain::ids::{LoginId, Seq, UserId};
+use bellpull_domain::inbox::{Change, Mark, MessageContent};
+use bellpull_domain::routing;
+use bellpull_domain::user::User;
+use bellpull_port::broker::{Broker, BrokerMessage};
+use bellpull_port::inbox::Selection;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::SessionStart;
+use bellpull_port::tickets::{AnnouncedMessage, InboxEntry};
+use bellpull_port::trace::Trace;
+use bellpull_port::{InboxStore, SharedLimits, StoreError};
 
 /// How many actors are sent messages before the task yields to them: their messages and the state
 /// that they touch are then still in the processor's cache, and all of them fit into the worker's

@@ -9,16 +9,16 @@ use tracing::info;
 
 use super::root::HubMessage;
 use super::{Hub, ROOT_ANSWER_MAX, RestartError};
-use crate::call::{Call, CallOutcome};
 use crate::channel::HeldOpen;
 use crate::directory::Directory;
-use crate::domain::ids::{ProjectId, TicketId, UserId};
-use crate::domain::routing::Channel;
 use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::supervisor::Protocol;
 use crate::ticket::message::TicketProtocol;
 use crate::vitals::Vitals;
 use crate::vitals::message_log;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::routing::Channel;
+use bellpull_port::call::{Call, CallOutcome};
 
 /// When a request to watch one more actor may succeed: others end by their time.
 const WATCH_RETRY_S: u32 = 60;

@@ -3,14 +3,14 @@
 use super::root::HubMessage;
 use super::single::SchedulerPlace;
 use super::{Hub, ROOT_ANSWER_MAX, RestartError, outcome};
-use crate::call::Call;
 use crate::channel::{ChannelMessage, ChannelSupervisor};
 use crate::directory::Directory;
-use crate::domain::ids::{ProjectId, TicketId, UserId};
 use crate::messages::{ProjectMessage, ProjectProtocol, UserMessage, UserProtocol};
 use crate::scheduler::SchedulerMessage;
 use crate::supervisor::{Parent, Protocol, SupervisorMessage};
 use crate::ticket::message::TicketProtocol;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_port::call::Call;
 
 impl Hub {
     /// Kills the actor at `path`: to its supervisor that is a failure.

@@ -19,28 +19,28 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::broker::ActorSubscriber;
-use crate::budget::Budget;
-use crate::call::{Call, CallOutcome};
 use crate::channel::{ChannelActor, ChannelPlace};
 use crate::directory::{Channels, Directory, Projects, SessionCount, Tickets, Users};
-use crate::domain::ids::{ProjectId, TicketId, UserId};
 pub use crate::limits::{HubLimits, HubNames};
 use crate::messages::{ProjectProtocol, UserMessage, UserProtocol};
 use crate::observe::{ActorReport, TreeEvents, TreeLog};
-use crate::port::{
-    Broker, BrokerMessage, Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore,
-    TicketStore,
-};
 use crate::project::ProjectEntity;
-use crate::rate::{Quota, RateLimit, retry_after_s};
 use crate::sends::Sends;
-use crate::slow::SlowLog;
 use crate::supervisor::{Protocol, SupervisorMessage};
 use crate::ticket::message::TicketProtocol;
 use crate::ticket::{SEEN_PROJECTS_MAX, TicketEntity};
 use crate::user::{UserEntity, UserShared};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_port::budget::Budget;
+use bellpull_port::call::{Call, CallOutcome};
+use bellpull_port::rate::{Quota, RateLimit, retry_after_s};
+use bellpull_port::slow::SlowLog;
+use bellpull_port::{
+    Broker, BrokerMessage, Clock, CommentStore, InboxStore, LeaseOwner, RetentionStore, SendStore,
+    TicketStore,
+};
 pub use by_hand::ByHand;
 use root::{HubMessage, Root, Standing};
 

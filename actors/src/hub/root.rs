@@ -16,7 +16,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::call::{Call, CallOutcome, Reply};
 use crate::directory::{Directory, SupervisorSlot};
 use crate::failures::{Budget, Failures};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
@@ -24,6 +23,7 @@ use crate::supervisor::{
     DynamicSupervisor, Entity, Live, Protocol, RestartMail, SupervisorMessage,
 };
 use crate::vitals::{Handle, Vitals};
+use bellpull_port::call::{Call, CallOutcome, Reply};
 
 /// At most this many restarts of supervisors …
 const RESTARTS_MAX: usize = 5;

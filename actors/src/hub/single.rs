@@ -8,17 +8,17 @@ use ractor::{Actor, ActorCell, SpawnErr};
 use tokio::sync::watch;
 
 use super::root::{Permanent, REPORT_MAX};
-use crate::call::{Call, CallOutcome};
 use crate::channel::{ChannelSupervisor, ChannelsMessage};
 use crate::directory::{Channels, Users};
-use crate::limits::Retention;
+pub(crate) use crate::limits::Retention;
 use crate::observe::{ActorReport, TreeLog};
-use crate::port::{Clock, LeaseOwner, RetentionStore, SendStore, TicketStore};
 use crate::retention::RetentionSchedule;
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
 use crate::supervisor::RestartMail;
 use crate::vitals::{Handle, Vitals};
+use bellpull_port::call::{Call, CallOutcome};
+use bellpull_port::{Clock, LeaseOwner, RetentionStore, SendStore, TicketStore};
 
 /// The scheduler's place under the root.
 #[derive(Debug)]

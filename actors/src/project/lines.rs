@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::ids::TicketId;
-use crate::domain::stream::{StreamEvent, TicketNews};
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::stream::{StreamEvent, TicketNews};
 
 /// The tickets whose versions are kept; past it all are forgotten. A late line is behind by
 /// seconds, in which a project changes fewer tickets.
@@ -37,16 +37,17 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::ProjectId;
-    use crate::domain::stream::{SharedStreamEvent, TicketAction, TicketLine};
-    use crate::domain::ticket::{Stakes, Status};
+    use bellpull_domain::ids::ProjectId;
+    use bellpull_domain::stream::{SharedStreamEvent, TicketAction, TicketLine};
+    use bellpull_domain::ticket::{Stakes, Status};
 
     fn line(ticket: i64, version: i64) -> TicketNews {
         let (key, title) = (String::new(), String::new());
         let line = TicketLine { id: TicketId(ticket), key, title, status: Status::New, version };
         let event = StreamEvent::Ticket { action: TicketAction::Updated, line };
         let content = SharedStreamEvent::new(ProjectId(1), event);
-        let stakes = Stakes { created_by: crate::domain::ids::UserId(1), assigned_to: Vec::new() };
+        let stakes =
+            Stakes { created_by: bellpull_domain::ids::UserId(1), assigned_to: Vec::new() };
         TicketNews { content, stakes }
     }
 

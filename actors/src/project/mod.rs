@@ -11,7 +11,7 @@
 //! the mailbox of a dead actor. So the roster has no users whose actor is gone.
 //!
 //! Limits: subscriptions per session (`user::streams`), tickets that a session types on
-//! ([`crate::domain::presence`]), users shown to operators ([`SHOWN_MAX`]).
+//! ([`bellpull_domain::presence`]), users shown to operators ([`SHOWN_MAX`]).
 
 mod lines;
 mod nodes;
@@ -26,19 +26,19 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::call::Call;
-use crate::domain::ids::{ProjectId, TicketId, UserId};
-use crate::domain::presence::{NodeKey, Roster};
-use crate::domain::stream::{
-    Present, SharedStreamEvent, StreamEvent, StreamKind, TicketAction, TicketNews,
-};
-use crate::domain::ticket::Membership;
 use crate::messages::{
     Parting, ProjectMessage, ProjectProtocol, StreamMessage, Subscribe, UserMessage, Watch, Watcher,
 };
-use crate::port::{Broker, Clock, TicketStore};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::presence::{NodeKey, Roster};
+use bellpull_domain::stream::{
+    Present, SharedStreamEvent, StreamEvent, StreamKind, TicketAction, TicketNews,
+};
+use bellpull_domain::ticket::Membership;
+use bellpull_port::call::Call;
+use bellpull_port::{Broker, Clock, TicketStore};
 use lines::Lines;
 use nodes::Nodes;
 use sight::{Shown, Sight};

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use ractor::ActorRef;
 
 use super::{ProjectEntity, ProjectState};
-use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::presence::{
+use crate::messages::ProjectMessage;
+use crate::vitals::Handle;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::presence::{
     HEARTBEAT_EVERY, Heard, NodeKey, Peers, PresenceNews, PresenceReport, Roster,
 };
-use crate::messages::ProjectMessage;
-use crate::port::{Broker, BrokerMessage};
-use crate::vitals::Handle;
+use bellpull_port::{Broker, BrokerMessage};
 
 /// The project's actors on other nodes.
 #[derive(Debug)]

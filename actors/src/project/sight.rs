@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::presence::Roster;
-use crate::domain::stream::{Present, StreamEvent, TicketNews};
-use crate::domain::ticket::{Caller, Membership, Stakes};
-use crate::port::TicketStore;
-use crate::port::in_time;
+use bellpull_domain::ids::{ProjectId, TicketId};
+use bellpull_domain::presence::Roster;
+use bellpull_domain::stream::{Present, StreamEvent, TicketNews};
+use bellpull_domain::ticket::{Caller, Membership, Stakes};
+use bellpull_port::TicketStore;
+use bellpull_port::in_time;
 
 /// How many tickets are cached before those are dropped that are not on the roster.
 const KNOWN_MAX: usize = 1_024;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ractor::ActorId;
 
-use crate::domain::ids::{ProjectId, UserId};
-use crate::domain::stream::{Person, SharedStreamEvent, StreamEvent, StreamKind};
-use crate::domain::ticket::Caller;
 use crate::messages::{Parting, StreamMessage, SubscriptionId, UserMessage};
 use crate::vitals::Handle;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::stream::{Person, SharedStreamEvent, StreamEvent, StreamKind};
+use bellpull_domain::ticket::Caller;
 
 /// The project's end of all subscriptions of one user. Dropped by a dying actor, it tells the
 /// user's actor that the project's is lost.

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::domain::ids::SendId;
-use crate::port::sends::Chunk;
+use bellpull_domain::ids::SendId;
+use bellpull_port::sends::Chunk;
 
 /// How many due sends are in memory at a time.
 pub(super) const DUE_MAX: u32 = 1_000;

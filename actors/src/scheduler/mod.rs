@@ -42,17 +42,17 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::call::Call;
 use crate::directory::Users;
-use crate::domain::ids::SendId;
 use crate::failures::back_off;
 use crate::fan_out::{self, FanOutBarrier};
 use crate::limits::CHUNK;
-use crate::port::in_time;
-use crate::port::sends::Chunks;
-use crate::port::{Clock, LeaseOwner, SendStore, StoreError};
 use crate::retention::RetentionSchedule;
 use crate::vitals::{Handle, Vitals};
+use bellpull_domain::ids::SendId;
+use bellpull_port::call::Call;
+use bellpull_port::in_time;
+use bellpull_port::sends::Chunks;
+use bellpull_port::{Clock, LeaseOwner, SendStore, StoreError};
 use due::{DUE_MAX, Due, DueList, Step};
 
 /// How often the store is read without a nudge.

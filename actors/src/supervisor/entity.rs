@@ -9,9 +9,9 @@ use std::time::Duration;
 use dashmap::DashMap;
 use ractor::{ActorCell, ActorId, ActorRef, SpawnErr};
 
-use crate::call::Call;
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
+use bellpull_port::call::Call;
 
 /// The addresses and messages of a kind of actor, apart from their behaviour: the directory needs
 /// only these.

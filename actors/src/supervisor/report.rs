@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::entity::{Entity, Message, Protocol};
 use super::{DynamicSupervisor, SupervisorState};
-use crate::call::{Call, CallOutcome, Reply};
 use crate::observe::ActorReport;
 use crate::vitals::{Handle, Vitals};
+use bellpull_port::call::{Call, CallOutcome, Reply};
 
 /// How long a child may take to report its state; the report goes on without it.
 const OBSERVE_MAX: Duration = Duration::from_millis(500);

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::call::Call;
-use crate::domain::comment::Comment;
-use crate::domain::idempotency::{IdempotencyKey, Used};
-use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
-use crate::port::StoreError;
 use crate::supervisor::Protocol;
+use bellpull_domain::comment::Comment;
+use bellpull_domain::idempotency::{IdempotencyKey, Used};
+use bellpull_domain::ids::{ProjectId, TicketId};
+use bellpull_domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
+use bellpull_port::StoreError;
+use bellpull_port::call::Call;
 
 /// A command with its caller.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! from the store by the next command. A refused command is a reply, and so is a failing store;
 //! only a panic or a kill ends it otherwise, and the next command gets a new one.
 //!
-//! [`crate::domain::ticket`] decides a command, the store commits it, the recipients' user actors
+//! [`bellpull_domain::ticket`] decides a command, the store commits it, the recipients' user actors
 //! are notified, then the caller is answered. Commit and notification run in a task of their own,
 //! so that the death of this actor cannot come between them. A rival on another node makes the
 //! commit conflict: the ticket is read again and the command decided again, at most [`TRIES`]
@@ -25,22 +25,22 @@ use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::call::Call;
 use crate::directory::{Projects, Users};
-use crate::domain::idempotency::IdempotencyKey;
-use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
-use crate::domain::ticket::{
+use crate::supervisor::{Entity, Parent};
+use crate::vitals::Vitals;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{ProjectId, TicketId};
+use bellpull_domain::stream::{StreamEvent, TicketAction, TicketLine, TicketNews};
+use bellpull_domain::ticket::{
     Caller, Command, Creator, Decision, Membership, NewTicket, Project, Refusal, Ticket, create,
     decide, decide_at, outsiders,
 };
-use crate::domain::user::User;
-use crate::port::in_time;
-use crate::port::tickets::Committed;
-use crate::port::{Clock, CommentStore, StoreError, TicketStore};
-use crate::supervisor::{Entity, Parent};
-use crate::trace::Trace;
-use crate::vitals::Vitals;
+use bellpull_domain::user::User;
+use bellpull_port::call::Call;
+use bellpull_port::in_time;
+use bellpull_port::tickets::Committed;
+use bellpull_port::trace::Trace;
+use bellpull_port::{Clock, CommentStore, StoreError, TicketStore};
 use message::{Answer, CommandError, TicketAsk, TicketProtocol, unavailable};
 pub use message::{CommentAsk, TicketMessage};
 

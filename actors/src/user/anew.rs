@@ -6,10 +6,10 @@ use super::confirm::Compared;
 use super::follow::Follow;
 use super::stretch::Shows;
 use super::{Gap, UserEntity, UserState};
-use crate::domain::ids::Seq;
 use crate::messages::UserMessage;
-use crate::port::outlet::Ending;
-use crate::session::{Begin, Feed, Resume};
+use bellpull_domain::ids::Seq;
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Begin, Feed, Resume};
 
 impl UserEntity {
     pub(super) fn compared(

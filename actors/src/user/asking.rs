@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 
-use crate::domain::ids::Seq;
-use crate::session::{Answer, Ask, Asked};
+use bellpull_domain::ids::Seq;
+use bellpull_port::session::{Answer, Ask, Asked};
 
 /// How many requests may wait behind the one in progress; further ones are rejected.
 const WAITING_MAX: usize = 32;

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stretch::{Line, Stretch};
-use crate::budget::{Budget, Room};
-use crate::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use crate::domain::inbox::{MessageContent, Reached};
-use crate::port::inbox::{Backlog, ChangedRows, TEXTS_BYTES_MAX};
-use crate::port::{InboxStore, StoreError};
-use crate::session::{Begin, Feed, Resume};
+use bellpull_domain::ids::{MessageId, NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{MessageContent, Reached};
+use bellpull_port::budget::{Budget, Room};
+use bellpull_port::inbox::{Backlog, ChangedRows, TEXTS_BYTES_MAX};
+use bellpull_port::session::{Begin, Feed, Resume};
+use bellpull_port::{InboxStore, StoreError};
 
 /// How many rows are read at once.
 const PAGE: u32 = 500;

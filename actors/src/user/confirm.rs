@@ -6,10 +6,10 @@
 //! after a crash a client without `since` may be sent again what came in the last half minute.
 
 use super::follow::Question;
-use crate::domain::ids::{Seq, UserId};
-use crate::domain::inbox::Reached;
-use crate::port::inbox::Taken;
-use crate::port::{InboxStore, StoreError};
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::Reached;
+use bellpull_port::inbox::Taken;
+use bellpull_port::{InboxStore, StoreError};
 
 /// The store's answer.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Entries of which a client was shown the last change and not the entry. Pure.
 
 use super::stretch::{Item, Shape};
-use crate::domain::ids::Seq;
+use bellpull_domain::ids::Seq;
 
 /// Entries that a client was shown at their last change and not at their entry, because they had
 /// changed by then. Until it has acknowledged them all, no entry of theirs counts as delivered.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::session::SessionState;
 use super::{UserEntity, UserState, confirm};
-use crate::call::Call;
-use crate::port::outlet::Ending;
+use bellpull_port::call::Call;
+use bellpull_port::outlet::Ending;
 
 /// How long the hub's end waits for frames that are on their way: some round trips of most lines.
 /// What a slower line has not acknowledged by then is sent again.

@@ -4,8 +4,8 @@
 //! store is still asked where its session begins. Before that it is also unknown what it can
 //! acknowledge.
 
-use crate::port::outlet::Ending;
-use crate::session::Heard;
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::Heard;
 
 /// How much may wait; a client that sends more before its greeting is too fast.
 const EARLY_MAX: usize = 32;

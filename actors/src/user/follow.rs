@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use smallvec::{SmallVec, smallvec};
 
 use super::stretch::Stretch;
-use crate::domain::ids::{NotificationId, Seq};
-use crate::domain::inbox::{Change, Marked};
-use crate::port::inbox::Taken;
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::{Change, Marked};
+use bellpull_port::inbox::Taken;
 
 /// How many early hints wait; further ones are left to the store. About 100 KiB.
 const WAITING_MAX: usize = 1_024;

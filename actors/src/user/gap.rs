@@ -8,8 +8,8 @@ use super::follow::Follow;
 use super::handlers;
 use super::stretch::{Shows, Stretch};
 use super::{Gap, UserEntity, UserState};
-use crate::domain::ids::Seq;
 use crate::messages::UserMessage;
+use bellpull_domain::ids::Seq;
 
 impl UserEntity {
     /// The inbox is known to have come so far: what is missing is read.

@@ -13,15 +13,15 @@ use super::queue::Next;
 use super::session::SessionState;
 use super::stretch::Shows;
 use super::{Gap, UserEntity, UserState};
-use crate::call::Call;
-use crate::domain::ids::{LoginId, Seq};
-use crate::domain::inbox::Change;
-use crate::domain::ticket::Caller;
 use crate::messages::{Attach, AttachError, Session, UserMessage};
-use crate::port::outlet::{Connection, Ending, Outgoing, Welcome};
-use crate::session::{Begin, Feed, Heard, Resume};
-use crate::slow::SlowKind;
-use crate::trace::{Trace, TraceSpan};
+use bellpull_domain::ids::{LoginId, Seq};
+use bellpull_domain::inbox::Change;
+use bellpull_domain::ticket::Caller;
+use bellpull_port::call::Call;
+use bellpull_port::outlet::{Connection, Ending, Outgoing, Welcome};
+use bellpull_port::session::{Begin, Feed, Heard, Resume};
+use bellpull_port::slow::SlowKind;
+use bellpull_port::trace::{Trace, TraceSpan};
 
 /// Messages that may be handled before the sessions are flushed although more wait.
 const UNFLUSHED_MAX: u32 = 64;

@@ -45,19 +45,19 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::budget::Budget;
 use crate::directory::{Projects, SessionCount, Users};
-use crate::domain::ids::UserId;
-use crate::domain::inbox::Reached;
-use crate::domain::user::User;
 use crate::limits::{HubLimits, HubNames};
 use crate::messages::{UserMessage, UserProtocol};
-use crate::port::{Clock, InboxStore, in_time};
 use crate::sends::Sends;
-use crate::slow::{Slow, SlowKind, SlowLog};
 use crate::supervisor::{Entity, Parent};
 use crate::vitals::{Handle, Vitals};
 use crate::write_rate::WriteRate;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::inbox::Reached;
+use bellpull_domain::user::User;
+use bellpull_port::budget::Budget;
+use bellpull_port::slow::{Slow, SlowKind, SlowLog};
+use bellpull_port::{Clock, InboxStore, in_time};
 use follow::{Follow, Source};
 use own::{Own, OwnMessage};
 use session::SessionState;

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::asking::Outcome;
 use super::backlog::{Loaded, Reading, Texts};
 use super::confirm::Compared;
-use crate::domain::ids::Seq;
-use crate::domain::inbox::Reached;
-use crate::port::StoreError;
+use bellpull_domain::ids::Seq;
+use bellpull_domain::inbox::Reached;
+use bellpull_port::StoreError;
 
 /// The results of the actor's own tasks.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use super::backlog::Texts;
 use super::stretch::{Item, Line, Text};
-use crate::budget::Room;
-use crate::domain::ids::{MessageId, Seq};
+use bellpull_domain::ids::{MessageId, Seq};
+use bellpull_port::budget::Room;
 
 /// How many frames of a backlog are written before the connection must have accepted them: a fourth
 /// of what may wait for a slow reader.

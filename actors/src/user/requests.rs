@@ -7,17 +7,17 @@ use super::asking::{Outcome, refused};
 use super::own::Own;
 use super::session::{SessionState, Warning};
 use super::{UserEntity, UserShared, UserState};
-use crate::domain::ids::{NotificationId, Seq, UserId};
-use crate::domain::inbox::{Change, Head, Mark, Marked};
-use crate::domain::ticket::Caller;
 use crate::marking::Marking;
 use crate::messages::UserMessage;
-use crate::port::inbox::{NotificationFilter, Selection};
-use crate::port::outlet::Outgoing;
-use crate::port::{Slice, StoreError, in_time};
-use crate::rate::retry_after_ms;
-use crate::session::{Answer, Ask, Asked, NotRenewed, Renewal, Tag, Token};
 use crate::vitals::Handle;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Change, Head, Mark, Marked};
+use bellpull_domain::ticket::Caller;
+use bellpull_port::inbox::{NotificationFilter, Selection};
+use bellpull_port::outlet::Outgoing;
+use bellpull_port::rate::retry_after_ms;
+use bellpull_port::session::{Answer, Ask, Asked, NotRenewed, Renewal, Tag, Token};
+use bellpull_port::{Slice, StoreError, in_time};
 
 /// When a request that failed temporarily may be retried.
 const RETRY_MS: u32 = 1_000;

@@ -9,13 +9,13 @@ use super::confirm;
 use super::follow::Question;
 use super::own::Own;
 use super::{UserEntity, UserState};
-use crate::domain::ids::{MessageId, Seq, UserId};
-use crate::domain::inbox::Reached;
 use crate::messages::UserMessage;
-use crate::port::inbox::TEXTS_BYTES_MAX;
-use crate::port::{StoreError, in_time};
-use crate::session::Feed;
 use crate::vitals::Handle;
+use bellpull_domain::ids::{MessageId, Seq, UserId};
+use bellpull_domain::inbox::Reached;
+use bellpull_port::inbox::TEXTS_BYTES_MAX;
+use bellpull_port::session::Feed;
+use bellpull_port::{StoreError, in_time};
 
 /// How long missing numbers may take to arrive. Hints of tickets that were committed together
 /// arrive within a millisecond of each other; a lost one costs this much.

@@ -15,15 +15,15 @@ use super::asking::{Outcome, refused};
 use super::session::SessionState;
 use super::subscription::{Phase, Purpose, Subscription};
 use super::{UserEntity, UserState};
-use crate::domain::ids::{TicketId, UserId};
-use crate::domain::stream::{Present, Stream, StreamKind};
-use crate::domain::ticket::Caller;
 use crate::messages::{
     Failed, NoSubscription, Parting, StreamMessage, Subscribe, SubscriptionId, UserMessage, Watch,
 };
-use crate::port::outlet::{Ending, Outgoing};
-use crate::session::Answer;
 use crate::vitals::Handle;
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::stream::{Present, Stream, StreamKind};
+use bellpull_domain::ticket::Caller;
+use bellpull_port::outlet::{Ending, Outgoing};
+use bellpull_port::session::Answer;
 
 /// The most subscriptions of a session; a user follows a handful of projects.
 const SUBSCRIPTIONS_MAX: usize = 64;

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::ids::{MessageId, NotificationId, Seq};
-use crate::domain::inbox::{Change, Entry, Head, MessageContent, Outline, Row};
-use crate::session::Feed;
+use bellpull_domain::ids::{MessageId, NotificationId, Seq};
+use bellpull_domain::inbox::{Change, Entry, Head, MessageContent, Outline, Row};
+use bellpull_port::session::Feed;
 
 /// Which part of the inbox a session is shown: a [`Feed`] without its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use ractor::ActorId;
 
 use super::waiting::Waiting;
-use crate::domain::ids::TicketId;
-use crate::domain::stream::Stream;
 use crate::messages::{SubscriptionId, Watch};
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::stream::Stream;
 
 /// A session's subscription.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::follow::{Follow, Source};
 use super::stretch::{Item, Shape, Shows, Stretch};
-use crate::domain::ids::{NotificationId, Seq};
-use crate::domain::inbox::{Change, Entry, Head, Mark, Marked, Row, RowState};
-use crate::testing::content;
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::{Change, Entry, Head, Mark, Marked, Row, RowState};
+use bellpull_port::testing::content;
 
 /// An inbox as the store keeps it.
 #[derive(Default)]

@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::budget::{Budget, Room};
-use crate::domain::ids::{TicketId, UserId};
-use crate::domain::stream::{SharedStreamEvent, StreamEvent, TicketAction};
-use crate::port::outlet::Broken;
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::stream::{SharedStreamEvent, StreamEvent, TicketAction};
+use bellpull_port::budget::{Budget, Room};
+use bellpull_port::outlet::Broken;
 
 /// The most events that wait for one reader: a board shows a few hundred tickets.
 const EVENTS_MAX: usize = 1_024;
@@ -216,10 +216,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::comment::Comment;
-    use crate::domain::ids::{CommentId, ProjectId};
-    use crate::domain::stream::{Person, TicketLine};
-    use crate::domain::ticket::Status;
+    use bellpull_domain::comment::Comment;
+    use bellpull_domain::ids::{CommentId, ProjectId};
+    use bellpull_domain::stream::{Person, TicketLine};
+    use bellpull_domain::ticket::Status;
 
     fn shared(event: StreamEvent) -> Arc<SharedStreamEvent> {
         SharedStreamEvent::new(ProjectId(7), event)

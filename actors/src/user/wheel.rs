@@ -11,9 +11,9 @@ use super::own::Own;
 use super::session::{SessionState, Warning};
 use super::{UserEntity, UserState};
 use crate::messages::{UserMessage, UserProtocol};
-use crate::port::outlet::{Ending, Outgoing, TokenEnd};
 use crate::supervisor::Parent;
 use crate::vitals::{Handle, Vitals};
+use bellpull_port::outlet::{Ending, Outgoing, TokenEnd};
 
 /// How often an inbox is compared with the store, in case a hint was lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);

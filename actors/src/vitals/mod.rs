@@ -147,8 +147,8 @@ impl<M: Message> Handle<M> {
         Self { actor, vitals }
     }
 
-    /// Sends a message; one to an actor that is gone is dropped (a [`crate::call::Call`] in it then
-    /// returns its request).
+    /// Sends a message; one to an actor that is gone is dropped (a [`bellpull_port::call::Call`] in
+    /// it then returns its request).
     pub fn cast(&self, message: M) {
         self.vitals.depth.fetch_add(1, Relaxed);
         if self.actor.send_message(message).is_err() {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bellpull_actors::directory::AttachError;
-use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{Frame, Mode, Op};
+use bellpull_domain::ids::UserId;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{Frame, Mode, Op};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::{TestNode, since, until, upto};

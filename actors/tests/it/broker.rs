@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::channel::ChannelActor;
-use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::Recipients;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::{Ending, Revoked, TokenEnd};
-use bellpull_actors::port::{Broker, BrokerMessage};
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{FakeClock, FakeNet, FakeStore, Frame};
+use bellpull_domain::ids::{LoginId, Seq, UserId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::Recipients;
+use bellpull_port::inbox::Selection;
+use bellpull_port::outlet::{Ending, Revoked, TokenEnd};
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{FakeClock, FakeNet, FakeStore, Frame};
+use bellpull_port::{Broker, BrokerMessage};
 use jiff::Timestamp;
 use tokio::time::Instant;
 

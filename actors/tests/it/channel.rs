@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::call::{Call, CallOutcome};
 use bellpull_actors::channel::{ChannelActor, ChannelLimits, ChannelMessage, ChannelStart};
-use bellpull_actors::domain::delivery::Outcome;
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent};
-use bellpull_actors::domain::retry::RetryRule;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{Clock, DeliveryStore, LeaseOwner};
-use bellpull_actors::testing::{DIGEST, FakeClock, FakeOutbox, FakeSender, Reaction};
 use bellpull_actors::vitals::{Handle, Vitals};
+use bellpull_domain::delivery::Outcome;
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus::{Failed, Queued, Sent};
+use bellpull_domain::retry::RetryRule;
+use bellpull_domain::routing::Channel;
+use bellpull_port::call::{Call, CallOutcome};
+use bellpull_port::testing::{DIGEST, FakeClock, FakeOutbox, FakeSender, Reaction};
+use bellpull_port::{Clock, DeliveryStore, LeaseOwner};
 use jiff::{SignedDuration, Timestamp};
 use ractor::Actor;
 use serde_json::Value;

@@ -1,13 +1,13 @@
 //! Comments: who may, whom they name, and who is told.
 
 use bellpull_actors::directory::CommandError;
-use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::stream::StreamEvent;
-use bellpull_actors::domain::ticket::{Caller, Command, Refusal};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{Frame, Mode, Op};
+use bellpull_domain::comment::Comment;
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::stream::StreamEvent;
+use bellpull_domain::ticket::{Caller, Command, Refusal};
+use bellpull_domain::user::Role;
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{Frame, Mode, Op};
 
 use crate::TestNode;
 use crate::project::{SEC, TICKETS, announced};

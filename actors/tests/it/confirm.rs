@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Begin, Heard};
-use bellpull_actors::testing::Frame;
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Begin, Heard};
+use bellpull_port::testing::Frame;
 
 use crate::{TestNode, until};
 

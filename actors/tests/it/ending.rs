@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::port::outlet::{Ending, Revoked, TokenEnd};
-use bellpull_actors::session::{Begin, Heard};
-use bellpull_actors::testing::Frame;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_port::outlet::{Ending, Revoked, TokenEnd};
+use bellpull_port::session::{Begin, Heard};
+use bellpull_port::testing::Frame;
 use jiff::SignedDuration;
 use tokio::time::Instant;
 

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Entry, Mark, Marked};
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::port::{Broker, BrokerMessage};
-use bellpull_actors::session::{Begin, Feed, Heard, Resume};
-use bellpull_actors::testing::{Frame, Op, content};
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Change, Entry, Mark, Marked};
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Begin, Feed, Heard, Resume};
+use bellpull_port::testing::{Frame, Op, content};
+use bellpull_port::{Broker, BrokerMessage};
 
 use crate::broker::Nodes;
 use crate::{TestClient, until};

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::directory::AttachError;
-use bellpull_actors::domain::ticket::Command;
-use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::retention::Retention;
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{Mode, Op};
+use bellpull_domain::ticket::Command;
+use bellpull_domain::user::Role;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::retention::Retention;
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{Mode, Op};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ async fn a_drain_ends_every_session_spreads_their_return_saves_and_stops() {
         conn.probe.shown(2).await;
     }
     let late = node.born(300, 1);
-    node.hub.users.tell(bellpull_actors::domain::ids::UserId(300), late[0].clone());
+    node.hub.users.tell(bellpull_domain::ids::UserId(300), late[0].clone());
     node.hub.drain(Duration::from_secs(30)).await;
     let mut waits = Vec::new();
     for conn in &guests {

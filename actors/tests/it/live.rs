@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::{Begin, Heard};
-use bellpull_actors::testing::{Frame, Mode, Op};
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::{Change, Mark};
+use bellpull_port::inbox::Selection;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::{Begin, Heard};
+use bellpull_port::testing::{Frame, Mode, Op};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 

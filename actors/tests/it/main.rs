@@ -41,17 +41,17 @@ use std::time::Duration;
 use bellpull_actors::broker::LocalBroker;
 use bellpull_actors::channel::ChannelActor;
 use bellpull_actors::directory::{AttachError, Session};
-use bellpull_actors::domain::ids::{LoginId, Seq, UserId};
-use bellpull_actors::domain::inbox::Change;
-use bellpull_actors::domain::ticket::Caller;
-use bellpull_actors::domain::user::{Role, User};
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::observe::ActorReport;
-use bellpull_actors::port::{Broker, Clock, LeaseOwner};
-use bellpull_actors::session::{Answer, Ask, Asked, Begin, Client, Feed, Heard, SessionStart};
-use bellpull_actors::slow::SlowLog;
-use bellpull_actors::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
 use bellpull_actors::write_rate::WriteRate;
+use bellpull_domain::ids::{LoginId, Seq, UserId};
+use bellpull_domain::inbox::Change;
+use bellpull_domain::ticket::Caller;
+use bellpull_domain::user::{Role, User};
+use bellpull_port::session::{Answer, Ask, Asked, Begin, Client, Feed, Heard, SessionStart};
+use bellpull_port::slow::SlowLog;
+use bellpull_port::testing::{FakeClock, FakeOutlet, FakeStore, Frame, Mode, Op, Probe, Seen};
+use bellpull_port::{Broker, Clock, LeaseOwner};
 use jiff::{SignedDuration, Timestamp};
 
 /// A hub with the fakes that it stands on.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::notification::Kind;
-use bellpull_actors::domain::ticket::Caller;
-use bellpull_actors::domain::user::Role;
 use bellpull_actors::sends::SendRefusal;
-use bellpull_actors::session::{Answer, Begin, Note};
-use bellpull_actors::testing::{Mode, Op};
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::notification::Kind;
+use bellpull_domain::ticket::Caller;
+use bellpull_domain::user::Role;
+use bellpull_port::session::{Answer, Begin, Note};
+use bellpull_port::testing::{Mode, Op};
 
 use crate::TestNode;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::stream::{Person, StreamEvent};
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Ask, Heard};
-use bellpull_actors::testing::{Frame, Probe};
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::stream::{Person, StreamEvent};
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Ask, Heard};
+use bellpull_port::testing::{Frame, Probe};
 use tokio::time::Instant;
 
 use crate::broker::Nodes;

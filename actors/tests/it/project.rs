@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::stream::{Present, Stream, StreamEvent, StreamKind, TicketAction};
-use bellpull_actors::domain::ticket::{Caller, Command, Edit};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::{
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::stream::{Present, Stream, StreamEvent, StreamKind, TicketAction};
+use bellpull_domain::ticket::{Caller, Command, Edit};
+use bellpull_domain::user::Role;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::{
     Answer, Ask, Asked, Begin, Client, Feed, Heard, Resume, SessionStart,
 };
-use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op, Probe};
+use bellpull_port::testing::{FakeOutlet, Frame, Mode, Op, Probe};
 use tokio::time::Instant;
 
 use crate::ticket::new_ticket;

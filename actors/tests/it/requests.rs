@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{LoginId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Mark};
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::{Answer, Ask, Begin, Feed, Heard, NotRenewed, Renewal, Resume, Tag};
-use bellpull_actors::testing::{Frame, Mode, Op};
+use bellpull_domain::ids::{LoginId, NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Change, Mark};
+use bellpull_port::inbox::Selection;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::{Answer, Ask, Begin, Feed, Heard, NotRenewed, Renewal, Resume, Tag};
+use bellpull_port::testing::{Frame, Mode, Op};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Mark};
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::InboxStore;
-use bellpull_actors::port::inbox::{MarkPortion, Selection};
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, NotRenewed, Resume};
-use bellpull_actors::testing::{FakeOutlet, Frame, Mode, Op};
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Change, Mark};
+use bellpull_port::InboxStore;
+use bellpull_port::inbox::{MarkPortion, Selection};
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::{Ask, Asked, Begin, Feed, Heard, NotRenewed, Resume};
+use bellpull_port::testing::{FakeOutlet, Frame, Mode, Op};
 
 use crate::{TestClient, TestNode, since, upto};
 
@@ -320,13 +320,13 @@ async fn a_gap_that_is_too_wide_sends_who_follows_back_for_a_backlog() {
 async fn slow(node: &TestNode) -> TestClient {
     let (outlet, probe) = FakeOutlet::new();
     probe.set(|seen| seen.room = Some(3));
-    let start = bellpull_actors::session::SessionStart {
+    let start = bellpull_port::session::SessionStart {
         outlet: Box::new(outlet),
         feed: after(0),
         stream: None,
         login: None,
         expires_at: jiff::Timestamp::MAX,
-        client: bellpull_actors::session::Client::default(),
+        client: bellpull_port::session::Client::default(),
     };
     let session = node.hub.users.attach(node.account(1), start).await.unwrap();
     probe.until(|seen| !seen.waiting.is_empty()).await;

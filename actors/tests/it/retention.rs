@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::Clock;
-use bellpull_actors::port::retention::Old;
-use bellpull_actors::retention::Retention;
-use bellpull_actors::testing::{Mode, Op};
+use bellpull_port::Clock;
+use bellpull_port::retention::Old;
+use bellpull_port::retention::Retention;
+use bellpull_port::testing::{Mode, Op};
 use jiff::SignedDuration;
 
 use crate::{TestNode, until};

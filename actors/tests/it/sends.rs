@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{Clock, LeaseOwner, SendStore};
 use bellpull_actors::sends::{SendError, Sent};
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{Mode, Op, content};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::routing::Channels;
+use bellpull_domain::send::{IdempotencyKey, NewSend, Recipients};
+use bellpull_domain::user::Role;
+use bellpull_port::sends::BeginSend;
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{Mode, Op, content};
+use bellpull_port::{Clock, LeaseOwner, SendStore};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
@@ -85,7 +85,7 @@ async fn a_send_without_recipients_is_valid_and_unknown_users_are_rejected() {
     let some = to(Recipients::Users(vec![UserId(1), UserId(9)]));
     let refused = node.hub.sends.send(some).await.unwrap_err();
     assert_eq!(refused, SendError::UnknownUsers(vec![UserId(9)]));
-    let project = to(Recipients::Project(bellpull_actors::domain::ids::ProjectId(9)));
+    let project = to(Recipients::Project(bellpull_domain::ids::ProjectId(9)));
     assert_eq!(node.hub.sends.send(project).await.unwrap_err(), SendError::UnknownProject);
     assert_eq!(node.has(1), 0);
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::inbox::{Change, MessageContent};
-use bellpull_actors::domain::stream::{StreamEvent, TicketAction};
-use bellpull_actors::domain::ticket::{Caller, Command, Edit};
-use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::{Broken, Ending, Revoked};
-use bellpull_actors::session::{Ask, Begin, Feed, Heard};
-use bellpull_actors::testing::{Mode, Op, Probe};
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::inbox::{Change, MessageContent};
+use bellpull_domain::stream::{StreamEvent, TicketAction};
+use bellpull_domain::ticket::{Caller, Command, Edit};
+use bellpull_domain::user::Role;
+use bellpull_port::outlet::{Broken, Ending, Revoked};
+use bellpull_port::session::{Ask, Begin, Feed, Heard};
+use bellpull_port::testing::{Mode, Op, Probe};
 
 use crate::project::{SEC, TICKETS, announced};
 use crate::ticket::new_ticket;
@@ -27,15 +27,15 @@ fn take(conn: &TestClient, frames: usize) {
 /// A user with a backlog whose connection takes only the greeting and a few more.
 async fn slow(node: &TestNode, backlog: usize) -> TestClient {
     node.born(1, backlog);
-    let (outlet, probe) = bellpull_actors::testing::FakeOutlet::new();
+    let (outlet, probe) = bellpull_port::testing::FakeOutlet::new();
     probe.set(|seen| seen.room = Some(3));
-    let start = bellpull_actors::session::SessionStart {
+    let start = bellpull_port::session::SessionStart {
         outlet: Box::new(outlet),
         feed: Feed::Entries(since(0)),
         stream: None,
         login: None,
         expires_at: jiff::Timestamp::MAX,
-        client: bellpull_actors::session::Client::default(),
+        client: bellpull_port::session::Client::default(),
     };
     let session = node.hub.users.attach(node.account(1), start).await.unwrap();
     probe.until(|seen| !seen.waiting.is_empty()).await;

@@ -5,14 +5,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bellpull_actors::directory::AttachError;
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::ticket::{Command, Edit};
-use bellpull_actors::domain::user::Role;
 use bellpull_actors::hub::RestartError;
 use bellpull_actors::observe::ActorReport;
-use bellpull_actors::port::outlet::{Ending, Revoked};
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{Mode, Op};
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::ticket::{Command, Edit};
+use bellpull_domain::user::Role;
+use bellpull_port::outlet::{Ending, Revoked};
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{Mode, Op};
 use tokio::time::Instant;
 
 use crate::{TestNode, until, upto};

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_actors::directory::CommandError;
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::ticket::{
+use bellpull_actors::hub::HubLimits;
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::{
     Caller, Category, Command, Edit, NewTicket, Priority, Refusal, Status, Ticket,
 };
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::hub::HubLimits;
-use bellpull_actors::session::Begin;
-use bellpull_actors::testing::{Frame, Mode, Op};
+use bellpull_domain::user::Role;
+use bellpull_port::session::Begin;
+use bellpull_port::testing::{Frame, Mode, Op};
 use tokio::time::Instant;
 
 use crate::{TestNode, upto};

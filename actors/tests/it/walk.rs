@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::inbox::Change;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Begin, Heard};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::inbox::Change;
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Begin, Heard};
 use proptest::prelude::*;
 
 use crate::{TestClient, TestNode, since};

@@ -7,9 +7,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::SharedLimits;
-use bellpull_actors::rate::{Quota, RateLimit};
+use bellpull_domain::ids::UserId;
+use bellpull_port::SharedLimits;
+use bellpull_port::rate::{Quota, RateLimit};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 
 /// Guesses after a burst: 17,280 a day; a list of the million most common passwords takes two
 /// months.
@@ -11,7 +11,7 @@ pub(super) const GUESS_EVERY: Duration = Duration::from_secs(60 / GUESSES_PER_MI
 
 /// The account whose password is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::auth) enum Name {
+pub(crate) enum Name {
     /// An existing account, by either of its names.
     Account(UserId),
     /// No account: a hash of the name, the same on all nodes.

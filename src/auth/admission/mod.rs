@@ -36,9 +36,9 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellpull_actors::port::SharedLimits;
-use bellpull_actors::rate::retry_after_s;
-use bellpull_actors::slow::{Wait, waiting};
+use bellpull_port::SharedLimits;
+use bellpull_port::rate::retry_after_s;
+use bellpull_port::slow::{Wait, waiting};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -90,7 +90,7 @@ impl From<Throttled> for AuthError {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
     pub(super) name: Name,
-    /// Where it comes from, see [`bellpull_actors::rate::network`].
+    /// Where it comes from, see [`bellpull_port::rate::network`].
     pub(super) network: u64,
     deadline: Instant,
 }

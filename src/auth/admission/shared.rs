@@ -11,9 +11,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict, outcome};
-use bellpull_actors::rate::Quota;
-use bellpull_actors::shared_rate::SharedKey;
+use bellpull_port::rate::Quota;
+use bellpull_port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict, outcome};
+use bellpull_port::shared_rate::SharedKey;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::testing::FakeLimits;
+use bellpull_domain::ids::UserId;
+use bellpull_port::testing::FakeLimits;
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::sleep;

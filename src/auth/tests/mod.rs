@@ -8,14 +8,14 @@ mod ws_tickets;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::user::Origin;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::user::Origin;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::testing::{FakeStore, StillClock};
 use super::*;
-use crate::config::{Config, Secret};
+use bellpull_config::{Config, Secret};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -37,7 +37,7 @@ async fn bench(config: Config) -> Bench {
     let store = Arc::new(FakeStore::default());
     let clock = Arc::new(StillClock::new());
     let auth = Auth::assemble(&config, store.clone(), clock.clone()).await.unwrap();
-    let ada = bellpull_actors::port::accounts::NewUser {
+    let ada = bellpull_port::accounts::NewUser {
         id: None,
         origin: if config.auth.has_issuer() { Origin::ISSUER } else { Origin::Hub },
         username: "ada".to_owned(),
@@ -48,7 +48,7 @@ async fn bench(config: Config) -> Bench {
         password_hash: Some(password::hash("lovelace").unwrap()),
         now: clock.now(),
     };
-    bellpull_actors::port::AccountStore::create_user(&*store, ada, None).await.unwrap();
+    bellpull_port::AccountStore::create_user(&*store, ada, None).await.unwrap();
     Bench { auth, store, clock }
 }
 

@@ -2,10 +2,10 @@
 //! it reads the store or its cache expires.
 
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
-use bellpull_actors::port::LeaseOwner;
-use bellpull_actors::slow::SlowLog;
-use bellpull_actors::testing::{FakeClock, FakeNet, FakeStore as FakeActorStore};
 use bellpull_actors::write_rate::WriteRate;
+use bellpull_port::LeaseOwner;
+use bellpull_port::slow::SlowLog;
+use bellpull_port::testing::{FakeClock, FakeNet, FakeStore as FakeActorStore};
 
 use super::*;
 

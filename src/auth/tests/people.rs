@@ -1,6 +1,6 @@
 //! Accounts: found, remembered, made; logins, refreshes, logouts, registrations.
 
-use bellpull_actors::domain::routing::Group;
+use bellpull_domain::routing::Group;
 
 use super::*;
 

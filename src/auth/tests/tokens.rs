@@ -13,7 +13,7 @@ const P256: &str = include_str!("../testkeys/p256.pem");
 const ED25519: &str = include_str!("../testkeys/ed25519.pem");
 
 fn key_file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/auth/testkeys").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testkeys").join(name)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "all others are signed with the secret")]
@@ -368,7 +368,7 @@ async fn a_key_that_will_not_do_is_refused_at_start() {
         ("rsa.pem", "is a private key; give the public key alone"),
         ("rsa1024.pub.pem", "has an RSA key of less than 2048 bits"),
         ("p384.pub.pem", "has a key of a kind that is not accepted (RSA, P-256 or Ed25519)"),
-        ("../mod.rs", "is not a PEM public key (RSA, P-256 or Ed25519)"),
+        ("../lib.rs", "is not a PEM public key (RSA, P-256 or Ed25519)"),
     ] {
         let text = start(with_public_key(file)).await;
         assert!(text.starts_with("auth.public_key_file: ") && text.ends_with(why), "{text}");

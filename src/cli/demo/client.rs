@@ -67,7 +67,7 @@ impl Person {
         full_name: &str,
         password: &str,
     ) -> Result<Self, String> {
-        let http = crate::tls::client().build().map_err(|e| e.to_string())?;
+        let http = bellpull_tls::client().build().map_err(|e| e.to_string())?;
         let url = format!("{base}/api/auth/login/");
         let body = json!({"username": username, "password": password});
         let response = http.post(url).json(&body).send().await.map_err(|e| e.to_string())?;

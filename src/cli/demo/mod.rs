@@ -16,17 +16,17 @@ mod story;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::user::Origin;
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::user::Origin;
+use bellpull_port::accounts::NewUser;
 use jiff::Timestamp;
 
 use super::serve::Signals;
 use super::{CliError, SettingFlags};
 use crate::app::App;
-use crate::config::Config;
-use crate::telemetry;
 use act::{Owed, Site, Sites};
+use bellpull_config::Config;
+use bellpull_telemetry as telemetry;
 use client::Person;
 
 const EXAMPLES: &str = "\

@@ -14,8 +14,8 @@ use super::actions::Request;
 use crate::cli::CliError;
 use crate::cli::running::RunningHub;
 use crate::cli::tree::Actor;
-use crate::signals::Sample;
-use crate::sse::read::Reader;
+pub(crate) use bellpull_http::sse::read::Reader;
+use bellpull_telemetry::signals::Sample;
 
 /// How much may wait to be shown. The hub is asked for no more while it is full.
 pub(super) const WAITING_MAX: usize = 256;

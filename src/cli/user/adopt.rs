@@ -1,8 +1,8 @@
 //! `user adopt`: hands an account of the hub's to the issuer of tokens.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::UserChanges;
+use bellpull_domain::ids::UserId;
+use bellpull_port::StoreError;
+use bellpull_port::accounts::UserChanges;
 
 use super::describe;
 use crate::cli::{CliError, SettingFlags, open_existing_store, print_line};

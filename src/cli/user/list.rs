@@ -1,8 +1,8 @@
 //! `user list`: accounts, a line each.
 
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::accounts::UserFilter;
-use bellpull_actors::port::{AccountStore, PageRequest};
+use bellpull_domain::user::Role;
+use bellpull_port::accounts::UserFilter;
+use bellpull_port::{AccountStore, PageRequest};
 
 use super::describe;
 use crate::cli::{CliError, SettingFlags, open_existing_store, print_line};

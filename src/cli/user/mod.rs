@@ -6,21 +6,21 @@ mod set;
 
 use std::io::BufRead;
 
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::confusable::normal_name;
-use bellpull_actors::domain::user::{Origin, Role, User};
-use bellpull_actors::port::account_links::PasswordChange;
-use bellpull_actors::port::accounts::{LoginName, NewUser};
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{AccountStore, Clock, StoreError};
+use bellpull_domain::channel::Channel;
+use bellpull_domain::confusable::normal_name;
+use bellpull_domain::user::{Origin, Role, User};
+use bellpull_port::account_links::PasswordChange;
+use bellpull_port::accounts::{LoginName, NewUser};
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{AccountStore, Clock, StoreError};
 use clap::Subcommand;
 use serde_json::json;
 
 use super::address_flags::AddressFlags;
 use super::{CliError, SettingFlags, open_existing_store, open_store, print_line};
-use crate::auth::password;
-use crate::auth::register::{check_full_name, check_password, check_username};
-use crate::config::Config;
+use bellpull_auth::password;
+use bellpull_auth::register::{check_full_name, check_password, check_username};
+use bellpull_config::Config;
 
 const EXAMPLES: &str = "\
 Examples:

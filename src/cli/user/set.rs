@@ -1,13 +1,13 @@
 //! `user set`: changes an account's role, addresses, name, or whether it may sign in.
 
-use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::accounts::{LoginName, UserChanges};
-use bellpull_actors::port::{AccountStore, StoreError};
+use bellpull_domain::user::{Role, User};
+use bellpull_port::accounts::{LoginName, UserChanges};
+use bellpull_port::{AccountStore, StoreError};
 
 use super::{describe, refused};
-use crate::auth::register::check_full_name;
 use crate::cli::address_flags::AddressFlags;
 use crate::cli::{CliError, SettingFlags, open_existing_store, print_line};
+use bellpull_auth::register::check_full_name;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

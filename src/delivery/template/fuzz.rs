@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use bellpull_actors::port::templates::Source;
+use bellpull_port::templates::Source;
 use minijinja::{Environment, Error};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use super::{OUTPUT_MAX, Parsed, SUBJECT_MAX, View, parse, part};
 const SLACK: u32 = 20;
 
 /// The source of a text and of an HTML part.
-pub(crate) fn templates(bytes: &[u8]) {
+pub fn templates(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let view = view();
     let began = Instant::now();

@@ -24,8 +24,8 @@ mod values;
 
 use std::time::Instant;
 
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::port::templates::Source;
+use bellpull_domain::notification::Message;
+use bellpull_port::templates::Source;
 use serde_json::{Value, json};
 
 use self::budget::{Budget, TIME_MAX};

@@ -1,9 +1,9 @@
 //! Templates, from source to output.
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::notification::Kind;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::ticket::Priority;
+use bellpull_domain::event::Event;
+use bellpull_domain::notification::Kind;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::ticket::Priority;
 use jiff::Timestamp;
 use serde_json::Map;
 

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::session::{Session, Unread};
 use super::stream::TlsStream;
-use crate::edge::HandshakeLimit;
-use crate::edge::listen::HEAD_TIMEOUT;
-use crate::tls::Certificate;
+use crate::HandshakeLimit;
+use crate::listen::HEAD_TIMEOUT;
+use bellpull_tls::Certificate;
 
 /// How much is read at once; on the stack.
 const READ_MAX: usize = 4 * 1024;
@@ -23,14 +23,14 @@ const HANDSHAKE_RECORD: u8 = 22;
 
 /// Opens TLS connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Acceptor {
+pub struct Acceptor {
     config: Arc<ServerConfig>,
     limit: Arc<HandshakeLimit>,
 }
 
 /// Why a connection did not open.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub enum Failed {
     /// The client sent something else, perhaps plain HTTP.
     NotTls(TcpStream),
     /// The client left, took too long, or its handshake was refused.
@@ -43,7 +43,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// If the system has no random numbers.
-    pub(crate) fn new(certificate: Arc<Certificate>, per_s: u32) -> Result<Self, rustls::Error> {
+    pub fn new(certificate: Arc<Certificate>, per_s: u32) -> Result<Self, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider);
         let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();

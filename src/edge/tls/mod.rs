@@ -6,10 +6,10 @@
 mod handshake;
 mod session;
 mod stream;
-#[cfg(test)]
-pub(crate) mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::handshake::{Acceptor, Failed};
-pub(crate) use self::stream::TlsStream;
+pub use self::handshake::{Acceptor, Failed};
+pub use self::stream::TlsStream;

@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The connection. The task that sends the rest holds it too.
 #[derive(Debug)]
-pub(crate) struct TlsStream(Arc<Inner>);
+pub struct TlsStream(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {

@@ -1,8 +1,7 @@
 //! Connections over TLS for tests, with a certificate of their own.
+#![allow(clippy::unwrap_used, reason = "of tests alone")]
 
-use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,24 +10,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Acceptor;
-use crate::config::TlsConfig;
-use crate::edge::stream::Stream;
-use crate::tls::Certificate;
-
-/// What the certificate names.
-pub(crate) const NAME: &str = "hub.example";
-
-/// Writes a certificate for [`NAME`] and its key into a folder.
-pub(crate) fn write_files(folder: &Path) -> TlsConfig {
-    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
-    let files = TlsConfig { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
-    fs::write(&files.cert, made.cert.pem()).unwrap();
-    fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-    files
-}
+use crate::stream::Stream;
+use bellpull_tls::Certificate;
+use bellpull_tls::testing::{NAME, write_files};
 
 /// A server's side with a new certificate, and the certificate.
-pub(crate) fn acceptor(per_s: u32) -> (Acceptor, CertificateDer<'static>) {
+pub fn acceptor(per_s: u32) -> (Acceptor, CertificateDer<'static>) {
     let folder = tempfile::tempdir().unwrap();
     let certificate = Certificate::load(write_files(folder.path())).unwrap();
     let first = certificate.end_entity().unwrap();
@@ -36,7 +23,7 @@ pub(crate) fn acceptor(per_s: u32) -> (Acceptor, CertificateDer<'static>) {
 }
 
 /// A client that trusts that certificate alone.
-pub(crate) fn client_config(trusted: CertificateDer<'static>) -> Arc<ClientConfig> {
+pub fn client_config(trusted: CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -46,7 +33,7 @@ pub(crate) fn client_config(trusted: CertificateDer<'static>) -> Arc<ClientConfi
 }
 
 /// Both sides of an open connection, from those of a TCP connection.
-pub(crate) async fn open(
+pub async fn open(
     client: TcpStream,
     server: TcpStream,
 ) -> (tokio_rustls::client::TlsStream<TcpStream>, Stream) {

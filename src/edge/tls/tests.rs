@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::testing::{NAME, acceptor, client_config, open};
+use super::testing::{acceptor, client_config, open};
 use super::{Acceptor, Failed};
-use crate::edge::stream::Stream;
+use crate::stream::Stream;
+use bellpull_tls::testing::NAME;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::channel::Channel;
+use bellpull_domain::channel::Channel;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, ToSchema};
@@ -27,7 +27,7 @@ pub(super) fn add_addresses(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 
 /// The login: `username` or `email`.
 #[derive(ToSchema)]
-pub(in crate::http) struct Login {
+pub(crate) struct Login {
     #[schema(min_length = 1, max_length = 150)]
     username: Option<String>,
     #[schema(min_length = 1, max_length = 254)]
@@ -38,14 +38,14 @@ pub(in crate::http) struct Login {
 
 /// A refresh token.
 #[derive(ToSchema)]
-pub(in crate::http) struct Refresh {
+pub(crate) struct Refresh {
     #[schema(min_length = 1, max_length = 8_192)]
     refresh: String,
 }
 
 /// A registration.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewAccount {
+pub(crate) struct NewAccount {
     /// Letters, digits and `@.+-_`.
     #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
     username: String,
@@ -62,14 +62,14 @@ pub(in crate::http) struct NewAccount {
 
 /// The login to end; by default the one of the access token.
 #[derive(ToSchema)]
-pub(in crate::http) struct Logout {
+pub(crate) struct Logout {
     #[schema(min_length = 1, max_length = 8_192)]
     refresh: Option<String>,
 }
 
 /// A new password, with the current one as proof.
 #[derive(ToSchema)]
-pub(in crate::http) struct PasswordChange {
+pub(crate) struct PasswordChange {
     #[schema(min_length = 1, max_length = 1_024)]
     current_password: String,
     #[schema(min_length = 8, max_length = 1_024)]
@@ -78,14 +78,14 @@ pub(in crate::http) struct PasswordChange {
 
 /// The address of an account whose password is forgotten.
 #[derive(ToSchema)]
-pub(in crate::http) struct ResetRequest {
+pub(crate) struct ResetRequest {
     #[schema(max_length = 254, format = Email)]
     email: String,
 }
 
 /// A new password, set through a link.
 #[derive(ToSchema)]
-pub(in crate::http) struct ResetConfirmation {
+pub(crate) struct ResetConfirmation {
     /// The part of the link after `#`.
     #[schema(min_length = 1, max_length = 200)]
     token: String,
@@ -95,7 +95,7 @@ pub(in crate::http) struct ResetConfirmation {
 
 /// The token of a mailed link.
 #[derive(ToSchema)]
-pub(in crate::http) struct EmailConfirmation {
+pub(crate) struct EmailConfirmation {
     /// The part of the link after `#`.
     #[schema(min_length = 1, max_length = 200)]
     token: String,
@@ -103,7 +103,7 @@ pub(in crate::http) struct EmailConfirmation {
 
 /// An account that an admin creates.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewUser {
+pub(crate) struct NewUser {
     /// Letters, digits and `@.+-_`, ending in a letter or digit.
     #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
     username: String,
@@ -118,7 +118,7 @@ pub(in crate::http) struct NewUser {
 
 /// The state of an account that a back end numbers; what is not sent stays as it is.
 #[derive(ToSchema)]
-pub(in crate::http) struct UserState {
+pub(crate) struct UserState {
     /// Letters, digits and `@.+-_`, ending in a letter or digit.
     #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
     username: String,
@@ -133,7 +133,7 @@ pub(in crate::http) struct UserState {
 /// The changes. A new e-mail address counts as confirmed; links mailed to the previous one become
 /// invalid.
 #[derive(ToSchema)]
-pub(in crate::http) struct UserEdit {
+pub(crate) struct UserEdit {
     #[schema(max_length = 150)]
     full_name: Option<String>,
     /// A changed role ends all sessions of the account, and so does deactivation.
@@ -144,7 +144,7 @@ pub(in crate::http) struct UserEdit {
 
 /// The changes of the caller's own account.
 #[derive(ToSchema)]
-pub(in crate::http) struct ProfileEdit {
+pub(crate) struct ProfileEdit {
     #[schema(max_length = 150)]
     full_name: Option<String>,
     /// A new address needs `current_password`; an empty one removes it.
@@ -157,7 +157,7 @@ pub(in crate::http) struct ProfileEdit {
 /// Filters of the list of accounts.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct UserFilters {
+pub(crate) struct UserFilters {
     #[param(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
     /// A part of the username, the e-mail address or the full name.

@@ -4,7 +4,7 @@
 use utoipa::IntoParams;
 use utoipa::openapi::Schema;
 
-use crate::http::choices::{channel, one_of};
+use crate::choices::{channel, one_of};
 
 fn format() -> Schema {
     one_of(["json", "csv"])
@@ -13,7 +13,7 @@ fn format() -> Schema {
 /// The range of time.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct AnalyticsFilters {
+pub(crate) struct AnalyticsFilters {
     /// A time, or a day in UTC; by default a week before `to`.
     #[param(example = "2026-01-01")]
     from: Option<String>,

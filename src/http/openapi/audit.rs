@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 /// Filters of the audit log.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct AuditFilters {
+pub(crate) struct AuditFilters {
     /// Only changes of this user; 0 for service tokens.
     #[param(minimum = 0)]
     user: Option<u64>,

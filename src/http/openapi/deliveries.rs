@@ -3,12 +3,12 @@
 
 use utoipa::IntoParams;
 
-use crate::http::choices::{channel, delivery_status};
+use crate::choices::{channel, delivery_status};
 
 /// Filters of the list of deliveries.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct DeliveryFilters {
+pub(crate) struct DeliveryFilters {
     #[param(schema_with = delivery_status)]
     status: Option<String>,
     #[param(schema_with = channel)]

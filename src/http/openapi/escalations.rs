@@ -5,7 +5,7 @@ use utoipa::openapi::Schema;
 use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::http::responses::Step;
+use crate::responses::Step;
 
 fn new_steps() -> Schema {
     ArrayBuilder::new().items(Step::schema()).min_items(Some(1)).max_items(Some(6)).into()
@@ -13,7 +13,7 @@ fn new_steps() -> Schema {
 
 /// An event's new policy.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewEscalation {
+pub(crate) struct NewEscalation {
     /// Each channel at most once, in any order.
     #[schema(schema_with = new_steps)]
     steps: Vec<Step>,
@@ -22,7 +22,7 @@ pub(in crate::http) struct NewEscalation {
 /// An event: one of the hub's own, or one that senders use.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(in crate::http) struct EventName {
+pub(crate) struct EventName {
     #[param(min_length = 1, max_length = 64, example = "ticket_assigned")]
     event: String,
 }

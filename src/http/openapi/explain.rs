@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 /// Whose explanation.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct ExplainWhom {
+pub(crate) struct ExplainWhom {
     /// By default the caller.
     user: Option<i64>,
 }

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 /// WhatsApp's verification of the address.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct Verification {
+pub(crate) struct Verification {
     /// `subscribe`.
     #[param(rename = "hub.mode")]
     mode: String,
@@ -21,7 +21,7 @@ pub(in crate::http) struct Verification {
 /// The e-mails to unsubscribe from, and the user.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(in crate::http) struct UnsubscribeToken {
+pub(crate) struct UnsubscribeToken {
     /// From the link in an e-mail.
     token: String,
 }
@@ -29,7 +29,7 @@ pub(in crate::http) struct UnsubscribeToken {
 /// The caller's signature.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(in crate::http) struct Signature {
+pub(crate) struct Signature {
     /// `sha256=` and the HMAC of the body's bytes with `whatsapp.app_secret`, in hex.
     #[param(rename = "X-Hub-Signature-256")]
     signature: Option<String>,
@@ -38,7 +38,7 @@ pub(in crate::http) struct Signature {
 /// Twilio's report on an SMS; further fields are ignored.
 #[derive(ToSchema)]
 #[schema(rename_all = "PascalCase")]
-pub(in crate::http) struct SmsReport {
+pub(crate) struct SmsReport {
     message_sid: String,
     /// `sent`, `delivered`, `undelivered`, `failed` and others.
     message_status: String,
@@ -48,7 +48,7 @@ pub(in crate::http) struct SmsReport {
 /// The caller's signature.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(in crate::http) struct SmsSignature {
+pub(crate) struct SmsSignature {
     /// The HMAC-SHA1 over this hub's URL for reports and all fields with `sms.token`, in base64.
     #[param(rename = "X-Twilio-Signature")]
     signature: Option<String>,

@@ -4,13 +4,13 @@
 use utoipa::openapi::Schema;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::choices::{channel, kind, one_of};
-use crate::wire::Dialect;
+use crate::choices::{channel, kind, one_of};
+use bellpull_wire::Dialect;
 
 /// Filters of the list of notifications.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct NotificationFilters {
+pub(crate) struct NotificationFilters {
     /// Those with a delivery on that channel; the row then shows that channel's state.
     #[param(schema_with = channel)]
     notification_type: Option<String>,
@@ -29,14 +29,14 @@ pub(in crate::http) struct NotificationFilters {
 /// Read or unread.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct ReadFilter {
+pub(crate) struct ReadFilter {
     is_read: Option<bool>,
 }
 
 /// The bounds of a call of many.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, style = Form)]
-pub(in crate::http) struct Bounds {
+pub(crate) struct Bounds {
     /// Only these.
     #[param(explode = false, min_items = 1, max_items = 1_000)]
     ids: Option<Vec<i64>>,
@@ -47,7 +47,7 @@ pub(in crate::http) struct Bounds {
 
 /// The same in the body. The query has precedence.
 #[derive(ToSchema)]
-pub(in crate::http) struct MarkSelection {
+pub(crate) struct MarkSelection {
     is_read: Option<bool>,
     #[schema(schema_with = channel)]
     notification_type: Option<String>,
@@ -68,7 +68,7 @@ pub(in crate::http) struct MarkSelection {
 /// Where the stream begins, and its format.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct StreamStart {
+pub(crate) struct StreamStart {
     /// `bellpull.v1` by default.
     #[param(schema_with = dialect)]
     dialect: Option<String>,

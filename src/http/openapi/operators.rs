@@ -3,12 +3,12 @@
 
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::choices::{circuit_state, slow_kind};
+use crate::choices::{circuit_state, slow_kind};
 
 /// Whose events are returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct EventsOf {
+pub(crate) struct EventsOf {
     /// A node's name; by default all nodes.
     node: Option<String>,
 }
@@ -16,7 +16,7 @@ pub(in crate::http) struct EventsOf {
 /// How much of the tree is returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct TreeSize {
+pub(crate) struct TreeSize {
     /// How many children of each supervisor are listed: 50 by default, at most 10,000.
     #[param(minimum = 0)]
     children: Option<u64>,
@@ -27,7 +27,7 @@ pub(in crate::http) struct TreeSize {
 /// Which entries of the slow log are returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct SlowOf {
+pub(crate) struct SlowOf {
     /// A node's name; by default the one that answers.
     node: Option<String>,
     /// By default all.
@@ -40,7 +40,7 @@ pub(in crate::http) struct SlowOf {
 
 /// A channel's circuit by hand.
 #[derive(ToSchema)]
-pub(in crate::http) struct CircuitByHand {
+pub(crate) struct CircuitByHand {
     #[schema(schema_with = circuit_state)]
     state: String,
     /// For how many seconds it is opened; by default until it is closed.
@@ -50,7 +50,7 @@ pub(in crate::http) struct CircuitByHand {
 
 /// For how long an actor is watched.
 #[derive(ToSchema)]
-pub(in crate::http) struct WatchedFor {
+pub(crate) struct WatchedFor {
     /// Seconds: 300 by default; 0 ends it.
     #[schema(maximum = 3600)]
     for_s: Option<u32>,
@@ -59,7 +59,7 @@ pub(in crate::http) struct WatchedFor {
 /// Which signals are returned.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct SignalsOf {
+pub(crate) struct SignalsOf {
     /// A node's name; by default the one that answers.
     node: Option<String>,
     /// Only those after this time, in milliseconds since 1970.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
-use crate::http::responses::{QuietHours, digest, wishes};
+use crate::responses::{QuietHours, digest, wishes};
 
 fn some_events() -> Schema {
     wishes(false)
@@ -14,7 +14,7 @@ fn some_events() -> Schema {
 
 /// Changed preferences; those that are not named stay as they are.
 #[derive(ToSchema)]
-pub(in crate::http) struct PreferenceChanges {
+pub(crate) struct PreferenceChanges {
     /// By event and channel.
     #[schema(schema_with = some_events)]
     events: Option<BTreeMap<String, BTreeMap<String, bool>>>,

@@ -6,7 +6,7 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Schema};
 
-use crate::http::responses::Problem;
+use crate::responses::Problem;
 
 const PROBLEM: &str = "Problem";
 const FIELD_PROBLEMS: &str = "FieldProblems";

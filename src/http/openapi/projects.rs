@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// A new project.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewProject {
+pub(crate) struct NewProject {
     #[schema(pattern = "^[A-Z][A-Z0-9]{1,9}$")]
     key: String,
     #[schema(min_length = 1, max_length = 255)]
@@ -14,7 +14,7 @@ pub(in crate::http) struct NewProject {
 
 /// The new member.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewMember {
+pub(crate) struct NewMember {
     /// An account's id.
     user: i64,
 }
@@ -22,7 +22,7 @@ pub(in crate::http) struct NewMember {
 /// The project and the member.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(in crate::http) struct ProjectMember {
+pub(crate) struct ProjectMember {
     #[param(minimum = 1)]
     id: i64,
     #[param(minimum = 1)]
@@ -32,7 +32,7 @@ pub(in crate::http) struct ProjectMember {
 /// A comment as far as it is written.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct CommentStart {
+pub(crate) struct CommentStart {
     /// The text before the cursor, or its end from before the last `@` on.
     #[param(max_length = 200)]
     text: Option<String>,
@@ -40,7 +40,7 @@ pub(in crate::http) struct CommentStart {
 
 /// A new comment.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewComment {
+pub(crate) struct NewComment {
     /// `@username` mentions a user: at most 50 are notified.
     #[schema(min_length = 1, max_length = 10_000)]
     body: String,

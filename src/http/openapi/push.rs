@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 /// A browser's `PushSubscription` as JSON.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewSubscription {
+pub(crate) struct NewSubscription {
     /// Its push service's URL: `https` to a public address.
     #[schema(min_length = 1, max_length = 2000)]
     endpoint: String,
@@ -14,7 +14,7 @@ pub(in crate::http) struct NewSubscription {
 
 /// The keys that messages are encrypted with.
 #[derive(ToSchema)]
-pub(in crate::http) struct SubscriptionKeys {
+pub(crate) struct SubscriptionKeys {
     /// An uncompressed P-256 key in base64url.
     p256dh: String,
     /// 16 bytes in base64url.
@@ -23,7 +23,7 @@ pub(in crate::http) struct SubscriptionKeys {
 
 /// A subscribed browser.
 #[derive(ToSchema)]
-pub(in crate::http) struct SubscribedBrowser {
+pub(crate) struct SubscribedBrowser {
     #[schema(min_length = 1, max_length = 2000)]
     endpoint: String,
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder,
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::http::choices::{channels, kind, one_of, priority};
+use crate::choices::{channels, kind, one_of, priority};
 
 /// `[ids]`, `{"role"}`, `{"project"}` or `"all"`.
 fn recipients() -> Schema {
@@ -28,7 +28,7 @@ fn recipients() -> Schema {
 
 /// A message and its recipients.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewSend {
+pub(crate) struct NewSend {
     /// Accounts by id, all of a role, all members of a project, or `all`.
     #[schema(schema_with = recipients)]
     recipients: Value,
@@ -61,7 +61,7 @@ pub(in crate::http) struct NewSend {
 /// Makes a retry the same request: it gets the answer to the first one.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-pub(in crate::http) struct IdempotencyHeader {
+pub(crate) struct IdempotencyHeader {
     /// Visible ASCII; remembered for at least a day. Requests that may be repeated should have one:
     /// a 503 or a lost answer does not tell whether the first was carried out.
     #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$", max_length = 255)]

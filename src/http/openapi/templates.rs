@@ -3,11 +3,11 @@
 
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::responses::template_channel;
+use crate::responses::template_channel;
 
 /// A new template: texts with placeholders (`{{ title }}`).
 #[derive(ToSchema)]
-pub(in crate::http) struct NewTemplate {
+pub(crate) struct NewTemplate {
     /// One line; required for e-mail and push, not available for SMS.
     #[schema(max_length = 20000, examples("{{ title }}"))]
     subject: Option<String>,
@@ -20,7 +20,7 @@ pub(in crate::http) struct NewTemplate {
 
 /// Changed parts for a preview.
 #[derive(ToSchema)]
-pub(in crate::http) struct TemplateChanges {
+pub(crate) struct TemplateChanges {
     #[schema(max_length = 20000, examples("{{ title }}"))]
     subject: Option<String>,
     #[schema(max_length = 20000, examples("{{ body }}"))]
@@ -32,7 +32,7 @@ pub(in crate::http) struct TemplateChanges {
 /// The template.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(in crate::http) struct TemplatePlace {
+pub(crate) struct TemplatePlace {
     /// An event's name, or `digest`.
     #[param(min_length = 1, max_length = 64, example = "mentioned")]
     event: String,
@@ -46,7 +46,7 @@ pub(in crate::http) struct TemplatePlace {
 /// Filters of the list of templates.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct TemplateFilters {
+pub(crate) struct TemplateFilters {
     #[param(max_length = 64)]
     event: Option<String>,
     #[param(schema_with = template_channel)]

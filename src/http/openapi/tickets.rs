@@ -3,11 +3,11 @@
 
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use crate::http::choices::{category, priority, ticket_status};
+use crate::choices::{category, priority, ticket_status};
 
 /// A new ticket; only its title is required.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewTicket {
+pub(crate) struct NewTicket {
     #[schema(min_length = 1, max_length = 255)]
     title: String,
     #[schema(max_length = 20_000)]
@@ -24,7 +24,7 @@ pub(in crate::http) struct NewTicket {
 
 /// The changes.
 #[derive(ToSchema)]
-pub(in crate::http) struct TicketEdit {
+pub(crate) struct TicketEdit {
     #[schema(min_length = 1, max_length = 255)]
     title: Option<String>,
     #[schema(max_length = 20_000)]
@@ -44,18 +44,18 @@ pub(in crate::http) struct TicketEdit {
     description = "The ticket's status does not allow it, or another request changed it at the same \
          time."
 )]
-pub(in crate::http) struct TooLate;
+pub(crate) struct TooLate;
 
 /// What the caller has seen; the body may be missing.
 #[derive(ToSchema)]
-pub(in crate::http) struct SeenTicket {
+pub(crate) struct SeenTicket {
     /// The version that the caller has seen: if the ticket has another, the answer is 409.
     version: Option<i64>,
 }
 
 /// The developers to assign.
 #[derive(ToSchema)]
-pub(in crate::http) struct Assignment {
+pub(crate) struct Assignment {
     /// The developers' ids.
     #[schema(min_items = 1, max_items = 100)]
     developers: Vec<i64>,
@@ -65,7 +65,7 @@ pub(in crate::http) struct Assignment {
 
 /// Why the ticket is rejected.
 #[derive(ToSchema)]
-pub(in crate::http) struct Rejection {
+pub(crate) struct Rejection {
     #[schema(max_length = 2_000)]
     reason: Option<String>,
     /// The version that the caller has seen: if the ticket has another, the answer is 409.
@@ -75,7 +75,7 @@ pub(in crate::http) struct Rejection {
 /// Filters of the list of tickets.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct TicketFilters {
+pub(crate) struct TicketFilters {
     #[param(schema_with = ticket_status)]
     status: Option<String>,
     project: Option<i64>,

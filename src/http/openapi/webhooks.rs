@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// A new webhook.
 #[derive(ToSchema)]
-pub(in crate::http) struct NewWebhook {
+pub(crate) struct NewWebhook {
     /// `https` to a public address.
     #[schema(min_length = 1, max_length = 2048, examples("https://hooks.example.com/bellpull"))]
     url: String,
@@ -21,7 +21,7 @@ pub(in crate::http) struct NewWebhook {
 
 /// The changes.
 #[derive(ToSchema)]
-pub(in crate::http) struct WebhookChanges {
+pub(crate) struct WebhookChanges {
     #[schema(min_length = 1, max_length = 2048)]
     url: Option<String>,
     #[schema(max_items = 50)]
@@ -34,7 +34,7 @@ pub(in crate::http) struct WebhookChanges {
 /// Filters of the list of webhooks.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::http) struct WebhookFilters {
+pub(crate) struct WebhookFilters {
     /// Only this project's; for admins.
     project: Option<i64>,
 }

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::user;
+use bellpull_domain::channel::Channel;
+use bellpull_domain::user;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::times;
-use crate::auth::Tokens;
+use bellpull_auth::Tokens;
 
 /// An account, as its owner and admins see it.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct User {
+pub(crate) struct User {
     id: i64,
     #[schema(value_type = String)]
     username: CompactString,
@@ -55,7 +55,7 @@ impl From<&user::User> for User {
 
 /// A login's tokens.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct LoggedIn {
+pub(crate) struct LoggedIn {
     /// For `Authorization: Bearer`; valid for an hour by default.
     access: String,
     /// For `/api/auth/refresh/`.
@@ -64,14 +64,14 @@ pub(in crate::http) struct LoggedIn {
 }
 
 impl LoggedIn {
-    pub(in crate::http) fn new(tokens: Tokens, user: &user::User) -> Self {
+    pub(crate) fn new(tokens: Tokens, user: &user::User) -> Self {
         Self { access: tokens.access, refresh: tokens.refresh, user: user.into() }
     }
 }
 
 /// New tokens. Using the new refresh token invalidates the previous one.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Refreshed {
+pub(crate) struct Refreshed {
     access: String,
     refresh: String,
 }
@@ -84,31 +84,31 @@ impl From<Tokens> for Refreshed {
 
 /// Success.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct LoggedOut {
-    pub(in crate::http) message: &'static str,
+pub(crate) struct LoggedOut {
+    pub(crate) message: &'static str,
     /// The same text.
-    pub(in crate::http) detail: &'static str,
+    pub(crate) detail: &'static str,
 }
 
 /// A ticket that opens one socket.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct SocketTicket {
-    pub(in crate::http) ticket: String,
+pub(crate) struct SocketTicket {
+    pub(crate) ticket: String,
     /// In seconds.
-    pub(in crate::http) expires_in: i64,
+    pub(crate) expires_in: i64,
 }
 
 /// The result, as a text for users.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Detail {
-    pub(in crate::http) detail: &'static str,
+pub(crate) struct Detail {
+    pub(crate) detail: &'static str,
 }
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::address::Addresses;
-    use bellpull_actors::domain::ids::UserId;
-    use bellpull_actors::domain::user::{Origin, Role};
+    use bellpull_domain::address::Addresses;
+    use bellpull_domain::ids::UserId;
+    use bellpull_domain::user::{Origin, Role};
     use serde_json::json;
 
     use super::*;

@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::port::analytics::ReportRow;
+use bellpull_port::analytics::ReportRow;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::choices::channel;
+use crate::choices::channel;
 
 use super::times;
 
 /// Delivery statistics for the notifications created in a range of time.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Analytics {
+pub(crate) struct Analytics {
     #[serde(serialize_with = "times::time")]
-    pub(in crate::http) from: Timestamp,
+    pub(crate) from: Timestamp,
     /// Exclusive.
     #[serde(serialize_with = "times::time")]
-    pub(in crate::http) to: Timestamp,
+    pub(crate) to: Timestamp,
     /// By event and channel, sorted by both.
-    pub(in crate::http) results: Vec<AnalyticsRow>,
+    pub(crate) results: Vec<AnalyticsRow>,
 }
 
 /// An event's deliveries on a channel. `SYSTEM` is the inbox, which receives every notification.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AnalyticsRow {
+pub(crate) struct AnalyticsRow {
     event: String,
     #[schema(schema_with = channel)]
     channel: &'static str,

@@ -1,6 +1,6 @@
 //! Responses: the audit log.
 
-use bellpull_actors::port::audit::AuditRow;
+use bellpull_port::audit::AuditRow;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use super::times;
 
 /// A request that changed something by an admin's right.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AuditEntry {
+pub(crate) struct AuditEntry {
     id: i64,
     #[serde(serialize_with = "times::time")]
     at: Timestamp,

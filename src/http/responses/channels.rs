@@ -8,16 +8,16 @@ use utoipa::ToSchema;
 
 /// The enabled channels of a node.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ChannelList {
+pub(crate) struct ChannelList {
     /// The node that answers.
     #[schema(value_type = String)]
-    pub(in crate::http) node: Arc<str>,
-    pub(in crate::http) results: Vec<ChannelState>,
+    pub(crate) node: Arc<str>,
+    pub(crate) results: Vec<ChannelState>,
 }
 
 /// Whether a channel sends.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ChannelState {
+pub(crate) struct ChannelState {
     #[schema(examples("EMAIL"))]
     channel: &'static str,
     channel_display: &'static str,
@@ -34,7 +34,7 @@ pub(in crate::http) struct ChannelState {
 }
 
 impl ChannelState {
-    pub(in crate::http) fn new(queued: i64, health: ChannelHealth) -> Self {
+    pub(crate) fn new(queued: i64, health: ChannelHealth) -> Self {
         let ChannelHealth { channel, circuit, cause, in_flight } = health;
         Self {
             channel: channel.as_str(),

@@ -1,18 +1,18 @@
 //! External deliveries.
 
-use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
-use bellpull_actors::port::delivery_log::DeliveryRow;
+use bellpull_domain::delivery::{ProviderStatus, Rule};
+use bellpull_port::delivery_log::DeliveryRow;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::choices::{channel, delivery_status};
+use crate::choices::{channel, delivery_status};
 
 use super::times;
 
 /// The external delivery of a notification to one address on one channel.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct OutboxDelivery {
+pub(crate) struct OutboxDelivery {
     id: i64,
     /// Null for a project's webhook, which has no recipient, and for mails about the recipient's
     /// account.

@@ -1,19 +1,19 @@
 //! Escalation policies.
 
-use bellpull_actors::domain::escalation;
-use bellpull_actors::port::escalations::EscalationRow;
+use bellpull_domain::escalation;
+use bellpull_port::escalations::EscalationRow;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::choices::channel;
+use crate::choices::channel;
 
 use super::times;
 
 /// An event's policy.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Escalation {
+pub(crate) struct Escalation {
     #[schema(value_type = String)]
     event: CompactString,
     /// Sorted by time.
@@ -24,7 +24,7 @@ pub(in crate::http) struct Escalation {
 
 /// A channel, and how long it waits for the notification to be seen elsewhere.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Step {
+pub(crate) struct Step {
     /// `SYSTEM` is notified immediately: it can only wait 0 seconds.
     #[schema(schema_with = channel)]
     channel: &'static str,

@@ -1,52 +1,52 @@
 //! Explanations.
 
-use bellpull_actors::domain::explain::{self, Concern, NotTold};
-use bellpull_actors::port::delivery_log::AttemptRow;
+use bellpull_domain::explain::{self, Concern, NotTold};
+use bellpull_port::delivery_log::AttemptRow;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::choices::channel;
+use crate::choices::channel;
 
 use super::times;
 
 /// Whether a user was notified of an event, why or why not, and on which channels.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Explanation {
-    pub(in crate::http) user: i64,
+pub(crate) struct Explanation {
+    pub(crate) user: i64,
     #[schema(value_type = String)]
-    pub(in crate::http) username: CompactString,
+    pub(crate) username: CompactString,
     #[schema(value_type = String)]
-    pub(in crate::http) event: CompactString,
+    pub(crate) event: CompactString,
     /// The user who caused it, if known.
     #[schema(required)]
-    pub(in crate::http) by: Option<i64>,
+    pub(crate) by: Option<i64>,
     #[serde(serialize_with = "times::time")]
-    pub(in crate::http) at: Timestamp,
+    pub(crate) at: Timestamp,
     #[schema(required)]
-    pub(in crate::http) ticket: Option<i64>,
-    pub(in crate::http) told: bool,
+    pub(crate) ticket: Option<i64>,
+    pub(crate) told: bool,
     /// By the present state: roles and tickets change.
-    pub(in crate::http) because: Vec<Reason>,
+    pub(crate) because: Vec<Reason>,
     #[schema(required)]
-    pub(in crate::http) notification: Option<i64>,
+    pub(crate) notification: Option<i64>,
     /// Its number in the inbox.
     #[schema(required)]
-    pub(in crate::http) seq: Option<i64>,
+    pub(crate) seq: Option<i64>,
     #[schema(required)]
     #[serde(serialize_with = "times::maybe")]
-    pub(in crate::http) read_at: Option<Timestamp>,
+    pub(crate) read_at: Option<Timestamp>,
     #[schema(required)]
     #[serde(serialize_with = "times::maybe")]
-    pub(in crate::http) deleted_at: Option<Timestamp>,
+    pub(crate) deleted_at: Option<Timestamp>,
     /// The external channels; empty if the user was not notified.
-    pub(in crate::http) channels: Vec<Way>,
+    pub(crate) channels: Vec<Way>,
 }
 
 /// A reason.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Reason {
+pub(crate) struct Reason {
     /// If the user was notified: `admin`, `super_admin`, `creator`, `assigned`, `named`, `chosen`
     /// or `then`; otherwise `own_act`, `inactive`, `preference`, `not_concerned` or `not_then`.
     code: &'static str,
@@ -56,7 +56,7 @@ pub(in crate::http) struct Reason {
 
 impl Reason {
     /// For a user who was notified, but would not be now.
-    pub(in crate::http) const THEN: Self = Self {
+    pub(crate) const THEN: Self = Self {
         code: "then",
         text: "It was concerned then; its role or the ticket has changed since.",
     };
@@ -76,34 +76,34 @@ impl From<NotTold> for Reason {
 
 /// The state on a channel.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Way {
+pub(crate) struct Way {
     #[schema(schema_with = channel)]
-    pub(in crate::http) channel: &'static str,
+    pub(crate) channel: &'static str,
     #[schema(required)]
-    pub(in crate::http) delivery: Option<i64>,
+    pub(crate) delivery: Option<i64>,
     /// As in a delivery; null if there is none.
     #[schema(required)]
-    pub(in crate::http) status: Option<&'static str>,
+    pub(crate) status: Option<&'static str>,
     #[schema(required)]
-    pub(in crate::http) rule: Option<&'static str>,
+    pub(crate) rule: Option<&'static str>,
     /// The state as a text for users.
-    pub(in crate::http) text: String,
+    pub(crate) text: String,
     /// Why there is no delivery, by the present state; empty if there is one.
-    pub(in crate::http) because: Vec<NoWay>,
+    pub(crate) because: Vec<NoWay>,
     #[schema(required)]
     #[serde(serialize_with = "times::maybe")]
-    pub(in crate::http) due_at: Option<Timestamp>,
+    pub(crate) due_at: Option<Timestamp>,
     #[schema(required)]
     #[serde(serialize_with = "times::maybe")]
-    pub(in crate::http) sent_at: Option<Timestamp>,
+    pub(crate) sent_at: Option<Timestamp>,
     #[schema(required)]
-    pub(in crate::http) provider_status: Option<&'static str>,
-    pub(in crate::http) attempts: Vec<AttemptMade>,
+    pub(crate) provider_status: Option<&'static str>,
+    pub(crate) attempts: Vec<AttemptMade>,
 }
 
 /// Why there is no delivery on a channel.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct NoWay {
+pub(crate) struct NoWay {
     /// `channel_off`, `not_sent`, `not_chosen`, `no_address`, `no_browser`, `no_webhook` or
     /// `not_then`.
     code: &'static str,
@@ -119,7 +119,7 @@ impl From<explain::NoWay> for NoWay {
 
 /// An attempt, with the provider's answer.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AttemptMade {
+pub(crate) struct AttemptMade {
     /// From 1; an attempt that was cut off is missing.
     number: i64,
     #[serde(serialize_with = "times::time")]

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 /// The result of a report.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Taken {
+pub(crate) struct Taken {
     /// How many of the messages this hub knows.
-    pub(in crate::http) known: u32,
+    pub(crate) known: u32,
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::notification::{self, DeliveryStatus, time_ago};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_domain::notification::{self, DeliveryStatus, time_ago};
+use bellpull_domain::routing::Channel;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
 use super::times;
-use crate::http::choices::{channel, delivery_status, kind, one_of, priority};
+use crate::choices::{channel, delivery_status, kind, one_of, priority};
 
 /// A rule that suppresses a delivery only shows in `deliveries`.
 fn standings() -> Schema {
@@ -22,7 +22,7 @@ fn standings() -> Schema {
 
 /// A notification in an inbox.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Notification {
+pub(crate) struct Notification {
     id: i64,
     /// Its number in the inbox, from 1.
     seq: i64,
@@ -72,11 +72,7 @@ pub(in crate::http) struct Notification {
 impl Notification {
     /// A row as seen on one of its channels: the inbox itself (`System`), which every notification
     /// reaches when it is created, or an external channel.
-    pub(in crate::http) fn new(
-        row: notification::Notification,
-        channel: Channel,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(row: notification::Notification, channel: Channel, now: Timestamp) -> Self {
         let (status, sent_at) = standing(&row, channel);
         let message = row.message;
         let (ticket, ticket_title) = message.ticket.map(|one| (one.id.0, one.title)).unzip();
@@ -129,7 +125,7 @@ fn standing(
 
 /// The state of its external delivery.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Delivery {
+pub(crate) struct Delivery {
     #[schema(schema_with = channel)]
     channel: &'static str,
     #[schema(schema_with = delivery_status)]
@@ -156,7 +152,7 @@ impl From<notification::Delivery> for Delivery {
 
 /// How many notifications are unread.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct UnreadCount {
+pub(crate) struct UnreadCount {
     count: i64,
     /// The same number.
     unread_count: i64,
@@ -166,10 +162,7 @@ pub(in crate::http) struct UnreadCount {
 
 impl UnreadCount {
     /// In all, and by external channel.
-    pub(in crate::http) fn new(
-        count: i64,
-        by_channel: impl IntoIterator<Item = (Channel, i64)>,
-    ) -> Self {
+    pub(crate) fn new(count: i64, by_channel: impl IntoIterator<Item = (Channel, i64)>) -> Self {
         let mut by_type: BTreeMap<&'static str, i64> =
             by_channel.into_iter().map(|(channel, count)| (channel.as_str(), count)).collect();
         by_type.insert(Channel::System.as_str(), count);
@@ -179,26 +172,26 @@ impl UnreadCount {
 
 /// A marked notification.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct MarkedOne {
-    pub(in crate::http) message: &'static str,
-    pub(in crate::http) notification: Notification,
+pub(crate) struct MarkedOne {
+    pub(crate) message: &'static str,
+    pub(crate) notification: Notification,
 }
 
 /// How many notifications changed.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct MarkedMany {
+pub(crate) struct MarkedMany {
     #[schema(examples("5 notification(s) marked as read"))]
-    pub(in crate::http) message: String,
+    pub(crate) message: String,
     #[schema(value_type = i64)]
-    pub(in crate::http) count: usize,
+    pub(crate) count: usize,
 }
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::event::Event;
-    use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
-    use bellpull_actors::domain::notification::{Kind, Message, TicketSnapshot};
-    use bellpull_actors::domain::ticket::{Category, Priority, Status};
+    use bellpull_domain::event::Event;
+    use bellpull_domain::ids::{NotificationId, Seq, TicketId, UserId};
+    use bellpull_domain::notification::{Kind, Message, TicketSnapshot};
+    use bellpull_domain::ticket::{Category, Priority, Status};
     use serde_json::json;
 
     use super::*;

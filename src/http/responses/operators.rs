@@ -3,54 +3,54 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::node::Node;
 use bellpull_actors::observe::{ActorReport, FailureReport, RestartCause, RestartReport};
-use bellpull_actors::slow::{SlowEntry, SlowKind, SlowLog};
 use bellpull_actors::vitals::message_log::{HandledMessage, MessageLog};
+use bellpull_domain::node::Node;
+use bellpull_port::slow::{SlowEntry, SlowKind, SlowLog};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::config::Effective;
-use crate::signals::Sample;
+use bellpull_config::Effective;
+use bellpull_telemetry::signals::Sample;
 
 use super::times;
 
 /// The process is alive.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Alive {
+pub(crate) struct Alive {
     #[schema(examples("ok"))]
-    pub(in crate::http) status: &'static str,
+    pub(crate) status: &'static str,
 }
 
 /// Whether the hub accepts work.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Ready {
+pub(crate) struct Ready {
     /// Whether all checks pass.
-    pub(in crate::http) ready: bool,
+    pub(crate) ready: bool,
     /// `ok` or `unavailable`.
-    pub(in crate::http) status: &'static str,
-    pub(in crate::http) checks: Checks,
+    pub(crate) status: &'static str,
+    pub(crate) checks: Checks,
 }
 
 /// The readiness checks.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Checks {
+pub(crate) struct Checks {
     /// `ok`, or `failing` after a failed write. An idle store is probed.
-    pub(in crate::http) store: &'static str,
+    pub(crate) store: &'static str,
     /// `ok`, `degraded`, or `off` on a single node.
-    pub(in crate::http) broker: &'static str,
+    pub(crate) broker: &'static str,
     /// `ok`, or `down` while a supervisor is down.
-    pub(in crate::http) supervisors: &'static str,
+    pub(crate) supervisors: &'static str,
     /// `yes` during shutdown, else `no`.
-    pub(in crate::http) draining: &'static str,
+    pub(crate) draining: &'static str,
 }
 
 /// The nodes.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Nodes {
+pub(crate) struct Nodes {
     #[schema(value_type = u64)]
     count: usize,
     results: Vec<NodeRow>,
@@ -64,7 +64,7 @@ impl From<Vec<Node>> for Nodes {
 
 /// A node.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct NodeRow {
+pub(crate) struct NodeRow {
     #[schema(examples("web-1"))]
     name: String,
     /// Where it serves clients.
@@ -95,30 +95,30 @@ impl From<Node> for NodeRow {
 
 /// A node that is stopping.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Drained {
-    pub(in crate::http) message: String,
+pub(crate) struct Drained {
+    pub(crate) message: String,
     #[schema(value_type = String)]
-    pub(in crate::http) node: Arc<str>,
+    pub(crate) node: Arc<str>,
 }
 
 /// What a node depends on: the state of a tree's root.
 #[derive(Serialize)]
-pub(in crate::http) struct NodeStanding {
-    pub(in crate::http) version: &'static str,
-    pub(in crate::http) broker: &'static str,
+pub(crate) struct NodeStanding {
+    pub(crate) version: &'static str,
+    pub(crate) broker: &'static str,
     /// How many messages on the nodes' topic were of no node of this database, by reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::http) broker_refused: Option<String>,
-    pub(in crate::http) store: &'static str,
-    pub(in crate::http) draining: &'static str,
+    pub(crate) broker_refused: Option<String>,
+    pub(crate) store: &'static str,
+    pub(crate) draining: &'static str,
     /// The owner of its leases and claims, as it is stored with them.
-    pub(in crate::http) lease_owner: String,
-    pub(in crate::http) sessions: usize,
+    pub(crate) lease_owner: String,
+    pub(crate) sessions: usize,
 }
 
 /// An actor and its children.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Actor {
+pub(crate) struct Actor {
     /// The node that it runs on.
     #[schema(value_type = String)]
     node: Arc<str>,
@@ -159,7 +159,7 @@ pub(in crate::http) struct Actor {
 /// A child of an actor.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(in crate::http) enum Child {
+pub(crate) enum Child {
     /// Of this node.
     Own(Box<Actor>),
     /// Another node's root, as that node wrote it.
@@ -168,11 +168,7 @@ pub(in crate::http) enum Child {
 
 impl Actor {
     /// A node's root, with the state of what the node depends on, and all below it.
-    pub(in crate::http) fn root(
-        report: ActorReport,
-        node: &Arc<str>,
-        standing: NodeStanding,
-    ) -> Self {
+    pub(crate) fn root(report: ActorReport, node: &Arc<str>, standing: NodeStanding) -> Self {
         // A struct of texts and numbers: this cannot fail.
         let observed = serde_json::to_value(standing).unwrap_or_default();
         Self { observed, ..Self::of(report, node) }
@@ -202,12 +198,12 @@ impl Actor {
     }
 
     /// The root of a node whose tree is not known.
-    pub(in crate::http) fn absent(node: &Arc<str>, state: &'static str) -> Self {
+    pub(crate) fn absent(node: &Arc<str>, state: &'static str) -> Self {
         Self::empty("hub", state, node)
     }
 
     /// The nodes' roots, as the node that answers has gathered them.
-    pub(in crate::http) fn cluster(node: &Arc<str>, roots: Vec<Child>) -> Self {
+    pub(crate) fn cluster(node: &Arc<str>, roots: Vec<Child>) -> Self {
         let children_total = roots.len();
         Self { children_total, children: roots, ..Self::empty("cluster", "running", node) }
     }
@@ -236,7 +232,7 @@ impl Actor {
 
 /// Why an actor ended.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Failure {
+pub(crate) struct Failure {
     text: String,
     #[serde(serialize_with = "times::time")]
     at: Timestamp,
@@ -250,7 +246,7 @@ impl From<FailureReport> for Failure {
 
 /// When and why an actor was last restarted.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Restart {
+pub(crate) struct Restart {
     /// `failure` or `operator`.
     cause: &'static str,
     /// The operator who requested it; null after a failure.
@@ -272,7 +268,7 @@ impl From<&RestartReport> for Restart {
 
 /// The last messages of an actor.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ActorMessages {
+pub(crate) struct ActorMessages {
     /// How long it is watched.
     #[serde(serialize_with = "times::time")]
     until: Timestamp,
@@ -282,7 +278,7 @@ pub(in crate::http) struct ActorMessages {
 
 /// A message that an actor has handled.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ActorMessage {
+pub(crate) struct ActorMessage {
     /// Its name; nothing of its content is shown.
     #[schema(examples("Changed"))]
     name: String,
@@ -302,59 +298,59 @@ impl From<MessageLog> for ActorMessages {
 
 /// A watched actor.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Watching {
-    pub(in crate::http) path: String,
+pub(crate) struct Watching {
+    pub(crate) path: String,
     /// The node that it runs on.
     #[schema(value_type = String)]
-    pub(in crate::http) node: Arc<str>,
+    pub(crate) node: Arc<str>,
     /// Until when; now, if it is no longer watched.
     #[serde(serialize_with = "times::time")]
-    pub(in crate::http) until: Timestamp,
+    pub(crate) until: Timestamp,
 }
 
 /// A restarting actor.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Restarting {
-    pub(in crate::http) message: String,
-    pub(in crate::http) path: String,
+pub(crate) struct Restarting {
+    pub(crate) message: String,
+    pub(crate) path: String,
     /// The node that it runs on.
     #[schema(value_type = String)]
-    pub(in crate::http) node: Arc<str>,
+    pub(crate) node: Arc<str>,
 }
 
 /// What an operator did by hand.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ByHandDone {
-    pub(in crate::http) message: String,
+pub(crate) struct ByHandDone {
+    pub(crate) message: String,
     /// The node on which it was done.
     #[schema(value_type = String)]
-    pub(in crate::http) node: Arc<str>,
+    pub(crate) node: Arc<str>,
 }
 
 /// The golden signals of a node.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct SignalList {
+pub(crate) struct SignalList {
     /// Whose they are.
-    pub(in crate::http) node: String,
+    pub(crate) node: String,
     /// The time between two of them, in seconds.
-    pub(in crate::http) every_s: u64,
+    pub(crate) every_s: u64,
     /// Those of the last hour, oldest first.
-    pub(in crate::http) results: Vec<Sample>,
+    pub(crate) results: Vec<Sample>,
 }
 
 /// The slow log of a node.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct SlowList {
+pub(crate) struct SlowList {
     /// Whose it is.
-    pub(in crate::http) node: String,
-    pub(in crate::http) bounds: Vec<SlowBound>,
+    pub(crate) node: String,
+    pub(crate) bounds: Vec<SlowBound>,
     /// Newest first.
-    pub(in crate::http) results: Vec<SlowRow>,
+    pub(crate) results: Vec<SlowRow>,
 }
 
 /// The bound of one kind.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct SlowBound {
+pub(crate) struct SlowBound {
     /// `request`, `commit` or `frame`.
     kind: &'static str,
     /// What takes longer is slow; null: nothing of this kind is logged.
@@ -366,7 +362,7 @@ pub(in crate::http) struct SlowBound {
 
 impl SlowBound {
     /// Those of all kinds.
-    pub(in crate::http) fn all(log: &SlowLog) -> Vec<Self> {
+    pub(crate) fn all(log: &SlowLog) -> Vec<Self> {
         let of = |kind: SlowKind| Self {
             kind: kind.as_str(),
             above_ms: log.bounds().of(kind).map(whole_ms),
@@ -378,7 +374,7 @@ impl SlowBound {
 
 /// Something that took long.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct SlowRow {
+pub(crate) struct SlowRow {
     /// Counts up from 1 since the process started.
     id: u64,
     /// When it ended.
@@ -402,7 +398,7 @@ pub(in crate::http) struct SlowRow {
 
 /// A part of the time that something took.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct SlowPart {
+pub(crate) struct SlowPart {
     /// Of a request: `turn`, `password`, `actor`, `writer`, `handler` (the rest); of a commit:
     /// `queue`, `locks`, `statements`, `commit`; of a frame: `mailbox`, `write`.
     part: &'static str,
@@ -437,9 +433,9 @@ fn ms(time: Duration) -> f64 {
 
 /// The settings in force on a node.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct SettingList {
+pub(crate) struct SettingList {
     /// Whose they are.
-    pub(in crate::http) node: String,
+    pub(crate) node: String,
     /// In the order of the reference.
-    pub(in crate::http) results: Vec<Effective>,
+    pub(crate) results: Vec<Effective>,
 }

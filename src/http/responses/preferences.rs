@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::preference::{self, Day, EmailDigest};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_domain::event::Event;
+use bellpull_domain::locale::Locale;
+use bellpull_domain::preference::{self, Day, EmailDigest};
+use bellpull_domain::routing::Channel;
 use compact_str::CompactString;
 use jiff::civil::Time;
 use serde::Serialize;
@@ -13,10 +13,10 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder}
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::http::choices::one_of;
+use crate::choices::one_of;
 
 /// `{"ticket_created": {"EMAIL": true, …}, …}`, with all channels or with some.
-pub(in crate::http) fn wishes(is_whole: bool) -> Schema {
+pub(crate) fn wishes(is_whole: bool) -> Schema {
     let mut of_each = ObjectBuilder::new();
     for channel in Channel::ALL.map(Channel::as_str) {
         of_each = of_each.property(channel, bool::schema());
@@ -33,7 +33,7 @@ fn all_events() -> Schema {
     wishes(true)
 }
 
-pub(in crate::http) fn digest() -> Schema {
+pub(crate) fn digest() -> Schema {
     use EmailDigest::{Daily, Hourly, Off};
     one_of([Off, Hourly, Daily].map(EmailDigest::as_str))
 }
@@ -45,7 +45,7 @@ fn days() -> Schema {
 
 /// What a user is notified of, and how.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Preferences {
+pub(crate) struct Preferences {
     /// By event and channel, defaults included.
     #[schema(schema_with = all_events)]
     events: BTreeMap<CompactString, BTreeMap<&'static str, bool>>,
@@ -80,7 +80,7 @@ impl From<preference::Preferences> for Preferences {
 /// When no external messages are sent.
 // Also a part of the body that changes preferences, where the days may be missing.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct QuietHours {
+pub(crate) struct QuietHours {
     #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", examples("22:00"))]
     start: String,
     /// If earlier than `start`, on the next day.

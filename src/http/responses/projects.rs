@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{Assignee, times};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::{comment, ticket, user};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::{comment, ticket, user};
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 /// A project.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Project {
+pub(crate) struct Project {
     id: i64,
     /// The prefix of its tickets' keys.
     #[schema(examples("WEB"))]
@@ -30,7 +30,7 @@ impl From<ticket::Project> for Project {
 
 /// A member, as other members see it.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Member {
+pub(crate) struct Member {
     id: i64,
     #[schema(value_type = String)]
     username: CompactString,
@@ -57,7 +57,7 @@ impl From<user::User> for Member {
 /// A comment on a ticket.
 // With the keys that it has on a project's stream, and its ticket.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Comment {
+pub(crate) struct Comment {
     id: i64,
     ticket: i64,
     /// The author's name.
@@ -72,7 +72,7 @@ pub(in crate::http) struct Comment {
 
 /// A mention in a comment, by the places of its characters from 0, its `@` among them.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Mentioned {
+pub(crate) struct Mentioned {
     /// The account.
     user: i64,
     start: usize,
@@ -82,23 +82,20 @@ pub(in crate::http) struct Mentioned {
 
 /// Who may be mentioned.
 #[derive(Serialize, ToSchema, Default)]
-pub(in crate::http) struct Mentionable {
+pub(crate) struct Mentionable {
     /// What is typed after the `@` at the end of the text.
     typed: String,
     results: Vec<Assignee>,
 }
 
 impl Mentionable {
-    pub(in crate::http) fn new(typed: &str, users: &[user::User]) -> Self {
+    pub(crate) fn new(typed: &str, users: &[user::User]) -> Self {
         Self { typed: typed.to_owned(), results: users.iter().map(Assignee::from).collect() }
     }
 }
 
 impl Comment {
-    pub(in crate::http) fn new(
-        comment: comment::Comment,
-        mentions: Vec<(UserId, Range<usize>)>,
-    ) -> Self {
+    pub(crate) fn new(comment: comment::Comment, mentions: Vec<(UserId, Range<usize>)>) -> Self {
         let mentions = mentions.into_iter();
         Self {
             mentions: mentions
@@ -116,14 +113,14 @@ impl Comment {
 
 /// What the removal of a member has changed besides.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Removed {
+pub(crate) struct Removed {
     /// The ids of the open tickets that the user was taken off.
-    pub(in crate::http) unassigned: Vec<i64>,
+    pub(crate) unassigned: Vec<i64>,
 }
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ids::{CommentId, TicketId, UserId};
+    use bellpull_domain::ids::{CommentId, TicketId, UserId};
     use serde_json::json;
 
     use super::*;

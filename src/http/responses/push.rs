@@ -5,14 +5,14 @@ use utoipa::ToSchema;
 
 /// The key that a browser subscribes with.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct PushKey {
+pub(crate) struct PushKey {
     /// An uncompressed P-256 key in base64url.
-    pub(in crate::http) key: String,
+    pub(crate) key: String,
 }
 
 /// A subscribed browser.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Subscription {
-    pub(in crate::http) id: i64,
-    pub(in crate::http) endpoint: String,
+pub(crate) struct Subscription {
+    pub(crate) id: i64,
+    pub(crate) endpoint: String,
 }

@@ -1,8 +1,8 @@
 //! Sends: accepted, scheduled and running.
 
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::send::{Recipients, SendStatus};
-use bellpull_actors::port::send_log::SendRow;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::send::{Recipients, SendStatus};
+use bellpull_port::send_log::SendRow;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use utoipa::openapi::Schema;
 
 use super::Notification;
 use super::times;
-use crate::http::choices::{channels, kind, one_of, priority};
+use crate::choices::{channels, kind, one_of, priority};
 
 fn status() -> Schema {
     one_of(SendStatus::ALL.map(SendStatus::as_str))
@@ -19,20 +19,20 @@ fn status() -> Schema {
 
 /// An accepted send.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Sent {
-    pub(in crate::http) id: i64,
+pub(crate) struct Sent {
+    pub(crate) id: i64,
     /// How many recipients it has.
-    pub(in crate::http) recipients: i64,
+    pub(crate) recipients: i64,
     /// Whether it waits for its time.
-    pub(in crate::http) scheduled: bool,
+    pub(crate) scheduled: bool,
     /// The notification of a send to one account.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::http) notification: Option<Notification>,
+    pub(crate) notification: Option<Notification>,
 }
 
 /// A message to many, and its progress.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ScheduledSend {
+pub(crate) struct ScheduledSend {
     id: i64,
     #[schema(schema_with = status)]
     status: &'static str,

@@ -1,42 +1,42 @@
 //! Templates.
 
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::port::templates::TemplateKey;
+use bellpull_domain::channel::Channel;
+use bellpull_domain::locale::Locale;
+use bellpull_port::templates::TemplateKey;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
 
-use crate::delivery::template::Rendered;
-use crate::delivery::template_service::Found;
-use crate::http::choices::one_of;
+use crate::choices::one_of;
+use bellpull_delivery::template::Rendered;
+use bellpull_delivery::template_service::Found;
 
 use super::times;
 
 /// The channels that have templates.
-pub(in crate::http) fn template_channel() -> Schema {
+pub(crate) fn template_channel() -> Schema {
     one_of(Channel::templated().map(|(channel, _)| channel.as_str()))
 }
 
 /// The templates of an event on a channel.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct TemplateSummary {
-    pub(in crate::http) event: String,
-    pub(in crate::http) event_display: String,
+pub(crate) struct TemplateSummary {
+    pub(crate) event: String,
+    pub(crate) event_display: String,
     #[schema(schema_with = template_channel)]
-    pub(in crate::http) channel: &'static str,
-    pub(in crate::http) channel_display: &'static str,
+    pub(crate) channel: &'static str,
+    pub(crate) channel_display: &'static str,
     /// The languages that an admin has written it in.
     #[schema(value_type = Vec<String>)]
-    pub(in crate::http) locales: Vec<Locale>,
+    pub(crate) locales: Vec<Locale>,
     /// Whether only the default exists.
-    pub(in crate::http) is_default: bool,
+    pub(crate) is_default: bool,
 }
 
 /// The template of an event on a channel in a language.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Template {
+pub(crate) struct Template {
     event: String,
     #[schema(schema_with = template_channel)]
     channel: &'static str,
@@ -59,7 +59,7 @@ pub(in crate::http) struct Template {
 
 impl Template {
     /// The template in effect for a key.
-    pub(in crate::http) fn new(key: TemplateKey, found: &Found) -> Self {
+    pub(crate) fn new(key: TemplateKey, found: &Found) -> Self {
         let written = match found {
             Found::Written(template) => Some(template),
             Found::Default(_) => None,
@@ -82,7 +82,7 @@ impl Template {
 
 /// The message as a recipient would see it.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct TemplatePreview {
+pub(crate) struct TemplatePreview {
     subject: String,
     text: String,
     #[schema(required)]

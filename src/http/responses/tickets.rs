@@ -1,19 +1,19 @@
 //! Tickets and their history.
 
-use bellpull_actors::domain::ticket::{self, Status};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::StoredEntry;
+use bellpull_domain::ticket::{self, Status};
+use bellpull_domain::user::User;
+use bellpull_port::tickets::StoredEntry;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::times;
-use crate::http::choices::{category, priority, ticket_status};
+use crate::choices::{category, priority, ticket_status};
 
 /// A ticket.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Ticket {
+pub(crate) struct Ticket {
     id: i64,
     /// The project's key and a number that counts up within the project.
     #[schema(examples("WEB-5"))]
@@ -70,7 +70,7 @@ impl From<ticket::Ticket> for Ticket {
 
 /// A developer of a ticket.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Assignee {
+pub(crate) struct Assignee {
     id: i64,
     #[schema(value_type = String)]
     username: CompactString,
@@ -88,7 +88,7 @@ impl From<&User> for Assignee {
 
 /// An entry of a ticket's history.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct HistoryEntry {
+pub(crate) struct HistoryEntry {
     /// The ticket's version after it.
     version: i64,
     /// `create`, `edit`, `delete`, or a workflow action.
@@ -127,8 +127,8 @@ impl From<StoredEntry> for HistoryEntry {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-    use bellpull_actors::domain::ticket::{Category, Priority};
+    use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+    use bellpull_domain::ticket::{Category, Priority};
     use serde_json::json;
 
     use super::*;

@@ -1,11 +1,11 @@
 //! Webhooks.
 
-use bellpull_actors::domain::webhook::{self, HookOwner, HookSecret};
+use bellpull_domain::webhook::{self, HookOwner, HookSecret};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::delivery::called::Called;
+use bellpull_delivery::called::Called;
 
 use super::times;
 
@@ -14,7 +14,7 @@ use super::times;
 /// secret; after a rotation there are two `v1` for a day. Any 2xx accepts a call, 410 removes the
 /// webhook.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Webhook {
+pub(crate) struct Webhook {
     id: i64,
     /// Its owner; null for a project's.
     #[schema(required)]
@@ -43,7 +43,7 @@ pub(in crate::http) struct Webhook {
 
 impl Webhook {
     /// With its new secret.
-    pub(in crate::http) fn with_secret(hook: webhook::Webhook, secret: &HookSecret) -> Self {
+    pub(crate) fn with_secret(hook: webhook::Webhook, secret: &HookSecret) -> Self {
         Self { secret: Some(secret.reveal().to_owned()), ..Self::from(hook) }
     }
 }
@@ -74,7 +74,7 @@ impl From<webhook::Webhook> for Webhook {
 
 /// The result of a test call.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct CallResult {
+pub(crate) struct CallResult {
     /// Whether it was accepted.
     ok: bool,
     /// The status of the answer, if there was one.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bellpull_actors::domain::node::NodeName;
+use bellpull_domain::node::NodeName;
 
 /// The most nodes in a position from a client.
 const NODES_MAX: usize = 100;

@@ -1,18 +1,18 @@
 //! Changes of accounts. What a change depends on is locked first: the names, if an address changes;
 //! then the account, and the active super admins where one could go.
 
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::confusable::{email_key, username_key};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::account::{self, AccountFacts, UserChanges};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{Clock, StoreError};
+use bellpull_domain::channel::Channel;
+use bellpull_domain::confusable::{email_key, username_key};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::plan::account::{self, AccountFacts, UserChanges};
+use bellpull_domain::user::User;
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{Clock, StoreError};
 
 use super::database::Connection;
 use super::transaction::failed;
 use super::{account_links, account_rows, logins, new_accounts};
-use crate::storage::rows::claims_ms;
+use crate::rows::claims_ms;
 
 /// Changes an account; its state afterwards.
 pub(super) async fn update(

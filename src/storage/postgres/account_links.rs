@@ -4,16 +4,16 @@
 //! The e-mail's delivery has no notification. Like a project's webhook's, it names its message
 //! itself; its `target_id` is the link, whose row names the account.
 
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::confusable::{email_key, is_same_name};
-use bellpull_actors::domain::ids::{DeliveryId, LinkId, MessageId, UserId};
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::plan::login::EndedLogin;
-use bellpull_actors::domain::plan::{Route, link};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
+use bellpull_domain::account_link::AccountLink;
+use bellpull_domain::confusable::{email_key, is_same_name};
+use bellpull_domain::ids::{DeliveryId, LinkId, MessageId, UserId};
+use bellpull_domain::notification::Message;
+use bellpull_domain::plan::login::EndedLogin;
+use bellpull_domain::plan::{Route, link};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::user::User;
+use bellpull_port::StoreError;
+use bellpull_port::account_links::{LinkTo, NewLink, PasswordChange};
 use jiff::Timestamp;
 
 use super::account_rows::locked;
@@ -22,9 +22,9 @@ use super::database::Connection;
 use super::ids::Sequence;
 use super::transaction::failed;
 use super::{PostgresStore, logins};
-use crate::storage::error::corrupt;
-use crate::storage::link_rows::stored_link;
-use crate::storage::rows::{timestamp, to_json};
+use crate::error::corrupt;
+use crate::link_rows::stored_link;
+use crate::rows::{timestamp, to_json};
 
 /// Expired rows that are removed with each new one.
 const SWEPT_MAX: i64 = 100;

@@ -1,13 +1,13 @@
 //! Accounts, read and locked by what changes them or what is theirs.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::User;
+use bellpull_port::StoreError;
 
 use super::columns::user_columns;
 use super::database::Connection;
 use super::transaction::failed;
-use crate::storage::rows::{get, user};
+use crate::rows::{get, user};
 
 /// Locks an account until the end of the transaction. Rows that refer to it may be written
 /// meanwhile.

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::user::{APART_FROM, User};
-use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
-use bellpull_actors::port::accounts::{
+use bellpull_domain::account_link::AccountLink;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::user::{APART_FROM, User};
+use bellpull_port::account_links::{EndedLogin, NewLink, PasswordChange};
+use bellpull_port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, RevokedLogins, UserChanges, UserFilter,
     WithdrawnRights,
 };
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, Page, PageRequest, SharedTickets, StoreError};
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{AccountStore, Page, PageRequest, SharedTickets, StoreError};
 use jiff::Timestamp;
 
 use super::columns::user_columns;
@@ -22,8 +22,8 @@ use super::logins::Times;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
 use super::{PostgresStore, account_changes, account_links, logins, withdrawn_rights};
-use crate::storage::checks::OWN_BELOW_APART;
-use crate::storage::rows::{containing, get, user};
+use crate::checks::OWN_BELOW_APART;
+use crate::rows::{containing, get, user};
 
 #[async_trait]
 impl AccountStore for PostgresStore {

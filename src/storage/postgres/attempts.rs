@@ -1,19 +1,19 @@
 //! Attempts: many are recorded together. Their deliveries are locked and read at once,
-//! [`bellpull_actors::domain::plan::attempt`] decides the outcome of each, and each table is
+//! [`bellpull_domain::plan::attempt`] decides the outcome of each, and each table is
 //! written with one statement.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bellpull_actors::domain::delivery::{Attempt, OutcomeKind, Rule};
-use bellpull_actors::domain::ids::{DeliveryId, WebhookId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan;
-use bellpull_actors::domain::plan::attempt::{Delivery, Moved};
-use bellpull_actors::domain::plan::step::Step;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::webhook::Health;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::{Attempt, OutcomeKind, Rule};
+use bellpull_domain::ids::{DeliveryId, WebhookId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan;
+use bellpull_domain::plan::attempt::{Delivery, Moved};
+use bellpull_domain::plan::step::Step;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::webhook::Health;
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
@@ -21,10 +21,10 @@ use super::database::Connection;
 use super::texts::storable;
 use super::transaction::{Work, failed};
 use super::{hung_lanes, provider_reports};
-use crate::storage::attempts::{Known, Planned, planned};
-use crate::storage::delivery_rows::{count, optional_name};
-use crate::storage::provider_reports::provider_ids;
-use crate::storage::rows::{Columns, get_name, get_time, int, optional_timestamp};
+use crate::attempts::{Known, Planned, planned};
+use crate::delivery_rows::{count, optional_name};
+use crate::provider_reports::provider_ids;
+use crate::rows::{Columns, get_name, get_time, int, optional_timestamp};
 
 /// The deliveries with these ids, locked.
 const DELIVERIES: &str = "SELECT d.id, d.status, d.rule, d.leases, \

@@ -1,14 +1,14 @@
 //! The audit log.
 
 use async_trait::async_trait;
-use bellpull_actors::port::audit::{AuditEntry, AuditFilter, AuditRow};
-use bellpull_actors::port::{AuditStore, Page, PageRequest, StoreError};
+use bellpull_port::audit::{AuditEntry, AuditFilter, AuditRow};
+use bellpull_port::{AuditStore, Page, PageRequest, StoreError};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::PostgresStore;
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
-use crate::storage::audit_rows::{self, narrow};
+use crate::audit_rows::{self, narrow};
 
 /// The column was made without a collation, which cannot be changed while the previous version
 /// runs; its index compares bytes.

@@ -1,9 +1,9 @@
-//! The columns that queries select for [`crate::storage::rows`] to decode.
+//! The columns that queries select for [`crate::rows`] to decode.
 
-use bellpull_actors::port::{Page, StoreError};
+use bellpull_port::{Page, StoreError};
 use sqlx::postgres::PgRow;
 
-use crate::storage::rows::{Columns, get, int};
+use crate::rows::{Columns, get, int};
 
 /// Of a user `u`.
 macro_rules! user_columns {

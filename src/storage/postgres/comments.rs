@@ -1,19 +1,19 @@
 //! Comments and the users that they mention.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::comment::{Comment, NewComment};
-use bellpull_actors::domain::confusable::username_key;
-use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::confusable::username_key;
+use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::user::User;
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{CommentStore, Page, PageRequest, StoreError};
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::columns::{page_of, user_columns};
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
-use crate::storage::rows::{Columns, get_time, int, string, user};
+use crate::rows::{Columns, get_time, int, string, user};
 
 #[async_trait]
 impl CommentStore for PostgresStore {

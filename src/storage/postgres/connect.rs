@@ -14,7 +14,7 @@ use super::open_error::{OpenError, Server};
 use super::session::{self, unlimited};
 use super::sql_errors::POOLER;
 use super::{address, name_keys};
-use crate::storage::StoreOptions;
+use crate::StoreOptions;
 
 /// The pause before a server that did not accept a connection is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -129,7 +129,7 @@ async fn warn_of_lost_writes(connection: &mut PgConnection) {
 
 /// The migrations that this version knows.
 pub(super) fn migrations() -> Migrator {
-    sqlx::migrate!("migrations/postgres")
+    sqlx::migrate!("../../migrations/postgres")
 }
 
 /// Brings the schema up to date, and what is computed from its rows.

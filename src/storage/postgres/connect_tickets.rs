@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::port::shared_tickets::{TicketHash, TicketHolder};
-use bellpull_actors::port::{SharedTickets, StoreError};
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_port::shared_tickets::{TicketHash, TicketHolder};
+use bellpull_port::{SharedTickets, StoreError};
 
 use super::PostgresStore;
 use super::transaction::failed;
-use crate::storage::rows::timestamp;
+use crate::rows::timestamp;
 
 /// Each new ticket also removes some that have expired, so that unused ones do not accumulate.
 const KEEP: &str = "WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint \

@@ -4,21 +4,21 @@
 //! of their ids, except a lease: it passes over rows that others have locked.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Attempt, Leased, ProviderReport};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
+use bellpull_domain::delivery::{Attempt, Leased, ProviderReport};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan;
+use bellpull_domain::routing::Channel;
+use bellpull_port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 
 use super::lanes::{held, lane_room, lanes};
 use super::messages::contents_of;
 use super::transaction::failed;
 use super::{PostgresStore, attempts, leases, provider_reports};
-use crate::storage::error::{corrupt, unavailable};
-use crate::storage::leases::{Lease, LeasedRow};
-use crate::storage::rows::optional_timestamp;
+use crate::error::{corrupt, unavailable};
+use crate::leases::{Lease, LeasedRow};
+use crate::rows::optional_timestamp;
 
 #[async_trait]
 impl DeliveryStore for PostgresStore {

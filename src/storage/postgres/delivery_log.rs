@@ -1,17 +1,17 @@
 //! Deliveries as operators see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
-use bellpull_actors::port::{DeliveryLog, Page, PageRequest, StoreError};
+use bellpull_domain::ids::{DeliveryId, NotificationId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::Channel;
+use bellpull_port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
+use bellpull_port::{DeliveryLog, Page, PageRequest, StoreError};
 
 use super::PostgresStore;
 use super::database::Connection;
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
-use crate::storage::delivery_rows::{attempt, delivery, parts, waiting};
+use crate::delivery_rows::{attempt, delivery, parts, waiting};
 
 /// Deliveries `d` with their recipients' names.
 macro_rules! select_deliveries {

@@ -1,19 +1,19 @@
 //! Digests: deliveries that are leased for one account's digest are sent in one e-mail.
-//! [`bellpull_actors::domain::plan::digest`] decides which.
+//! [`bellpull_domain::plan::digest`] decides which.
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
-use bellpull_actors::domain::plan::digest::{Email, Part, email, room};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
+use bellpull_domain::plan::digest::{Email, Part, email, room};
+use bellpull_port::StoreError;
 use sqlx::postgres::PgRow;
 
 use super::database::Connection;
 use super::late;
 use super::transaction::failed;
-use crate::storage::delivery_rows::count;
-use crate::storage::leases::{Lease, LeasedRow};
-use crate::storage::rows::int;
+use crate::delivery_rows::count;
+use crate::leases::{Lease, LeasedRow};
+use crate::rows::int;
 
 /// The lease of the other deliveries of a digest: its name, until when, and its owner.
 const GATHER: &str = "UPDATE deliveries d SET digest_id = v.name, leases = d.leases + v.leases, \

@@ -1,16 +1,16 @@
 //! Escalations as admins see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::port::escalations::EscalationRow;
-use bellpull_actors::port::{EscalationStore, Page, PageRequest, StoreError};
+use bellpull_domain::escalation::{Escalation, POLICIES_MAX};
+use bellpull_domain::event::Event;
+use bellpull_port::escalations::EscalationRow;
+use bellpull_port::{EscalationStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::transaction::failed;
-use crate::storage::rows::{get_time, json, text, to_json};
+use crate::rows::{get_time, json, text, to_json};
 
 #[async_trait]
 impl EscalationStore for PostgresStore {

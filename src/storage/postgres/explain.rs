@@ -3,19 +3,19 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::ticket::announced_actions;
-use bellpull_actors::port::explain::{Announced, AnnouncedRow};
-use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, TicketId, UserId};
+use bellpull_domain::routing::Channels;
+use bellpull_domain::ticket::announced_actions;
+use bellpull_port::explain::{Announced, AnnouncedRow};
+use bellpull_port::{ExplainStore, Page, PageRequest, StoreError};
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::columns::page_of;
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
-use crate::storage::rows::{Columns, get_time, int, optional_timestamp, text};
+use crate::rows::{Columns, get_time, int, optional_timestamp, text};
 
 /// The messages about ticket `$1`, and the entries of its history that are announced but have no
 /// message, for they had no recipient.

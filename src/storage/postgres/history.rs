@@ -1,4 +1,4 @@
-//! Which history of the database this is: see [`bellpull_actors::epoch`].
+//! Which history of the database this is: see [`bellpull_port::epoch`].
 //!
 //! A standby that is promoted begins a new timeline, and so does a server that is restored to a
 //! point in time; a restored dump is on a server with another identifier. The database has stored
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use bellpull_actors::epoch::{Epoch, LEAP};
-use bellpull_actors::port::{AccountStore, EpochStore, StoreError};
+use bellpull_port::epoch::{Epoch, LEAP};
+use bellpull_port::{AccountStore, EpochStore, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor};
 
@@ -22,7 +22,7 @@ use super::PostgresStore;
 use super::locks::{class, lock};
 use super::session::unlimited;
 use super::sql_errors::failed;
-use crate::storage::error::unavailable;
+use crate::error::unavailable;
 
 /// The setting with the server and the timeline of the stored positions.
 const HISTORY: &str = "history";

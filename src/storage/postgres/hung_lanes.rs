@@ -8,9 +8,9 @@
 //! Marks are written in the order of the lanes, and before others are removed; a removal passes
 //! over rows that another transaction has locked. So no two transactions wait for each other.
 
-use bellpull_actors::domain::delivery::Attempt;
-use bellpull_actors::domain::plan::attempt::{ended_at, has_hung};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::Attempt;
+use bellpull_domain::plan::attempt::{ended_at, has_hung};
+use bellpull_port::StoreError;
 
 use super::database::Connection;
 use super::transaction::failed;

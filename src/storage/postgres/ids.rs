@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
-use bellpull_actors::domain::plan;
+use bellpull_domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
+use bellpull_domain::plan;
 
 use super::database::{Connection, Database};
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bellpull_actors::domain::idempotency::{Creates, FirstUse, IdempotencyKey};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::idempotency::{Creates, FirstUse, IdempotencyKey};
+use bellpull_domain::ids::UserId;
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 

@@ -1,20 +1,20 @@
 //! Deliveries that have waited: those that may not go out any more. The rule is
-//! [`bellpull_actors::domain::plan::late`].
+//! [`bellpull_domain::plan::late`].
 
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{DeliveryId, UserId};
-use bellpull_actors::domain::plan::late::{Late, LateTicket};
-use bellpull_actors::domain::preference::Preferences;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::ticket::Membership;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{DeliveryId, UserId};
+use bellpull_domain::plan::late::{Late, LateTicket};
+use bellpull_domain::preference::Preferences;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::ticket::Membership;
+use bellpull_port::StoreError;
 use sqlx::postgres::PgRow;
 
 use super::database::Connection;
 use super::transaction::failed;
-use crate::storage::error::corrupt;
-use crate::storage::rows::{Columns, int, json, text};
+use crate::error::corrupt;
+use crate::rows::{Columns, int, json, text};
 
 /// Of deliveries with a recipient. A ticket without a row is none of the hub's.
 const LATE: &str = "SELECT d.id, u.id AS user_id, u.role, m.event, s.body::text AS preferences, \

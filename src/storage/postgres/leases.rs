@@ -5,12 +5,12 @@
 //! statements. The lock is one of the transaction, and a node that stops in the middle loses it
 //! after [`IDLE_MAX`].
 
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::plan::step::Step;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
+use bellpull_domain::locale::Locale;
+use bellpull_domain::plan::step::Step;
+use bellpull_port::StoreError;
 use sqlx::postgres::PgRow;
 
 use super::database::Connection;
@@ -18,10 +18,10 @@ use super::lanes::{held, lane_room, lanes};
 use super::locks::{class, lock};
 use super::transaction::{Work, failed};
 use super::{digests, late};
-use crate::storage::delivery_rows::{count, optional_name};
-use crate::storage::error::corrupt;
-use crate::storage::leases::{Lease, LeasedRow, Leasing, Reading};
-use crate::storage::rows::{Columns, get_name, get_time, int, string};
+use crate::delivery_rows::{count, optional_name};
+use crate::error::corrupt;
+use crate::leases::{Lease, LeasedRow, Leasing, Reading};
+use crate::rows::{Columns, get_name, get_time, int, string};
 
 /// How long the transaction of a lease may wait for its client.
 const IDLE_MAX: &str = "3s";

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn all_advisory_locks_are_here() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage/postgres");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("postgres");
         let mut others = Vec::new();
         let mut folders = vec![folder];
         while let Some(folder) = folders.pop() {

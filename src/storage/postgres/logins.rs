@@ -1,17 +1,17 @@
 //! Logins: begun, continued, ended. What reads a login to change it locks its row first, so that
 //! two nodes decide one after the other.
 
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::plan::login::{self, EndedLogin, Login, RefreshUse};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::RevokedLogins;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::plan::login::{self, EndedLogin, Login, RefreshUse};
+use bellpull_port::StoreError;
+use bellpull_port::accounts::RevokedLogins;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
 use super::database::Connection;
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
-use crate::storage::rows::{Columns, int, optional_timestamp, timestamp};
+use crate::rows::{Columns, int, optional_timestamp, timestamp};
 
 macro_rules! select {
     ($condition:literal) => {

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::inbox::TEXTS_BYTES_MAX;
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::notification::Message;
+use bellpull_port::StoreError;
+use bellpull_port::inbox::TEXTS_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::PgExecutor;
 
 use super::columns::message_columns;
 use super::database::{Connection, Database};
 use super::transaction::failed;
-use crate::storage::contents::{ContentCache, pick};
-use crate::storage::rows::{Columns, int, message};
+use crate::contents::{ContentCache, pick};
+use crate::rows::{Columns, int, message};
 
 const OF_THESE: &str = concat!(
     "SELECT m.id AS message_id, ",

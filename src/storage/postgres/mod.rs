@@ -74,12 +74,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::inbox::Taken;
-use bellpull_actors::port::{Store, StoreError, StoreSize};
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_domain::routing::Channels;
+use bellpull_domain::user::User;
+use bellpull_port::inbox::Taken;
+use bellpull_port::{Store, StoreError, StoreSize};
 use tokio::sync::{Mutex, Semaphore};
 
 pub(crate) use connect::{Schema, connect_once, schema, unusable};

@@ -1,7 +1,7 @@
 //! Keys by which look-alike names are found: filled for accounts without them, or whose keys were
 //! made by another version of the rules. What changes an account maintains them from then on.
 
-use bellpull_actors::domain::confusable::{email_key, keys_version, username_key};
+use bellpull_domain::confusable::{email_key, keys_version, username_key};
 use sqlx::{Connection, PgConnection};
 
 /// The setting with the version of the rules that made the keys.

@@ -1,18 +1,18 @@
-//! New accounts. The rules are in [`bellpull_actors::domain::plan::account`].
+//! New accounts. The rules are in [`bellpull_domain::plan::account`].
 
-use bellpull_actors::domain::confusable::{email_key, username_key};
-use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::account::{AdminNames, NewAccountFacts};
-use bellpull_actors::domain::user::{APART_FROM, User};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::{APART_SETTING, NewUser};
+use bellpull_domain::confusable::{email_key, username_key};
+use bellpull_domain::idempotency::{Creates, IdempotencyKey};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::plan::account::{AdminNames, NewAccountFacts};
+use bellpull_domain::user::{APART_FROM, User};
+use bellpull_port::StoreError;
+use bellpull_port::accounts::{APART_SETTING, NewUser};
 
 use super::columns::user_columns;
 use super::database::Connection;
 use super::keys;
 use super::locks::{class, lock};
-use crate::storage::rows::{claims_ms, user};
+use crate::rows::{claims_ms, user};
 
 /// Locks the names of accounts until the end of the transaction: of two transactions, on whichever
 /// nodes, the second sees which names the first has taken. Without it a constraint would reject the
@@ -129,7 +129,7 @@ async fn insert(connection: &mut Connection, new: &NewUser) -> sqlx::Result<User
 }
 
 /// The next of the numbers that are apart from those of issuers (see
-/// [`AccountStore::number_apart`](bellpull_actors::port::AccountStore::number_apart)); `None` if
+/// [`AccountStore::number_apart`](bellpull_port::AccountStore::number_apart)); `None` if
 /// they are not apart. The names are locked, so no other transaction takes it.
 async fn next_apart(connection: &mut Connection) -> sqlx::Result<Option<i64>> {
     let sql = "SELECT greatest(value::bigint + 1, $2) FROM settings WHERE name = $1";

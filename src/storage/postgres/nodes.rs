@@ -1,16 +1,16 @@
 //! The nodes, by the server's clock.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::node::{LISTED_FOR, Node, NodeState};
-use bellpull_actors::port::nodes::{Heartbeat, NewNode};
-use bellpull_actors::port::{NodeStore, StoreError};
+use bellpull_domain::node::{LISTED_FOR, Node, NodeState};
+use bellpull_port::nodes::{Heartbeat, NewNode};
+use bellpull_port::{NodeStore, StoreError};
 
 use super::PostgresStore;
 use super::database::Connection;
 use super::locks::{class, lock};
 use super::transaction::{Work, failed};
-use crate::storage::node_rows::{node, node_columns};
-use crate::storage::rows::{get_name, get_time, int, timestamp};
+use crate::node_rows::{node, node_columns};
+use crate::rows::{get_name, get_time, int, timestamp};
 
 /// Milliseconds since 1970, now and not at the transaction's begin: it may have waited for a lock.
 macro_rules! now_ms {
@@ -20,7 +20,7 @@ macro_rules! now_ms {
 }
 
 /// The server's directory, which its standbys share, and the database in it.
-pub(in crate::storage) const DATABASE_ID: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
+pub(crate) const DATABASE_ID: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
      FROM pg_database WHERE datname = current_database()";
 
 #[async_trait]

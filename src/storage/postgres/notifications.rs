@@ -1,10 +1,10 @@
 //! Notifications as lists show them.
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::{Page, Slice, StoreError};
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::notification::{Delivery, DeliveryStatus, Notification};
+use bellpull_domain::routing::Channel;
+use bellpull_port::inbox::NotificationFilter;
+use bellpull_port::{Page, Slice, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Postgres, QueryBuilder};
 
@@ -12,9 +12,9 @@ use super::PostgresStore;
 use super::columns::{message_columns, page_of};
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
-use crate::storage::error::corrupt;
-use crate::storage::narrow::{self, is_short, needs_messages};
-use crate::storage::rows::{Columns, int, json, message, optional_timestamp, string, text};
+use crate::error::corrupt;
+use crate::narrow::{self, is_short, needs_messages};
+use crate::rows::{Columns, int, json, message, optional_timestamp, string, text};
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.
 const SELECT: &str = concat!(

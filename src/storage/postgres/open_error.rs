@@ -148,7 +148,7 @@ impl OpenError {
     }
 
     /// Whether the database was found but its schema could not be brought up to date.
-    pub(in crate::storage) fn is_migration(&self) -> bool {
+    pub(crate) fn is_migration(&self) -> bool {
         matches!(self, Self::Newer { .. } | Self::Rights { .. } | Self::Migrate { .. })
     }
 }

@@ -2,14 +2,14 @@
 //! are merged one after the other.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
-use bellpull_actors::port::{PreferenceStore, StoreError};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::preference::{PreferenceChanges, Preferences};
+use bellpull_port::{PreferenceStore, StoreError};
 use jiff::Timestamp;
 
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
-use crate::storage::rows::{json, to_json};
+use crate::rows::{json, to_json};
 
 #[async_trait]
 impl PreferenceStore for PostgresStore {

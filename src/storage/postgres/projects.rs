@@ -1,17 +1,17 @@
 //! Projects and their lists of members.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::ticket::Project;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{Page, PageRequest, ProjectStore, StoreError};
+use bellpull_domain::idempotency::{Creates, IdempotencyKey};
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::ticket::Project;
+use bellpull_domain::user::User;
+use bellpull_port::{Page, PageRequest, ProjectStore, StoreError};
 use jiff::Timestamp;
 
 use super::columns::{page_of, project_columns, user_columns};
 use super::transaction::failed;
 use super::{PostgresStore, keys};
-use crate::storage::rows::{Columns, project, user};
+use crate::rows::{Columns, project, user};
 
 #[async_trait]
 impl ProjectStore for PostgresStore {

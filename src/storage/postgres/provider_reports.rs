@@ -11,22 +11,22 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{ProviderReport, ProviderStatus};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::attempt::bounded;
-use bellpull_actors::domain::plan::provider_report::Reported;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::{ProviderReport, ProviderStatus};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::attempt::bounded;
+use bellpull_domain::plan::provider_report::Reported;
+use bellpull_domain::routing::Channel;
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 
 use super::database::{Connection, Database};
 use super::locks::{class, lock, lock_shared};
 use super::texts::storable;
 use super::transaction::{begin, failed};
-use crate::storage::delivery_rows::optional_name;
-use crate::storage::provider_reports::{EARLY_FOR_MS, EARLY_MAX, Named, changed};
-use crate::storage::rows::{get, get_name, get_time, int, string};
+use crate::delivery_rows::optional_name;
+use crate::provider_reports::{EARLY_FOR_MS, EARLY_MAX, Named, changed};
+use crate::rows::{get, get_name, get_time, int, string};
 
 /// Reports that are written at once: a storm of them leaves connections to everything else.
 pub(super) const AT_ONCE: usize = 2;

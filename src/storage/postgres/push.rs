@@ -2,16 +2,16 @@
 //! reports that they are gone: see [`super::attempts`].
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::PushTarget;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
-use bellpull_actors::port::{PushStore, StoreError};
+use bellpull_domain::delivery::PushTarget;
+use bellpull_domain::ids::UserId;
+use bellpull_port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
+use bellpull_port::{PushStore, StoreError};
 use jiff::Timestamp;
 
 use super::locks::{class, lock};
 use super::transaction::failed;
 use super::{PostgresStore, account_rows};
-use crate::storage::rows::push_target;
+use crate::rows::push_target;
 
 /// Held while a browser gets its user: two users at once are one after the other. The browser is
 /// hashed.

@@ -7,12 +7,12 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::report::{ReportSums, Reported, TooMuch};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::analytics::{ReportFilter, ReportRow};
-use bellpull_actors::port::{ReportStore, StoreError};
+use bellpull_domain::delivery::{ProviderStatus, Rule};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::report::{ReportSums, Reported, TooMuch};
+use bellpull_domain::routing::Channel;
+use bellpull_port::analytics::{ReportFilter, ReportRow};
+use bellpull_port::{ReportStore, StoreError};
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 
@@ -21,8 +21,8 @@ use super::database::Connection;
 use super::report_ranges::{Range, ranges};
 use super::slow_reads::Snapshot;
 use super::transaction::failed;
-use crate::storage::delivery_rows::optional_name;
-use crate::storage::rows::{Columns, get_name, int, string};
+use crate::delivery_rows::optional_name;
+use crate::rows::{Columns, get_name, int, string};
 
 /// How long a report may read.
 const READ_MAX: Duration = Duration::from_secs(10);

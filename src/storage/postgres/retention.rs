@@ -3,13 +3,13 @@
 //! passed over: several nodes may be at it, and none removes a row twice.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::retention::{
+use bellpull_domain::ids::{DeliveryId, NotificationId, Seq, UserId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::retention::{
     self, OldDelivery, Tombstone, TombstoneRemoval, UnusedMessage,
 };
-use bellpull_actors::port::retention::{Forgotten, Old, Position};
-use bellpull_actors::port::{RetentionStore, StoreError};
+use bellpull_port::retention::{Forgotten, Old, Position};
+use bellpull_port::{RetentionStore, StoreError};
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 
@@ -17,7 +17,7 @@ use super::PostgresStore;
 use super::database::Connection;
 use super::transaction::failed;
 use super::words;
-use crate::storage::rows::{Columns, get_name, get_time, int, optional_timestamp};
+use crate::rows::{Columns, get_name, get_time, int, optional_timestamp};
 
 /// In the order of their time: ids say nothing about it.
 const DELIVERIES: &str = "SELECT id, due_at, sent_at, status FROM deliveries \

@@ -1,19 +1,19 @@
 //! The sends that admins see, and their cancellation.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{ProjectId, SendId};
-use bellpull_actors::domain::plan::send::{Audience, Progress};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::Recipients;
-use bellpull_actors::port::send_log::{CancelSend, SendRow};
-use bellpull_actors::port::{Page, PageRequest, SendLog, StoreError};
+use bellpull_domain::ids::{ProjectId, SendId};
+use bellpull_domain::plan::send::{Audience, Progress};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::Recipients;
+use bellpull_port::send_log::{CancelSend, SendRow};
+use bellpull_port::{Page, PageRequest, SendLog, StoreError};
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::columns::message_columns;
 use super::transaction::failed;
-use crate::storage::error::corrupt;
-use crate::storage::rows::{get, get_name, get_time, json, message, text};
+use crate::error::corrupt;
+use crate::rows::{get, get_name, get_time, json, message, text};
 
 /// Sends `s`, each with its message. Of its audience only what is shown: it may have 10,000 names.
 macro_rules! select_sends {

@@ -1,17 +1,17 @@
 //! Sends to many, and the keys that make a retry the same request.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::send::NewSend;
-use bellpull_actors::port::sends::{BeginSend as Outcome, Chunks};
-use bellpull_actors::port::{LeaseOwner, SendStore, StoreError};
+use bellpull_domain::ids::SendId;
+use bellpull_domain::send::NewSend;
+use bellpull_port::sends::{BeginSend as Outcome, Chunks};
+use bellpull_port::{LeaseOwner, SendStore, StoreError};
 use jiff::Timestamp;
 
 use super::PostgresStore;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
-use crate::storage::requests::BeginSend;
-use crate::storage::rows::optional_timestamp;
+use crate::requests::BeginSend;
+use crate::rows::optional_timestamp;
 
 /// Keys removed in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 2_048;

@@ -11,15 +11,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::search::SEARCHES_AT_ONCE;
+use bellpull_port::StoreError;
 use sqlx::AssertSqlSafe;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::database::{ANSWER_MAX, Database};
 use super::transaction::{Work, begin_with, failed};
-use crate::storage::error::unavailable;
+use crate::error::unavailable;
 
 /// Callers that wait for a connection. Most of these reads take some milliseconds, so usually all
 /// of them are served within a second.

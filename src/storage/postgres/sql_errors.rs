@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 
-use crate::storage::error::unavailable;
+use crate::error::unavailable;
 
 /// A failed statement as an error of the ports.
 pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {

@@ -2,18 +2,18 @@
 //! its row lets one change in at a time, over all nodes.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::templates::{
+use bellpull_domain::ids::UserId;
+use bellpull_domain::routing::Channel;
+use bellpull_port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, TemplateShelf, WrittenTemplate,
 };
-use bellpull_actors::port::{StoreError, TemplateStore};
+use bellpull_port::{StoreError, TemplateStore};
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
 use super::database::Connection;
 use super::transaction::failed;
-use crate::storage::rows::{Columns, get_name, get_time, string};
+use crate::rows::{Columns, get_name, get_time, string};
 
 /// How often templates were changed; no row before the first time.
 const VERSION: &str = "SELECT coalesce((SELECT value FROM counters WHERE name = 'templates'), 0)";

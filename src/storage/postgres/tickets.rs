@@ -1,11 +1,11 @@
 //! Tickets and their history.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::ticket::{Decision, Status, Ticket};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::{Committed, StoredEntry, TicketFilter};
-use bellpull_actors::port::{Page, PageRequest, StoreError, TicketStore};
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::ticket::{Decision, Status, Ticket};
+use bellpull_domain::user::User;
+use bellpull_port::tickets::{Committed, StoredEntry, TicketFilter};
+use bellpull_port::{Page, PageRequest, StoreError, TicketStore};
 use sqlx::postgres::PgRow;
 
 use super::PostgresStore;
@@ -13,8 +13,8 @@ use super::columns::{page_of, select_tickets, user_columns};
 use super::ids::Sequence;
 use super::transaction::{failed, is_broken};
 use super::writer::{Done, Write, mismatch};
-use crate::storage::error::corrupt;
-use crate::storage::rows::{Columns, get_name, get_time, int, string, ticket, user};
+use crate::error::corrupt;
+use crate::rows::{Columns, get_name, get_time, int, string, ticket, user};
 
 /// How often ids are asked for again over another connection.
 const TRIES: u32 = 3;

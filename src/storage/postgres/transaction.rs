@@ -8,7 +8,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use bellpull_actors::port::{STORE_MAX, StoreError};
+use bellpull_port::{STORE_MAX, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use super::commit_marks::CommitMark;
 use super::database::{Connection, Database};
 use super::locks::{class, lock};
 pub(super) use super::sql_errors::{failed, is_broken, is_transient};
-use crate::storage::error::unavailable;
+use crate::error::unavailable;
 
 /// How long a lost outcome is asked for: the server may start again meanwhile, or end the
 /// transaction of a lost connection.

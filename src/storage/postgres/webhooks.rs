@@ -1,23 +1,21 @@
 //! Webhooks as their owners see them. Their deliveries switch them off: see [`super::attempts`].
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::WebhookTarget;
-use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
-use bellpull_actors::domain::ids::{UserId, WebhookId};
-use bellpull_actors::domain::plan::webhook::{changed, has_room, old_secret_until};
-use bellpull_actors::domain::webhook::{
-    HookOwner, HookSecret, NewWebhook, Webhook, WebhookChanges,
-};
-use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{Page, PageRequest, StoreError, WebhookStore};
+use bellpull_domain::delivery::WebhookTarget;
+use bellpull_domain::idempotency::{Creates, IdempotencyKey};
+use bellpull_domain::ids::{UserId, WebhookId};
+use bellpull_domain::plan::webhook::{changed, has_room, old_secret_until};
+use bellpull_domain::webhook::{HookOwner, HookSecret, NewWebhook, Webhook, WebhookChanges};
+use bellpull_port::webhooks::WhichWebhooks;
+use bellpull_port::{Page, PageRequest, StoreError, WebhookStore};
 use jiff::Timestamp;
 
 use super::columns::select_webhooks;
 use super::database::Connection;
 use super::transaction::failed;
 use super::{PostgresStore, account_rows, keys};
-use crate::storage::rows::{timestamp, to_json};
-use crate::storage::webhook_rows::{target, webhook};
+use crate::rows::{timestamp, to_json};
+use crate::webhook_rows::{target, webhook};
 
 /// Which webhooks a list shows: those of the user `$1`, of the project `$2`, or of any project if
 /// `$3`.

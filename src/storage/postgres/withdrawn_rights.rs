@@ -1,14 +1,14 @@
 //! Accounts that lost rights, and members who were removed, as triggers note them by the server's
 //! clock.
 
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::accounts::WithdrawnRights;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_port::StoreError;
+use bellpull_port::accounts::WithdrawnRights;
 use jiff::Timestamp;
 
 use super::PostgresStore;
 use super::transaction::failed;
-use crate::storage::rows::timestamp;
+use crate::rows::timestamp;
 
 /// The time, and with each account again: one row without an account if there is none. A row with a
 /// project names a user who was removed from it, and who may not see it since: it is not open, and

@@ -10,10 +10,10 @@
 
 use std::fmt::Write as _;
 
-use bellpull_actors::domain::plan::search_text;
-use bellpull_actors::domain::search::{Search, Term};
-use bellpull_actors::domain::words::Folded;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::plan::search_text;
+use bellpull_domain::search::{Search, Term};
+use bellpull_domain::words::Folded;
+use bellpull_port::StoreError;
 
 use super::PostgresStore;
 use super::transaction::failed;

@@ -1,12 +1,12 @@
 //! Reads of account links (sent by e-mail) and of logins that other processes have ended.
 
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::plan::link;
-use bellpull_actors::port::account_links::EndedLogin;
-use bellpull_actors::port::accounts::RevokedLogins;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{Clock, StoreError};
+use bellpull_domain::account_link::AccountLink;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::plan::link;
+use bellpull_port::account_links::EndedLogin;
+use bellpull_port::accounts::RevokedLogins;
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{Clock, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

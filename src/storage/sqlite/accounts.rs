@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::account_link::AccountLink;
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::user::{APART_FROM, Role, User};
-use bellpull_actors::port::account_links::{EndedLogin, NewLink, PasswordChange};
-use bellpull_actors::port::accounts::{
+use bellpull_domain::account_link::AccountLink;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::channel::Channel;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::user::{APART_FROM, Role, User};
+use bellpull_port::account_links::{EndedLogin, NewLink, PasswordChange};
+use bellpull_port::accounts::{
     AnnounceUser, LoginName, NewUser, RefreshUse, RevokedLogins, UserChanges, UserFilter,
     WithdrawnRights,
 };
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, Page, PageRequest, StoreError};
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{AccountStore, Page, PageRequest, StoreError};
 use compact_str::CompactString as Text;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
@@ -29,7 +29,7 @@ use super::rows::{containing, get, json, origin, timestamp, user};
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
 use super::{SqliteStore, account_links, withdrawn_rights};
-use crate::storage::checks::OWN_BELOW_APART;
+use crate::checks::OWN_BELOW_APART;
 
 #[async_trait]
 impl AccountStore for SqliteStore {

@@ -1,14 +1,14 @@
 //! The audit log.
 
 use async_trait::async_trait;
-use bellpull_actors::port::audit::{AuditEntry, AuditFilter, AuditRow};
-use bellpull_actors::port::{AuditStore, Page, PageRequest, StoreError};
+use bellpull_port::audit::{AuditEntry, AuditFilter, AuditRow};
+use bellpull_port::{AuditStore, Page, PageRequest, StoreError};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::SqliteStore;
 use super::slow_reads::{READ_MAX, read_error};
 use super::writer::Write;
-use crate::storage::audit_rows::{self, narrow};
+use crate::audit_rows::{self, narrow};
 
 #[async_trait]
 impl AuditStore for SqliteStore {

@@ -1,7 +1,7 @@
-//! The columns that SQLite's queries select for [`crate::storage::rows`] to decode, and how both
+//! The columns that SQLite's queries select for [`crate::rows`] to decode, and how both
 //! of its libraries read a column.
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::unavailable;

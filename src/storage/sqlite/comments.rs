@@ -1,12 +1,12 @@
 //! Comments and the users that they mention.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::comment::{Comment, NewComment};
-use bellpull_actors::domain::confusable::username_key;
-use bellpull_actors::domain::ids::{CommentId, ProjectId, TicketId, UserId};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{CommentStore, Page, PageRequest, StoreError};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::confusable::username_key;
+use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::user::User;
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{CommentStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;

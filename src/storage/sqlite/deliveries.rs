@@ -1,10 +1,10 @@
 //! The outbox: leases and outcomes go through the writer, other reads do not.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{Attempt, Leased, ProviderReport};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
+use bellpull_domain::delivery::{Attempt, Leased, ProviderReport};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::routing::Channel;
+use bellpull_port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

@@ -1,11 +1,11 @@
 //! Deliveries as operators see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
-use bellpull_actors::port::{DeliveryLog, Page, PageRequest, StoreError};
+use bellpull_domain::ids::{DeliveryId, NotificationId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::Channel;
+use bellpull_port::delivery_log::{AttemptRow, DeliveryFilter, DeliveryRow, Waiting};
+use bellpull_port::{DeliveryLog, Page, PageRequest, StoreError};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::SqliteStore;

@@ -1,16 +1,16 @@
-//! The epoch of a file: see [`bellpull_actors::epoch`].
+//! The epoch of a file: see [`bellpull_port::epoch`].
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::epoch::{Epoch, LEAP};
-use bellpull_actors::port::{AccountStore, EpochStore, StoreError};
+use bellpull_domain::ids::Seq;
+use bellpull_port::epoch::{Epoch, LEAP};
+use bellpull_port::{AccountStore, EpochStore, StoreError};
 use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::options::BoxError;
 use super::statement::execute;
 use super::writer::Write;
-use crate::storage::error::unavailable;
+use crate::error::unavailable;
 
 /// The setting with the epoch.
 pub(super) const EPOCH: &str = "epoch";

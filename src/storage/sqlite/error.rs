@@ -1,9 +1,9 @@
 //! SQLite's errors as errors of the ports.
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 use rusqlite::ffi;
 
-pub(super) use crate::storage::error::{corrupt, unavailable};
+pub(super) use crate::error::{corrupt, unavailable};
 
 /// The error of a request that failed when it was tried alone: it names what does not exist, it
 /// creates what exists already, or the store cannot take it now.

@@ -1,10 +1,10 @@
 //! Escalations as admins see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::escalation::Escalation;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::port::escalations::EscalationRow;
-use bellpull_actors::port::{EscalationStore, Page, PageRequest, StoreError};
+use bellpull_domain::escalation::Escalation;
+use bellpull_domain::event::Event;
+use bellpull_port::escalations::EscalationRow;
+use bellpull_port::{EscalationStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 

@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId, UserId};
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::ticket::announced_actions;
-use bellpull_actors::port::explain::{Announced, AnnouncedRow};
-use bellpull_actors::port::{ExplainStore, Page, PageRequest, StoreError};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, TicketId, UserId};
+use bellpull_domain::routing::Channels;
+use bellpull_domain::ticket::announced_actions;
+use bellpull_port::explain::{Announced, AnnouncedRow};
+use bellpull_port::{ExplainStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;

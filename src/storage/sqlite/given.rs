@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellpull_actors::domain::ids::Seq;
+use bellpull_domain::ids::Seq;
 use rusqlite::{Connection, OpenFlags};
 
 use super::deferred::{Deferred, count_deferred};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_port::StoreError;
 
 use super::crowd_reader::CrowdReader;
 use super::deferred::Deferred;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::file::{beside, folder_of};
 use super::given::Recorder;
 use super::options::OpenError;
-use crate::thread_priority::lower_priority;
+use bellpull_system::thread_priority::lower_priority;
 
 /// Symbolic links that are followed to a file that does not exist yet: as many as Linux follows.
 const LINKS_MAX: usize = 40;

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use bellpull_actors::domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
-use bellpull_actors::domain::plan;
+use bellpull_domain::ids::{CommentId, DeliveryId, MessageId, NotificationId};
+use bellpull_domain::plan;
 use rusqlite::Connection;
 
 use super::multi_row::{Cell, MultiRow};

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{
-    Entry, Head, MessageContent, Outline, Reached, Row as Changed,
-};
-use bellpull_actors::domain::notification::Notification;
-use bellpull_actors::domain::plan::marks::MarkedPortion;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, Taken};
-use bellpull_actors::port::{InboxStore, Page, Slice, StoreError};
+use bellpull_domain::ids::{MessageId, NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Entry, Head, MessageContent, Outline, Reached, Row as Changed};
+use bellpull_domain::notification::Notification;
+use bellpull_domain::plan::marks::MarkedPortion;
+use bellpull_domain::routing::Channel;
+use bellpull_port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, Taken};
+use bellpull_port::{InboxStore, Page, Slice, StoreError};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 

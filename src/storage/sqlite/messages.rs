@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::notification::Message;
+use bellpull_port::StoreError;
 use futures_util::{StreamExt, TryStreamExt};
 use rusqlite::Connection;
 use sqlx::SqlitePool;

@@ -70,14 +70,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::search::SEARCHES_AT_ONCE;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::epoch::Epoch;
-use bellpull_actors::port::{Store, StoreError, StoreSize};
-use bellpull_actors::turns::Turns;
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_domain::routing::Channels;
+use bellpull_domain::search::SEARCHES_AT_ONCE;
+use bellpull_domain::user::User;
+use bellpull_port::epoch::Epoch;
+use bellpull_port::turns::Turns;
+use bellpull_port::{Store, StoreError, StoreSize};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
@@ -420,7 +420,7 @@ fn join(
     (heads, users)
 }
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// The newest schema that this version knows.
 pub(super) fn own_schema() -> i64 {

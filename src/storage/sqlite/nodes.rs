@@ -3,16 +3,16 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::node::Node;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::nodes::{Heartbeat, NewNode};
-use bellpull_actors::port::{Clock, NodeStore, StoreError};
+use bellpull_domain::node::Node;
+use bellpull_port::clock::SystemClock;
+use bellpull_port::nodes::{Heartbeat, NewNode};
+use bellpull_port::{Clock, NodeStore, StoreError};
 use sqlx::SqliteConnection;
 
 use super::SqliteStore;
 use super::error::unavailable;
 use super::writer::{Done, NodeWrite, Write, mismatch};
-use crate::storage::node_rows::{node, node_columns};
+use crate::node_rows::{node, node_columns};
 
 /// Removes the nodes of earlier processes: this one has the file for itself.
 pub(super) async fn forget(connection: &mut SqliteConnection) {

@@ -1,11 +1,11 @@
 //! Notifications as lists show them.
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::notification::{Delivery, DeliveryStatus, Notification};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::{Page, Slice, StoreError};
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_domain::notification::{Delivery, DeliveryStatus, Notification};
+use bellpull_domain::routing::Channel;
+use bellpull_port::inbox::NotificationFilter;
+use bellpull_port::{Page, Slice, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
 
@@ -13,7 +13,7 @@ use super::columns::message_columns;
 use super::error::{corrupt, unavailable};
 use super::rows::{get, json, message, optional_timestamp};
 use super::slow_reads::read_error;
-use crate::storage::narrow::{self, needs_messages};
+use crate::narrow::{self, needs_messages};
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.
 const SELECT: &str = concat!(

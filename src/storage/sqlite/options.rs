@@ -143,7 +143,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// Whether the database was found but its schema could not be brought up to date.
-    pub(in crate::storage) fn is_migration(&self) -> bool {
+    pub(crate) fn is_migration(&self) -> bool {
         matches!(self, Self::Newer { .. } | Self::Migrate { .. })
     }
 

@@ -1,9 +1,9 @@
 //! Preferences as their owners see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
-use bellpull_actors::port::{PreferenceStore, StoreError};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::preference::{PreferenceChanges, Preferences};
+use bellpull_port::{PreferenceStore, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

@@ -1,11 +1,11 @@
 //! Projects and their lists of members.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::ticket::Project;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{Page, PageRequest, ProjectStore, StoreError};
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::ticket::Project;
+use bellpull_domain::user::User;
+use bellpull_port::{Page, PageRequest, ProjectStore, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

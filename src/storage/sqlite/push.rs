@@ -1,10 +1,10 @@
 //! Push subscriptions of browsers.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::PushTarget;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::push::NewSubscription;
-use bellpull_actors::port::{PushStore, StoreError};
+use bellpull_domain::delivery::PushTarget;
+use bellpull_domain::ids::UserId;
+use bellpull_port::push::NewSubscription;
+use bellpull_port::{PushStore, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

@@ -9,12 +9,12 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::{ProviderStatus, Rule};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::report::{ReportSums, Reported, TooMuch};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::analytics::{ReportFilter, ReportRow};
-use bellpull_actors::port::{ReportStore, StoreError};
+use bellpull_domain::delivery::{ProviderStatus, Rule};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::report::{ReportSums, Reported, TooMuch};
+use bellpull_domain::routing::Channel;
+use bellpull_port::analytics::{ReportFilter, ReportRow};
+use bellpull_port::{ReportStore, StoreError};
 use sqlx::SqliteConnection;
 
 use super::SqliteStore;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use sqlx::SqliteConnection;
 
 use super::slow_reads::read_error;
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 
 /// How much later than its message a row may be written: a send to very many takes time, and one
 /// that was due while the hub was off is late.

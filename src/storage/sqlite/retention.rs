@@ -1,8 +1,8 @@
 //! The port for retention.
 
 use async_trait::async_trait;
-use bellpull_actors::port::retention::{Forgotten, Old, Position};
-use bellpull_actors::port::{RetentionStore, StoreError};
+use bellpull_port::retention::{Forgotten, Old, Position};
+use bellpull_port::{RetentionStore, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

@@ -1,13 +1,13 @@
 //! Sends as admins see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{ProjectId, SendId};
-use bellpull_actors::domain::plan::send::Progress;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::Recipients;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::send_log::{CancelSend, SendRow};
-use bellpull_actors::port::{Page, PageRequest, SendLog, StoreError};
+use bellpull_domain::ids::{ProjectId, SendId};
+use bellpull_domain::plan::send::Progress;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::Recipients;
+use bellpull_domain::user::Role;
+use bellpull_port::send_log::{CancelSend, SendRow};
+use bellpull_port::{Page, PageRequest, SendLog, StoreError};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;

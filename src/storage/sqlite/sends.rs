@@ -1,10 +1,10 @@
 //! Sends to many, and the keys that make a retry the same request.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::send::NewSend;
-use bellpull_actors::port::sends::{BeginSend as Outcome, Chunks};
-use bellpull_actors::port::{LeaseOwner, SendStore, StoreError};
+use bellpull_domain::ids::SendId;
+use bellpull_domain::send::NewSend;
+use bellpull_port::sends::{BeginSend as Outcome, Chunks};
+use bellpull_port::{LeaseOwner, SendStore, StoreError};
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 use rusqlite::ffi;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
@@ -161,7 +161,7 @@ async fn lower_priority(connection: &mut SqliteConnection) -> Result<(), sqlx::E
     let mut is_lowered = false;
     let lower = move || {
         if !std::mem::replace(&mut is_lowered, true) {
-            crate::thread_priority::lower_priority();
+            bellpull_system::thread_priority::lower_priority();
         }
         true
     };
@@ -206,11 +206,11 @@ pub(super) fn read_error(error: sqlx::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ids::{TicketId, UserId};
-    use bellpull_actors::domain::search::{SEARCHES_AT_ONCE, Search};
-    use bellpull_actors::port::inbox::NotificationFilter;
-    use bellpull_actors::port::tickets::TicketFilter;
-    use bellpull_actors::port::{InboxStore, PageRequest, Slice, TicketStore};
+    use bellpull_domain::ids::{TicketId, UserId};
+    use bellpull_domain::search::{SEARCHES_AT_ONCE, Search};
+    use bellpull_port::inbox::NotificationFilter;
+    use bellpull_port::tickets::TicketFilter;
+    use bellpull_port::{InboxStore, PageRequest, Slice, TicketStore};
     use futures_util::future::join_all;
     use futures_util::{FutureExt, poll};
 

@@ -1,12 +1,10 @@
 //! Templates as senders and admins read them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::templates::{
-    PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate,
-};
-use bellpull_actors::port::{StoreError, TemplateStore};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::routing::Channel;
+use bellpull_port::templates::{PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate};
+use bellpull_port::{StoreError, TemplateStore};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;

@@ -1,11 +1,11 @@
 //! Tickets and their history.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::ids::{TicketId, UserId};
-use bellpull_actors::domain::ticket::{Decision, Status, Ticket};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::{Committed, StoredEntry, TicketFilter};
-use bellpull_actors::port::{Page, PageRequest, StoreError, TicketStore};
+use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::ticket::{Decision, Status, Ticket};
+use bellpull_domain::user::User;
+use bellpull_port::tickets::{Committed, StoredEntry, TicketFilter};
+use bellpull_port::{Page, PageRequest, StoreError, TicketStore};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteStore;

@@ -1,12 +1,12 @@
 //! Webhooks as their owners see them.
 
 use async_trait::async_trait;
-use bellpull_actors::domain::delivery::WebhookTarget;
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::WebhookId;
-use bellpull_actors::domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
-use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{Page, PageRequest, StoreError, WebhookStore};
+use bellpull_domain::delivery::WebhookTarget;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::WebhookId;
+use bellpull_domain::webhook::{HookSecret, NewWebhook, Webhook, WebhookChanges};
+use bellpull_port::webhooks::WhichWebhooks;
+use bellpull_port::{Page, PageRequest, StoreError, WebhookStore};
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 

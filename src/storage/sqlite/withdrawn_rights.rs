@@ -1,9 +1,9 @@
 //! Accounts that lost rights, and members who were removed, as triggers note them.
 
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::port::accounts::WithdrawnRights;
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{Clock, StoreError};
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_port::accounts::WithdrawnRights;
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{Clock, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;

@@ -3,9 +3,9 @@
 //! A notification's `type` is its kind in lower case (`info`, `course`, `user_registration`), by
 //! which its clients choose a colour and an icon. The event is not part of the frame.
 
-use bellpull_actors::domain::ids::NotificationId;
-use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
-use bellpull_actors::domain::notification::{Message, time_ago};
+use bellpull_domain::ids::NotificationId;
+use bellpull_domain::inbox::{Entry, Mark, Marked, Row};
+use bellpull_domain::notification::{Message, time_ago};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -95,15 +95,15 @@ struct Notification<'a> {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::event::Event;
-    use bellpull_actors::domain::ids::Seq;
-    use bellpull_actors::domain::notification::Kind;
-    use bellpull_actors::port::outlet::Outgoing;
+    use bellpull_domain::event::Event;
+    use bellpull_domain::ids::Seq;
+    use bellpull_domain::notification::Kind;
+    use bellpull_port::outlet::Outgoing;
     use serde_json::json;
 
     use super::*;
-    use crate::wire::Dialect;
-    use crate::wire::testing::{at, entry, message, texts};
+    use crate::Dialect;
+    use crate::testing::{at, entry, message, texts};
 
     macro_rules! golden {
         ($name:literal) => {
@@ -136,7 +136,7 @@ mod tests {
         let mut old = registration().message.message.clone();
         old.created_at = at("2025-12-24T07:30:00Z");
         old.kind = Kind::Course;
-        let old = Entry { is_read: true, ..crate::wire::testing::entry(old) };
+        let old = Entry { is_read: true, ..crate::testing::entry(old) };
         let row = Row { entry: old, changed_seq: Seq(40), is_deleted: false };
         let frame = Outgoing::Row { row: &row, is_news: true, is_resumable: true, unread_count: 1 };
         assert_eq!(encoded(frame), [golden!("new_notification_read_three_hours_ago")]);

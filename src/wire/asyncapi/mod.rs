@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::notification::Kind;
-use bellpull_actors::domain::ticket::{Category, Priority, Status};
+use bellpull_domain::notification::Kind;
+use bellpull_domain::ticket::{Category, Priority, Status};
 use serde::Deserialize;
 use serde::de::Error;
 use serde_json::{Map, Value, json};
@@ -142,12 +142,12 @@ fn add(
 mod tests {
     use std::collections::BTreeSet;
 
-    use bellpull_actors::port::outlet::{Ending, TokenEnd};
+    use bellpull_port::outlet::{Ending, TokenEnd};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::Dialect;
-    use crate::wire::testing::{any_message, frames_about, golden};
+    use crate::Dialect;
+    use crate::testing::{any_message, frames_about, golden};
 
     /// The document's message for a frame: its dialect's, or a shared one.
     fn message_of(document: &Value, folder: &str, is_from_client: bool, frame: &Value) -> String {
@@ -263,7 +263,7 @@ mod tests {
             Ending::TooMany { reason: "" },
         ];
         for ending in endings {
-            let (code, _) = crate::ws::code_and_reason(ending);
+            let (code, _) = crate::code_and_reason(ending);
             assert!(document["x-close-codes"][code.to_string()].is_string(), "{code}");
         }
         let names: Vec<&str> = Dialect::ALL.into_iter().map(Dialect::as_str).collect();

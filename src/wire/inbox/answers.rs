@@ -4,16 +4,16 @@
 //! is answered with the type that its client waits for and `"success":false`; a failed list, whose
 //! answer has no `success`, with an error.
 
-use bellpull_actors::domain::ids::NotificationId;
-use bellpull_actors::domain::inbox::{Entry, Mark};
-use bellpull_actors::domain::notification::{Message, Notification};
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::session::{Answer, Ask, Asked};
+use bellpull_domain::ids::NotificationId;
+use bellpull_domain::inbox::{Entry, Mark};
+use bellpull_domain::notification::{Message, Notification};
+use bellpull_port::inbox::Selection;
+use bellpull_port::session::{Answer, Ask, Asked};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::wire::{Texts, frames};
+use crate::{Texts, frames};
 
 /// The recipient's own fields, which end a notification's frame.
 pub(super) fn tail(entry: &Entry, out: &mut Vec<u8>) {

@@ -4,15 +4,15 @@
 //! last of both keys, other clients send both. So a message with an unknown type is a notification
 //! of that type if it has a recipient, a title and a text.
 
-use bellpull_actors::domain::ids::{NotificationId, UserId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::notification::Kind;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::session::{Ask, Asked, Heard, Note};
+use bellpull_domain::ids::{NotificationId, UserId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::notification::Kind;
+use bellpull_port::inbox::Selection;
+use bellpull_port::session::{Ask, Asked, Heard, Note};
 use serde_json::value::RawValue;
 
-use crate::wire::envelope::{self, BadFrame};
-use crate::wire::fields;
+use crate::envelope::{self, BadFrame};
+use crate::fields;
 
 /// The length of a list if the client does not choose one.
 const LIMIT_DEFAULT: u32 = 20;

@@ -7,9 +7,9 @@ mod commands;
 #[cfg(test)]
 mod tests;
 
-use bellpull_actors::domain::inbox::Entry;
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::session::{Answer, Asked, Heard};
+use bellpull_domain::inbox::Entry;
+use bellpull_domain::notification::Message;
+use bellpull_port::session::{Answer, Asked, Heard};
 use jiff::Timestamp;
 
 use super::envelope::BadFrame;

@@ -1,17 +1,17 @@
 //! The dialect's frames in both directions.
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Entry, Mark};
-use bellpull_actors::domain::notification::{Kind, Message, Notification};
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::Outgoing;
-use bellpull_actors::session::{Answer, Ask, Asked, Heard, Note};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Entry, Mark};
+use bellpull_domain::notification::{Kind, Message, Notification};
+use bellpull_port::inbox::Selection;
+use bellpull_port::outlet::Outgoing;
+use bellpull_port::session::{Answer, Ask, Asked, Heard, Note};
 use serde_json::{Value, json};
 
 use super::commands::decode;
-use crate::wire::Dialect;
-use crate::wire::testing::{entry, message, now, snapshot, text, texts};
+use crate::Dialect;
+use crate::testing::{entry, message, now, snapshot, text, texts};
 
 macro_rules! golden {
     ($name:literal) => {

@@ -1,7 +1,7 @@
 //! The dialect `incident`: ticket alerts, flat, with a `notification_type`.
 
-use bellpull_actors::domain::inbox::Entry;
-use bellpull_actors::domain::notification::{Message, TicketSnapshot};
+use bellpull_domain::inbox::Entry;
+use bellpull_domain::notification::{Message, TicketSnapshot};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -81,22 +81,22 @@ impl<'a> From<&'a TicketSnapshot> for Ticket<'a> {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::event::Event;
-    use bellpull_actors::domain::ids::{NotificationId, Seq};
-    use bellpull_actors::domain::inbox::{Mark, Marked};
-    use bellpull_actors::port::outlet::Outgoing;
-    use bellpull_actors::session::Heard;
+    use bellpull_domain::event::Event;
+    use bellpull_domain::ids::{NotificationId, Seq};
+    use bellpull_domain::inbox::{Mark, Marked};
+    use bellpull_port::outlet::Outgoing;
+    use bellpull_port::session::Heard;
 
     use super::*;
-    use crate::wire::testing::{at, caller, entry, message, snapshot, text, texts};
-    use crate::wire::{BadFrame, Dialect, Endpoint};
+    use crate::testing::{at, caller, entry, message, snapshot, text, texts};
+    use crate::{BadFrame, Dialect, Endpoint};
 
     fn encoded(frame: Outgoing<'_>) -> String {
         text(Dialect::Incident, frame)
     }
 
     fn decode(text: &str) -> Result<Heard, BadFrame> {
-        crate::wire::decode(Dialect::Incident, Endpoint::Notifications, text)
+        crate::decode(Dialect::Incident, Endpoint::Notifications, text)
     }
 
     macro_rules! golden {

@@ -1,7 +1,7 @@
 //! The dialect `project`: notifications named by ticket and event.
 
-use bellpull_actors::domain::inbox::Entry;
-use bellpull_actors::domain::notification::Message;
+use bellpull_domain::inbox::Entry;
+use bellpull_domain::notification::Message;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -71,14 +71,14 @@ struct Data<'a> {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::event::Event;
-    use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId};
-    use bellpull_actors::domain::notification::TicketSnapshot;
-    use bellpull_actors::port::outlet::Outgoing;
+    use bellpull_domain::event::Event;
+    use bellpull_domain::ids::{NotificationId, Seq, TicketId};
+    use bellpull_domain::notification::TicketSnapshot;
+    use bellpull_port::outlet::Outgoing;
 
     use super::*;
-    use crate::wire::Dialect;
-    use crate::wire::testing::{at, entry, message, snapshot, text};
+    use crate::Dialect;
+    use crate::testing::{at, entry, message, snapshot, text};
 
     macro_rules! golden {
         ($name:literal) => {

@@ -1,14 +1,14 @@
 //! Messages of a `bellpull.v1` client.
 
-use bellpull_actors::domain::ids::{NotificationId, Seq};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::stream::{BadStream, Stream, StreamKind};
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::session::{Ask, Asked, Heard, Tag, Token};
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::stream::{BadStream, Stream, StreamKind};
+use bellpull_port::inbox::Selection;
+use bellpull_port::session::{Ask, Asked, Heard, Tag, Token};
 use serde_json::value::RawValue;
 
-use crate::wire::envelope::{self, BadFrame};
-use crate::wire::{Endpoint, fields, streams};
+use crate::envelope::{self, BadFrame};
+use crate::{Endpoint, fields, streams};
 
 /// The longest name of a request, in characters: a UUID with a word before it.
 const TAG_MAX: usize = 64;

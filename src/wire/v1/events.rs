@@ -1,16 +1,16 @@
 //! Events, and the session's state.
 
-use bellpull_actors::domain::ids::{NotificationId, Seq};
-use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
-use bellpull_actors::domain::notification::{Message, TicketSnapshot};
-use bellpull_actors::domain::stream::Stream;
-use bellpull_actors::port::outlet::Welcome;
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::{Entry, Mark, Marked, Row};
+use bellpull_domain::notification::{Message, TicketSnapshot};
+use bellpull_domain::stream::Stream;
+use bellpull_port::outlet::Welcome;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::BellpullV1;
-use crate::wire::{format, frames};
+use crate::{format, frames};
 
 /// The recipient's own fields, which end the frame of a new notification; `seq` is its position
 /// among the inbox's changes.

@@ -9,11 +9,11 @@ mod replies;
 #[cfg(test)]
 mod tests;
 
-use bellpull_actors::domain::inbox::{Entry, Marked, Row};
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::stream::Stream;
-use bellpull_actors::port::outlet::Welcome;
-use bellpull_actors::session::{Answer, Asked, Heard};
+use bellpull_domain::inbox::{Entry, Marked, Row};
+use bellpull_domain::notification::Message;
+use bellpull_domain::stream::Stream;
+use bellpull_port::outlet::Welcome;
+use bellpull_port::session::{Answer, Asked, Heard};
 use jiff::Timestamp;
 
 use super::envelope::BadFrame;

@@ -3,10 +3,10 @@
 //! A request with a name is answered by that name. One without a name is answered only if it has
 //! something to report: the rows that it marked, or an error.
 
-use bellpull_actors::session::{Answer, Ask, Asked};
+use bellpull_port::session::{Answer, Ask, Asked};
 use serde::Serialize;
 
-use crate::wire::{Texts, frames};
+use crate::{Texts, frames};
 
 /// The result of a request.
 pub(super) fn reply(asked: &Asked, answer: &Answer, out: &mut impl Texts) {

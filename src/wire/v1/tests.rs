@@ -1,15 +1,15 @@
 //! The dialect's frames in both directions.
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId};
-use bellpull_actors::domain::inbox::{Entry, Mark, Marked, Row};
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::outlet::{Outgoing, Welcome};
-use bellpull_actors::session::{Answer, Ask, Asked, Heard, Token};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, TicketId};
+use bellpull_domain::inbox::{Entry, Mark, Marked, Row};
+use bellpull_port::inbox::Selection;
+use bellpull_port::outlet::{Outgoing, Welcome};
+use bellpull_port::session::{Answer, Ask, Asked, Heard, Token};
 
 use super::commands::decode;
-use crate::wire::testing::{at, caller, entry, message, snapshot, text, texts};
-use crate::wire::{Dialect, Endpoint};
+use crate::testing::{at, caller, entry, message, snapshot, text, texts};
+use crate::{Dialect, Endpoint};
 
 macro_rules! golden {
     ($name:literal) => {

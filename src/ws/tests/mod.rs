@@ -15,14 +15,14 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Entry, MessageContent};
-use bellpull_actors::domain::notification::{Kind, Message};
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::port::Outlet;
-use bellpull_actors::port::outlet::{Broken, Ending, Outgoing, TokenEnd};
-use bellpull_actors::session::Heard;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Entry, MessageContent};
+use bellpull_domain::notification::{Kind, Message};
+use bellpull_domain::ticket::Priority;
+use bellpull_port::Outlet;
+use bellpull_port::outlet::{Broken, Ending, Outgoing, TokenEnd};
+use bellpull_port::session::Heard;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -34,10 +34,10 @@ use super::read_state::ReadState;
 use super::reader::{ReadRules, Reader};
 use super::renewal::Renewer;
 use super::shared::{MessageSink, Shared};
-use crate::auth::testing::Accounts;
-use crate::edge::stream::Stream;
-use crate::edge::tls::testing::open;
-use crate::wire::{Dialect, Endpoint};
+use bellpull_auth::testing::Accounts;
+use bellpull_edge::stream::Stream;
+use bellpull_edge::tls::testing::open;
+use bellpull_wire::{Dialect, Endpoint};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::super::take_over::take_over;
 use super::super::upgrade::start_reader;
 use super::*;
-use crate::edge::listen::{Connections, Listener, NoSockets, serve};
+use bellpull_edge::listen::{Connections, Listener, NoSockets, serve};
 
 type Opened = (Arc<Shared>, Box<WsOutlet>, Vec<u8>);
 

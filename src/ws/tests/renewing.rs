@@ -1,6 +1,6 @@
 //! A new token for an open session.
 
-use bellpull_actors::session::{NotRenewed, Renewal, Token};
+use bellpull_port::session::{NotRenewed, Renewal, Token};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! What is queued for a connection, and the limits.
 
-use bellpull_actors::budget::Budget;
+use bellpull_port::budget::Budget;
 
 use super::*;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull::broker::{Cluster, RedisBroker};
-use bellpull_actors::port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict};
-use bellpull_actors::port::{Broker, BrokerState};
-use bellpull_actors::rate::Quota;
+use bellpull_port::rate::Quota;
+use bellpull_port::shared_limits::{RuleTurn, SharedLimits, SharedRule, Verdict};
+use bellpull_port::{Broker, BrokerState};
 
 use crate::support::redis::{Private, server};
 

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bellpull::broker::{Cluster, RedisBroker};
-use bellpull_actors::domain::ids::{LoginId, ProjectId, Seq, UserId};
-use bellpull_actors::domain::presence::{PresenceNews, PresenceReport};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::outlet::Revoked;
-use bellpull_actors::port::{Broker, BrokerMessage, BrokerState, Subscriber};
+use bellpull_domain::ids::{LoginId, ProjectId, Seq, UserId};
+use bellpull_domain::presence::{PresenceNews, PresenceReport};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::outlet::Revoked;
+use bellpull_port::{Broker, BrokerMessage, BrokerState, Subscriber};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 

@@ -3,10 +3,10 @@
 use bellpull::config::Secret;
 use bellpull::delivery::account_link::AccountLinks;
 use bellpull::storage::StoreOptions;
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::account_links::{LinkTo, NewLink};
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::account_links::{LinkTo, NewLink};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

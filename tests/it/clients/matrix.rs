@@ -3,8 +3,8 @@
 //!
 //! `tests/clients/matrix/` has the libraries, one function each. Not among them, and why:
 //! `curl_cffi` cannot be left from another thread while it reads; `sse.js` needs a page; the event
-//! streams of `aiosonic` and `@sentool/…` do not notice that a connection has ended; `sseclient` has
-//! the module name of `sseclient-py`.
+//! streams of `aiosonic` and `@sentool/…` do not notice that a connection has ended; `sseclient`
+//! has the module name of `sseclient-py`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

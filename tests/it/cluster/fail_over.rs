@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bellpull::config::{Config, Secret};
-use bellpull_actors::domain::node::NodeName;
+use bellpull_domain::node::NodeName;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;

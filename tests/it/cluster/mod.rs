@@ -22,8 +22,8 @@ use std::net::SocketAddr;
 
 use bellpull::config::{Config, Secret};
 use bellpull::storage::{self, StoreOptions};
-use bellpull_actors::domain::node::NodeName;
-use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_domain::node::NodeName;
+use bellpull_domain::routing::{Channel, Channels};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;

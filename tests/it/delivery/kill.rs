@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bellpull::storage::{self, StoreOptions};
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::domain::user::Origin;
-use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::sends::BeginSend;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::event::Event;
+use bellpull_domain::notification::Message;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_domain::ticket::Priority;
+use bellpull_domain::user::Origin;
+use bellpull_port::accounts::NewUser;
+use bellpull_port::sends::BeginSend;
 use jiff::Timestamp;
 
 use super::sink::Sink;

@@ -7,18 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bellpull::storage::{self, StoreOptions};
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::domain::ticket::{
-    Caller, Category, Membership, NewTicket, Priority, Project, create,
-};
-use bellpull_actors::domain::user::{Origin, User};
-use bellpull_actors::port::Store;
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::notification::Message;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_domain::ticket::{Caller, Category, Membership, NewTicket, Priority, Project, create};
+use bellpull_domain::user::{Origin, User};
+use bellpull_port::Store;
+use bellpull_port::accounts::NewUser;
 use futures_util::future::try_join_all;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bellpull_actors::domain::user::APART_FROM;
+use bellpull_domain::user::APART_FROM;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bellpull::auth::issue::Issuer;
 use bellpull::config::Secret;
-use bellpull_actors::port::Clock;
-use bellpull_actors::port::clock::SystemClock;
+use bellpull_port::Clock;
+use bellpull_port::clock::SystemClock;
 use reqwest::Method;
 use serde_json::{Value, json};
 

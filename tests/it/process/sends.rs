@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bellpull::storage::{self, StoreOptions};
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::Origin;
-use bellpull_actors::port::Store;
-use bellpull_actors::port::accounts::NewUser;
+use bellpull_domain::address::Addresses;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::Origin;
+use bellpull_port::Store;
+use bellpull_port::accounts::NewUser;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use bellpull_actors::domain::delivery::{Outcome, ProviderReport, ProviderStatus};
-use bellpull_actors::domain::routing::Channel;
+use bellpull_domain::delivery::{Outcome, ProviderReport, ProviderStatus};
+use bellpull_domain::routing::Channel;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
 use super::deliveries::{lease, record, refused, team};

@@ -1,8 +1,8 @@
 //! `/api/deliveries/`: what left the house, for admins.
 
 use bellpull::storage::StoreOptions;
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome};
-use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_domain::delivery::{Attempt, Leased, Outcome};
+use bellpull_domain::routing::{Channel, Channels};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

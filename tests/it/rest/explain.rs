@@ -1,8 +1,8 @@
 //! Why a user was notified of an event, or was not.
 
 use bellpull::storage::StoreOptions;
-use bellpull_actors::domain::delivery::Outcome;
-use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_domain::delivery::Outcome;
+use bellpull_domain::routing::{Channel, Channels};
 use reqwest::Method;
 use serde_json::{Value, json};
 

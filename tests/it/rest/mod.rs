@@ -44,9 +44,9 @@ use serde_json::{Value, json};
 
 use bellpull::auth::issue::Issuer;
 use bellpull::config::Secret;
-use bellpull_actors::domain::ticket::{Right, Rule, Status, WORKFLOW};
-use bellpull_actors::port::Clock;
-use bellpull_actors::port::clock::SystemClock;
+use bellpull_domain::ticket::{Right, Rule, Status, WORKFLOW};
+use bellpull_port::Clock;
+use bellpull_port::clock::SystemClock;
 
 use crate::support::{Hub, Person, SECRET};
 

@@ -1,8 +1,8 @@
 //! What operators see and do over several nodes, at any of them. The nodes share a store in this
 //! process; `cluster` has them in processes of their own.
 
-use bellpull_actors::domain::node::{NodeName, NodeState};
-use bellpull_actors::port::nodes::{Heartbeat, NewNode};
+use bellpull_domain::node::{NodeName, NodeState};
+use bellpull_port::nodes::{Heartbeat, NewNode};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;

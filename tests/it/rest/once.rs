@@ -2,8 +2,8 @@
 
 use bellpull::auth::issue::Issuer;
 use bellpull::config::Secret;
-use bellpull_actors::port::Clock;
-use bellpull_actors::port::clock::SystemClock;
+use bellpull_port::Clock;
+use bellpull_port::clock::SystemClock;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};

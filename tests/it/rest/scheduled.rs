@@ -87,14 +87,12 @@ async fn what_was_sent_cannot_be_cancelled_and_what_was_cancelled_is_not_sent() 
 
 #[tokio::test]
 async fn what_is_on_its_way_stops_and_says_how_many_have_it() {
-    use bellpull_actors::domain::send::Recipients;
-    use bellpull_actors::port::sends::BeginSend;
+    use bellpull_domain::send::Recipients;
+    use bellpull_port::sends::BeginSend;
 
     let team = Team::gather().await;
-    let new = crate::store::sends::send(
-        bellpull_actors::domain::ids::UserId(team.admin.id),
-        Recipients::All,
-    );
+    let new =
+        crate::store::sends::send(bellpull_domain::ids::UserId(team.admin.id), Recipients::All);
     // Straight into the store, so that the scheduler has not heard of its next chunk yet.
     let outcome = team.hub.store().begin_send(new, 2, Timestamp::now()).await.unwrap();
     let BeginSend::Begun { send, has_more: true, .. } = outcome else { panic!("{outcome:?}") };

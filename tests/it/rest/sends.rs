@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bellpull_actors::slow::SlowBounds;
+use bellpull_port::slow::SlowBounds;
 use serde_json::{Value, json};
 
 use crate::support::Hub;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_domain::ids::{Seq, UserId};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::timeout;

@@ -1,6 +1,6 @@
 //! Tickets: creating, editing, lists and their filters.
 
-use bellpull_actors::domain::ticket::{Right, WORKFLOW};
+use bellpull_domain::ticket::{Right, WORKFLOW};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};

@@ -134,7 +134,7 @@ async fn what_is_wrong_with_a_webhook() {
 #[tokio::test]
 async fn a_closed_port_is_said_and_tries_are_counted() {
     let hub = Hub::start_with(|config| {
-        config.delivery.outside = bellpull::delivery::outside::Outside::Any;
+        config.delivery.outside = bellpull::config::outside::Outside::Any;
     });
     let team = Team::gather_on(hub.await).await;
     // No server listens there any more.

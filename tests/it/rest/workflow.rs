@@ -1,6 +1,6 @@
 //! A ticket's life over REST: every step, every wrong role, every wrong status, and rivals.
 
-use bellpull_actors::domain::ticket::{Right, Rule, Status, Step, WORKFLOW};
+use bellpull_domain::ticket::{Right, Rule, Status, Step, WORKFLOW};
 use futures_util::future::join_all;
 use serde_json::json;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
-use bellpull_actors::domain::ticket::{Right, WORKFLOW};
+use bellpull_domain::ticket::{Right, WORKFLOW};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -1,17 +1,17 @@
 //! Links in mails that change an account, and the logins that end with a password.
 
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::delivery::{Leased, Rule};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
-use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
-use bellpull_actors::port::delivery_log::{DeliveryFilter, DeliveryRow};
-use bellpull_actors::port::{AccountStore, InboxStore, StoreError};
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::delivery::{Leased, Rule};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::user::User;
+use bellpull_port::account_links::{LinkTo, NewLink, PasswordChange};
+use bellpull_port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
+use bellpull_port::delivery_log::{DeliveryFilter, DeliveryRow};
+use bellpull_port::{AccountStore, InboxStore, StoreError};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 

@@ -1,18 +1,16 @@
 //! Accounts, logins and settings.
 
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::notification::{Announcement, Message};
-use bellpull_actors::domain::routing::{Audience, Group};
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
-use bellpull_actors::port::retention::{Old, Position};
-use bellpull_actors::port::{
-    AccountStore, InboxStore, PageRequest, RetentionStore, Store, StoreError,
-};
+use bellpull_domain::address::{AddressChanges, Addresses};
+use bellpull_domain::channel::Channel;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::notification::{Announcement, Message};
+use bellpull_domain::routing::{Audience, Group};
+use bellpull_domain::ticket::Priority;
+use bellpull_domain::user::{Role, User};
+use bellpull_port::accounts::{LoginName, NewUser, RefreshUse, UserChanges, UserFilter};
+use bellpull_port::retention::{Old, Position};
+use bellpull_port::{AccountStore, InboxStore, PageRequest, RetentionStore, Store, StoreError};
 use futures_util::future::join_all;
 use serde_json::Map;
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::delivery::{
+use bellpull_domain::delivery::{
     Attempt, Leased, Outcome, OutcomeKind, ProviderReport, ProviderStatus,
 };
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus::{self, Failed, Queued, Sent};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::delivery_log::DeliveryRow;
-use bellpull_actors::port::{DeliveryLog, DeliveryStore};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus::{self, Failed, Queued, Sent};
+use bellpull_domain::routing::Channel;
+use bellpull_port::delivery_log::DeliveryRow;
+use bellpull_port::{DeliveryLog, DeliveryStore};
 use futures_util::future::join_all;
 
 use super::outbox::{lease, names, reachable};

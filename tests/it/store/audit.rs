@@ -1,9 +1,9 @@
 //! The audit log: newest first, by its filters, until it is old.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::port::audit::{AuditEntry, AuditFilter};
-use bellpull_actors::port::retention::{Old, Position};
-use bellpull_actors::port::{AuditStore, PageRequest, RetentionStore};
+use bellpull_domain::ids::UserId;
+use bellpull_port::audit::{AuditEntry, AuditFilter};
+use bellpull_port::retention::{Old, Position};
+use bellpull_port::{AuditStore, PageRequest, RetentionStore};
 
 use super::people::{at, first};
 use super::{Fixture, Store};

@@ -1,11 +1,11 @@
 //! Inboxes as a log of changes, in which each row stands once, in its latest state.
 
-use bellpull_actors::domain::ids::{NotificationId, Seq};
-use bellpull_actors::domain::inbox::{Mark, Row};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::InboxStore;
-use bellpull_actors::port::inbox::ChangedRows;
-use bellpull_actors::port::inbox::Selection;
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::{Mark, Row};
+use bellpull_domain::user::User;
+use bellpull_port::InboxStore;
+use bellpull_port::inbox::ChangedRows;
+use bellpull_port::inbox::Selection;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

@@ -1,13 +1,13 @@
 //! Clocks that were ahead: what they had due is due by the clock as it is.
 
-use bellpull_actors::domain::delivery::{Attempt, Outcome};
-use bellpull_actors::domain::escalation::{Escalation, Step};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::preference::{Day, PreferenceChanges, QuietHours};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{DeliveryStore, SetBack};
+use bellpull_domain::delivery::{Attempt, Outcome};
+use bellpull_domain::escalation::{Escalation, Step};
+use bellpull_domain::event::Event;
+use bellpull_domain::preference::{Day, PreferenceChanges, QuietHours};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::user::User;
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{DeliveryStore, SetBack};
 use jiff::Timestamp;
 use jiff::civil::time;
 

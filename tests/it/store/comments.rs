@@ -1,14 +1,14 @@
 //! Comments, and whom they name.
 
-use bellpull_actors::domain::comment::{Comment, NewComment};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::notification::{Announcement, Message};
-use bellpull_actors::domain::routing::Audience;
-use bellpull_actors::domain::ticket::{Command, Priority, Ticket};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::{
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{CommentId, ProjectId, Seq, TicketId, UserId};
+use bellpull_domain::notification::{Announcement, Message};
+use bellpull_domain::routing::Audience;
+use bellpull_domain::ticket::{Command, Priority, Ticket};
+use bellpull_domain::user::User;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::{
     AccountStore, CommentStore, InboxStore, PageRequest, ProjectStore, StoreError, TicketStore,
 };
 use futures_util::future::join_all;

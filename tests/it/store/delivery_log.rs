@@ -1,12 +1,12 @@
 //! Deliveries as operators and recipients see them.
 
-use bellpull_actors::domain::delivery::{Attempt, Outcome};
-use bellpull_actors::domain::ids::{DeliveryId, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Queued, Sent, Suppressed};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::{DeliveryLog, DeliveryStore, InboxStore, PageRequest, TicketStore};
+use bellpull_domain::delivery::{Attempt, Outcome};
+use bellpull_domain::ids::{DeliveryId, UserId};
+use bellpull_domain::notification::DeliveryStatus::{Failed, Queued, Sent, Suppressed};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::inbox::NotificationFilter;
+use bellpull_port::{DeliveryLog, DeliveryStore, InboxStore, PageRequest, TicketStore};
 
 use super::Fixture;
 use super::outbox::{due, lease, reachable};

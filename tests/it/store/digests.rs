@@ -1,12 +1,12 @@
 //! What waits: for the end of quiet hours, and to be gathered into one e-mail.
 
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus::{Queued, Sent};
-use bellpull_actors::domain::preference::{Day, EmailDigest, PreferenceChanges, QuietHours};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{DeliveryLog, DeliveryStore};
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, Rule};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus::{Queued, Sent};
+use bellpull_domain::preference::{Day, EmailDigest, PreferenceChanges, QuietHours};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::user::User;
+use bellpull_port::{DeliveryLog, DeliveryStore};
 use jiff::civil::time;
 
 use super::outbox::{due, lease, reachable};

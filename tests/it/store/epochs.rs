@@ -1,9 +1,9 @@
 //! Epochs: another history begins above all numbers of before.
 
-use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::epoch::LEAP;
-use bellpull_actors::port::{AccountStore, EpochStore, InboxStore};
+use bellpull_domain::ids::Seq;
+use bellpull_domain::routing::Channels;
+use bellpull_port::epoch::LEAP;
+use bellpull_port::{AccountStore, EpochStore, InboxStore};
 
 use super::Fixture;
 use super::people::{entries, people, tell};

@@ -1,22 +1,22 @@
 //! Policies, and what calls their steps off.
 
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule};
-use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX, Step};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, UserId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::notification::DeliveryStatus::{self, Queued, Sent, Suppressed};
-use bellpull_actors::domain::preference::{EmailDigest, PreferenceChanges, Wish};
-use bellpull_actors::domain::routing::Channel::{self, Email, Sms};
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::domain::ticket::{Command, Edit};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::AccountStore as _;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, Rule};
+use bellpull_domain::escalation::{Escalation, POLICIES_MAX, Step};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, UserId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::notification::DeliveryStatus::{self, Queued, Sent, Suppressed};
+use bellpull_domain::preference::{EmailDigest, PreferenceChanges, Wish};
+use bellpull_domain::routing::Channel::{self, Email, Sms};
+use bellpull_domain::routing::Channels;
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_domain::ticket::{Command, Edit};
+use bellpull_domain::user::User;
+use bellpull_port::AccountStore as _;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::inbox::Selection;
+use bellpull_port::sends::BeginSend;
+use bellpull_port::{
     DeliveryLog, DeliveryStore, EscalationStore, PreferenceStore, SendStore, TicketStore,
 };
 use futures_util::future::join_all;
@@ -202,7 +202,7 @@ pub(crate) async fn two_steps_of_a_ticket_in_one_group_leave_the_last_ones<F: Fi
     let assigned = step(&opened.ticket, assign, &admin);
     let (opened, assigned) = tokio::join!(store.commit(opened), store.commit(assigned));
     let announced = |committed: Result<_, _>| {
-        let committed: bellpull_actors::port::tickets::Committed = committed.unwrap();
+        let committed: bellpull_port::tickets::Committed = committed.unwrap();
         committed.announced.unwrap().entries[0].id
     };
     assert_eq!(ways(store, announced(opened)).await, [GOES_OUT, MOVED_ON]);

@@ -1,11 +1,11 @@
 //! What was announced, and who has a notification of it.
 
-use bellpull_actors::domain::ids::{NotificationId, TicketId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::ticket::Command;
-use bellpull_actors::port::explain::Announced;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::{ExplainStore, PageRequest, TicketStore};
+use bellpull_domain::ids::{NotificationId, TicketId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::ticket::Command;
+use bellpull_port::explain::Announced;
+use bellpull_port::inbox::Selection;
+use bellpull_port::{ExplainStore, PageRequest, TicketStore};
 
 use super::Fixture;
 use super::people::{Marks, at, first, person, raise, step, tell};

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::ticket::{Command, Decision};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::tickets::{Committed, TicketFilter};
-use bellpull_actors::port::{AccountStore, InboxStore, StoreError, TicketStore};
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::ticket::{Command, Decision};
+use bellpull_domain::user::User;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::inbox::Selection;
+use bellpull_port::tickets::{Committed, TicketFilter};
+use bellpull_port::{AccountStore, InboxStore, StoreError, TicketStore};
 use futures_util::future::{join_all, poll_immediate};
 
 use super::people::{

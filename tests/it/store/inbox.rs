@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Head, Mark, Reached};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::inbox::{NotificationFilter, Selection, Taken};
-use bellpull_actors::port::{AccountStore, InboxStore};
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::{Change, Head, Mark, Reached};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::inbox::{NotificationFilter, Selection, Taken};
+use bellpull_port::{AccountStore, InboxStore};
 use futures_util::future::join_all;
 
 use super::Fixture;

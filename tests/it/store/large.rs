@@ -10,19 +10,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{MARKED_MAX, Mark};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::marks::PORTION_MAX;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::inbox::{MarkPortion, NotificationFilter, Selection};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{Seq, TicketId, UserId};
+use bellpull_domain::inbox::{MARKED_MAX, Mark};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::marks::PORTION_MAX;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::search::Search;
+use bellpull_domain::user::User;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::inbox::{MarkPortion, NotificationFilter, Selection};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{
     AccountStore, DeliveryLog, DeliveryStore, InboxStore, StoreError, TicketStore,
 };
 use futures_util::future::join_all;

@@ -1,21 +1,19 @@
 //! Lists: who sees what, filters, and pages.
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::notification::Kind;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::ticket::{
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, ProjectId, Seq, TicketId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::notification::Kind;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::search::Search;
+use bellpull_domain::ticket::{
     Caller, Command, Edit, Membership, Priority, Status, Ticket, is_visible,
 };
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::inbox::{NotificationFilter, Selection};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{
-    AccountStore, InboxStore, Page, PageRequest, ProjectStore, TicketStore,
-};
+use bellpull_domain::user::User;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::inbox::{NotificationFilter, Selection};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{AccountStore, InboxStore, Page, PageRequest, ProjectStore, TicketStore};
 use serde_json::json;
 
 use super::people::{

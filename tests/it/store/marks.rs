@@ -1,11 +1,11 @@
 //! Marks: each change of a row takes one number, and only a change does.
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, TicketId};
-use bellpull_actors::domain::inbox::{MARKED_MAX, Mark, Marked};
-use bellpull_actors::domain::plan::marks::MarkedPortion;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::inbox::{MarkPortion, NotificationFilter, Selection};
-use bellpull_actors::port::{InboxStore, TicketStore};
+use bellpull_domain::ids::{NotificationId, Seq, TicketId};
+use bellpull_domain::inbox::{MARKED_MAX, Mark, Marked};
+use bellpull_domain::plan::marks::MarkedPortion;
+use bellpull_domain::routing::Channel;
+use bellpull_port::inbox::{MarkPortion, NotificationFilter, Selection};
+use bellpull_port::{InboxStore, TicketStore};
 use futures_util::future::{join, join3};
 
 use super::people::{Marks, at, fill, first, head, news, people, person, raise, tell};
@@ -54,7 +54,7 @@ pub(crate) async fn marks_pass_over_what_is_not_the_users<F: Fixture>() {
     let theirs = Selection::ids(theirs);
     assert_eq!(store.mark(users[1].id, theirs, Mark::Delete, at(9)).await.unwrap(), None);
     let all = Selection::all();
-    let unknown = bellpull_actors::domain::ids::UserId(999);
+    let unknown = bellpull_domain::ids::UserId(999);
     assert_eq!(store.mark(unknown, all, Mark::Read, at(9)).await.unwrap(), None);
 }
 

@@ -72,8 +72,8 @@ mod withdrawn_rights;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::Store;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::Store;
 
 /// A fresh store for one test.
 #[async_trait]

@@ -2,10 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq};
-use bellpull_actors::domain::inbox::{Head, Mark, RowState};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::inbox::{NotificationFilter, Selection};
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::{Head, Mark, RowState};
+use bellpull_domain::user::User;
+use bellpull_port::inbox::{NotificationFilter, Selection};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -1,8 +1,8 @@
 //! Which nodes run on the store.
 
-use bellpull_actors::domain::node::{Node, NodeName, NodeState};
-use bellpull_actors::port::nodes::{Heartbeat, NewNode};
-use bellpull_actors::port::{NodeStore, StoreError};
+use bellpull_domain::node::{Node, NodeName, NodeState};
+use bellpull_port::nodes::{Heartbeat, NewNode};
+use bellpull_port::{NodeStore, StoreError};
 
 use super::Fixture;
 

@@ -1,14 +1,12 @@
 //! Idempotency keys: recorded with what a request creates, whatever that is.
 
-use bellpull_actors::domain::comment::{Comment, NewComment};
-use bellpull_actors::domain::idempotency::{IdempotencyKey, Used};
-use bellpull_actors::domain::ids::{CommentId, UserId};
-use bellpull_actors::domain::ticket::{Command, Decision, Ticket};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::domain::webhook::{HookAddress, HookOwner, HookSecret, NewWebhook};
-use bellpull_actors::port::{
-    AccountStore, CommentStore, InboxStore, SendStore, StoreError, TicketStore,
-};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::idempotency::{IdempotencyKey, Used};
+use bellpull_domain::ids::{CommentId, UserId};
+use bellpull_domain::ticket::{Command, Decision, Ticket};
+use bellpull_domain::user::User;
+use bellpull_domain::webhook::{HookAddress, HookOwner, HookSecret, NewWebhook};
+use bellpull_port::{AccountStore, CommentStore, InboxStore, SendStore, StoreError, TicketStore};
 use futures_util::future::join_all;
 
 use super::people::{at, creation, default_project, first, new_user, person, raise, step};

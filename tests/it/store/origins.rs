@@ -1,10 +1,10 @@
 //! Accounts of the hub and of an issuer: their numbers, and claims that come one after another.
 
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::{APART_FROM, Origin, Role, User};
-use bellpull_actors::port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
-use bellpull_actors::port::{AccountStore, Store, StoreError};
+use bellpull_domain::address::{AddressChanges, Addresses};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::{APART_FROM, Origin, Role, User};
+use bellpull_port::accounts::{LoginName, NewUser, RefreshUse, UserChanges};
+use bellpull_port::{AccountStore, Store, StoreError};
 use jiff::Timestamp;
 
 use super::Fixture;

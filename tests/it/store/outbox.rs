@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule, Target};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::{NewUser, UserChanges};
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore, LeaseOwner};
+use bellpull_domain::address::{AddressChanges, Addresses};
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, Rule, Target};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::user::User;
+use bellpull_port::accounts::{NewUser, UserChanges};
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{AccountStore, DeliveryLog, DeliveryStore, LeaseOwner};
 use futures_util::future::join_all;
 
 use super::people::{at, fill, first, new_user, news, person, tell};

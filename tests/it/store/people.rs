@@ -1,20 +1,20 @@
 //! People, tickets and announcements for the suite.
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::{Entry, Head, Mark, Marked};
-use bellpull_actors::domain::plan::marks::MarkedPortion;
-use bellpull_actors::domain::routing::{Audience, Channel, Channels};
-use bellpull_actors::domain::ticket::{
+use bellpull_domain::address::Addresses;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, ProjectId, Seq, TicketId, UserId};
+use bellpull_domain::inbox::{Entry, Head, Mark, Marked};
+use bellpull_domain::plan::marks::MarkedPortion;
+use bellpull_domain::routing::{Audience, Channel, Channels};
+use bellpull_domain::ticket::{
     Caller, Category, Command, Decision, Membership, NewTicket, Priority, Project, Ticket, create,
     decide,
 };
-use bellpull_actors::domain::user::{Origin, User};
-use bellpull_actors::port::accounts::NewUser;
-use bellpull_actors::port::inbox::{MarkPortion, Selection};
-use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
-use bellpull_actors::port::{InboxStore, PageRequest, Store, StoreError};
+use bellpull_domain::user::{Origin, User};
+use bellpull_port::accounts::NewUser;
+use bellpull_port::inbox::{MarkPortion, Selection};
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
+use bellpull_port::{InboxStore, PageRequest, Store, StoreError};
 use jiff::Timestamp;
 
 /// So many milliseconds after the tests' beginning of time.

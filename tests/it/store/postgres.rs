@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::port::Store;
+use bellpull_domain::routing::Channels;
+use bellpull_port::Store;
 
 use super::{Fixture, suite};
 use crate::support::postgres::{Database, server};

@@ -2,26 +2,22 @@
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX, Step};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{LinkId, UserId};
-use bellpull_actors::domain::plan::login::RefreshUse;
-use bellpull_actors::domain::preference::{PreferenceChanges, Wish};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::domain::webhook::{
-    HookAddress, HookOwner, HookSecret, NewWebhook, PER_USER_MAX,
-};
-use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::push::NewSubscription;
-use bellpull_actors::port::templates::{
-    PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
-};
-use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::escalation::{Escalation, POLICIES_MAX, Step};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{LinkId, UserId};
+use bellpull_domain::plan::login::RefreshUse;
+use bellpull_domain::preference::{PreferenceChanges, Wish};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::user::Role;
+use bellpull_domain::webhook::{HookAddress, HookOwner, HookSecret, NewWebhook, PER_USER_MAX};
+use bellpull_port::account_links::{LinkTo, NewLink, PasswordChange};
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::push::NewSubscription;
+use bellpull_port::templates::{PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate};
+use bellpull_port::webhooks::WhichWebhooks;
+use bellpull_port::{
     AccountStore, EscalationStore, PreferenceStore, PushStore, Store, StoreError, TemplateStore,
     WebhookStore,
 };

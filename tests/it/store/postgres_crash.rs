@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::{ProjectStore, TicketStore};
+use bellpull_domain::user::User;
 use bellpull_load::cluster::Services;
+use bellpull_port::{ProjectStore, TicketStore};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 

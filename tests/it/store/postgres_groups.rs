@@ -8,18 +8,16 @@ use std::time::{Duration, Instant};
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::comment::{Comment, NewComment};
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::ids::{CommentId, Seq, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::preference::{PreferenceChanges, Wish};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::domain::webhook::HookOwner;
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{
-    CommentStore, DeliveryLog, PreferenceStore, PushStore, Store, TicketStore,
-};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::ids::{CommentId, Seq, UserId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::preference::{PreferenceChanges, Wish};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::user::User;
+use bellpull_domain::webhook::HookOwner;
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{CommentStore, DeliveryLog, PreferenceStore, PushStore, Store, TicketStore};
 use futures_util::future::join_all;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Executor};

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::delivery::{
-    Attempt, Leased, Outcome, ProviderReport, ProviderStatus, Rule,
-};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::analytics::ReportFilter;
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::retention::{Old, Position};
-use bellpull_actors::port::{
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, ProviderReport, ProviderStatus, Rule};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::analytics::ReportFilter;
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::retention::{Old, Position};
+use bellpull_port::{
     DeliveryLog, DeliveryStore, LeaseLimit, LeaseOwner, ReportStore, RetentionStore,
 };
 use futures_util::future::join_all;

@@ -3,7 +3,7 @@
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::{OpenError, PostgresStore};
-use bellpull_actors::port::{AccountStore, Store};
+use bellpull_port::{AccountStore, Store};
 use futures_util::future::join_all;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::send::Recipients;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{SendStore, Store};
+use bellpull_domain::send::Recipients;
+use bellpull_domain::user::Role;
+use bellpull_port::sends::BeginSend;
+use bellpull_port::{SendStore, Store};
 
 use super::people::{at, person, raise};
 use super::sends::send;

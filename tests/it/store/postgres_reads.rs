@@ -1,11 +1,11 @@
 //! Reads of what several nodes have written: ids from different blocks say nothing about time.
 
-use bellpull_actors::domain::ids::{MessageId, NotificationId, Seq, TicketId, UserId};
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::inbox::{NotificationFilter, TEXTS_BYTES_MAX};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{
+use bellpull_domain::ids::{MessageId, NotificationId, Seq, TicketId, UserId};
+use bellpull_domain::search::Search;
+use bellpull_domain::user::Role;
+use bellpull_port::inbox::{NotificationFilter, TEXTS_BYTES_MAX};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{
     CommentStore, ExplainStore, InboxStore, PageRequest, ProjectStore, RetentionStore, Slice,
     StoreError, TicketStore,
 };
@@ -134,7 +134,7 @@ async fn an_inbox_is_read_with_the_texts_that_fit_and_the_others_follow() {
     let title = format!("title {}", rest[0].0);
     assert_eq!(texts[0].message.title, title);
 
-    let changed = |rows: &[bellpull_actors::domain::inbox::Row]| -> Vec<(i64, i64)> {
+    let changed = |rows: &[bellpull_domain::inbox::Row]| -> Vec<(i64, i64)> {
         rows.iter().map(|row| (row.changed_seq.0, row.entry.seq.0)).collect()
     };
     let changes = store.changes(ADA, Seq(38), 3).await.unwrap();

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::port::shared_tickets::TicketHolder;
-use bellpull_actors::port::{SharedTickets, Store};
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_port::shared_tickets::TicketHolder;
+use bellpull_port::{SharedTickets, Store};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 

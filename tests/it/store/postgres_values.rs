@@ -2,7 +2,7 @@
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::port::{Store, StoreError, TicketStore};
+use bellpull_port::{Store, StoreError, TicketStore};
 use futures_util::future::join_all;
 
 use super::people::{creation, default_project, person, raise};

@@ -1,17 +1,17 @@
 //! Wishes, and how what is announced goes by them.
 
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::notification::DeliveryStatus::{self, Queued, Suppressed};
-use bellpull_actors::domain::preference::{
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::notification::DeliveryStatus::{self, Queued, Suppressed};
+use bellpull_domain::preference::{
     Day, EVENTS_MAX, EmailDigest, PreferenceChanges, Preferences, QuietHours, Wish,
 };
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_domain::user::User;
+use bellpull_port::sends::BeginSend;
+use bellpull_port::{
     DeliveryLog, DeliveryStore, InboxStore, PreferenceStore, SendStore, StoreError, TicketStore,
 };
 use jiff::civil::time;

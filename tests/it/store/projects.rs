@@ -1,7 +1,7 @@
 //! Projects and who belongs to them.
 
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::port::{PageRequest, ProjectStore, StoreError, TicketStore};
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_port::{PageRequest, ProjectStore, StoreError, TicketStore};
 use futures_util::future::join_all;
 
 use super::people::{at, creation, default_project, first, people, person};

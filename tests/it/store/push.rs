@@ -1,10 +1,10 @@
 //! Browsers: who has which, what is written for them, and how they go.
 
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, PushTarget, Target};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
-use bellpull_actors::port::{AccountStore, DeliveryStore, PushStore, StoreError};
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, PushTarget, Target};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
+use bellpull_port::{AccountStore, DeliveryStore, PushStore, StoreError};
 
 use super::people::{at, person, tell};
 use super::{Fixture, Store};

@@ -1,15 +1,15 @@
 //! Reports: what was sent, held back and read, by the time of each message.
 
-use bellpull_actors::domain::address::Addresses;
-use bellpull_actors::domain::delivery::{Attempt, Outcome, ProviderReport, ProviderStatus, Rule};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::port::analytics::{ReportFilter, ReportRow};
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{AccountStore, DeliveryStore, SendStore};
+use bellpull_domain::address::Addresses;
+use bellpull_domain::delivery::{Attempt, Outcome, ProviderReport, ProviderStatus, Rule};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_port::analytics::{ReportFilter, ReportRow};
+use bellpull_port::inbox::Selection;
+use bellpull_port::sends::BeginSend;
+use bellpull_port::{AccountStore, DeliveryStore, SendStore};
 
 use super::outbox::{due, lease, reachable};
 use super::people::{Marks, at, new_user, person};
@@ -43,7 +43,7 @@ pub(crate) async fn a_report_adds_up_what_became_of_each_event<F: Fixture>() {
     let store = &**fixture.store();
     let ann = reachable(store, "ann").await;
     let mute = new_user("mute", "client");
-    let mute = bellpull_actors::port::accounts::NewUser { addresses: Addresses::default(), ..mute };
+    let mute = bellpull_port::accounts::NewUser { addresses: Addresses::default(), ..mute };
     let mute = store.create_user(mute, None).await.unwrap().0;
     let read = due(store, "news", &ann, 10).await.entries[0].id;
     due(store, "news", &ann, 20).await;
@@ -54,7 +54,7 @@ pub(crate) async fn a_report_adds_up_what_became_of_each_event<F: Fixture>() {
         Outcome::Sent { provider_id: Some("m-1".to_owned()) },
         Outcome::Refused { error: "no".to_owned() },
     ];
-    let attempt = |(one, outcome): (&bellpull_actors::domain::delivery::Leased, Outcome)| {
+    let attempt = |(one, outcome): (&bellpull_domain::delivery::Leased, Outcome)| {
         let (delivery, number, started_at) = (one.id, one.attempt, at(60));
         Attempt { delivery, number, started_at, took_ms: 1, outcome, due_at: None }
     };

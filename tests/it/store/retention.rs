@@ -1,18 +1,18 @@
 //! Retention: removes what ended long ago, in small steps, and nothing that is still needed.
 
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule};
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::notification::DeliveryStatus::{Failed, Sent, Suppressed};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::inbox::ChangedRows;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::retention::{Old, Position};
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, Rule};
+use bellpull_domain::ids::{DeliveryId, NotificationId, Seq};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::notification::DeliveryStatus::{Failed, Sent, Suppressed};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{IdempotencyKey, NewSend, Recipients};
+use bellpull_domain::user::User;
+use bellpull_port::inbox::ChangedRows;
+use bellpull_port::inbox::Selection;
+use bellpull_port::retention::{Old, Position};
+use bellpull_port::sends::BeginSend;
+use bellpull_port::{
     AccountStore, DeliveryLog, DeliveryStore, ExplainStore, InboxStore, SendLog, SendStore,
 };
 
@@ -63,7 +63,7 @@ pub(crate) async fn deliveries_that_ended_go_with_their_attempts<F: Fixture>() {
     let ended: Vec<DeliveryId> = leased.iter().map(|one| one.id).collect();
     let gone = reachable(store, "gone").await;
     let held_back = due(store, "held back", &gone, 45).await.entries[0].id;
-    let off = bellpull_actors::port::accounts::UserChanges {
+    let off = bellpull_port::accounts::UserChanges {
         addresses: AddressChanges::email(""),
         ..Default::default()
     };
@@ -73,10 +73,8 @@ pub(crate) async fn deliveries_that_ended_go_with_their_attempts<F: Fixture>() {
     store.give_back(&owner(), vec![(on_its_way[0].id, 1)]).await.unwrap();
     assert!(lease(store, 0, 60).await.is_empty());
     let by_status = async |status| {
-        let filter = bellpull_actors::port::delivery_log::DeliveryFilter {
-            status: Some(status),
-            channel: None,
-        };
+        let filter =
+            bellpull_port::delivery_log::DeliveryFilter { status: Some(status), channel: None };
         store.deliveries(filter, first(10)).await.unwrap().count
     };
     assert_eq!((by_status(Sent).await, by_status(Failed).await), (1, 1));
@@ -151,7 +149,7 @@ pub(crate) async fn tombstones_go_and_their_inbox_knows<F: Fixture>() {
     };
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
-    let known = bellpull_actors::domain::inbox::Head { forgotten_seq: Seq(7), ..head(8, 2, 0) };
+    let known = bellpull_domain::inbox::Head { forgotten_seq: Seq(7), ..head(8, 2, 0) };
     let ChangedRows { head: read, rows: changes, .. } =
         store.changes(ann.id, Seq(0), 10).await.unwrap();
     assert_eq!(read, known);

@@ -1,11 +1,11 @@
 //! Sends as admins see them, and how they are stopped, whatever else is done at that moment.
 
-use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::send::{NewSend, Recipients, SendStatus};
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::send_log::{CancelSend, SendRow};
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::{SendLog, SendStore, StoreError};
+use bellpull_domain::ids::{SendId, UserId};
+use bellpull_domain::send::{NewSend, Recipients, SendStatus};
+use bellpull_domain::user::Role;
+use bellpull_port::send_log::{CancelSend, SendRow};
+use bellpull_port::sends::BeginSend;
+use bellpull_port::{SendLog, SendStore, StoreError};
 
 use super::people::{at, first, people};
 use super::sends::send;
@@ -58,7 +58,7 @@ pub(crate) async fn what_waits_and_what_is_under_way_is_listed<F: Fixture>() {
     assert_eq!(page.rows[0].recipients, Recipients::All);
     assert_eq!(stands(store, running).await, (SendStatus::Sending, 2, 5));
     assert_eq!(stands(store, done).await, (SendStatus::Done, 5, 5));
-    let second = bellpull_actors::port::PageRequest { page: 2, page_size: 2 };
+    let second = bellpull_port::PageRequest { page: 2, page_size: 2 };
     assert_eq!(store.unfinished(second).await.unwrap().rows.len(), 1);
     assert_eq!(store.send(SendId(999)).await.unwrap(), None);
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::plan::send::claim::CLAIM_LASTS;
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::port::sends::{BeginSend, Chunk};
-use bellpull_actors::port::{InboxStore, LeaseOwner, SendStore};
+use bellpull_domain::ids::{SendId, UserId};
+use bellpull_domain::plan::send::claim::CLAIM_LASTS;
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_port::sends::{BeginSend, Chunk};
+use bellpull_port::{InboxStore, LeaseOwner, SendStore};
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 

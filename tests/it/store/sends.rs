@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, ProjectId, SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{IdempotencyKey, NewSend, Recipients};
-use bellpull_actors::domain::ticket::Priority;
-use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::accounts::{NewUser, UserChanges};
-use bellpull_actors::port::inbox::NotificationFilter;
-use bellpull_actors::port::sends::{BeginSend, Chunk, Chunks, StoredSend};
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, InboxStore, ProjectStore, SendStore, StoreError};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, ProjectId, SendId, Seq, UserId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::notification::Message;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{IdempotencyKey, NewSend, Recipients};
+use bellpull_domain::ticket::Priority;
+use bellpull_domain::user::{Role, User};
+use bellpull_port::accounts::{NewUser, UserChanges};
+use bellpull_port::inbox::NotificationFilter;
+use bellpull_port::sends::{BeginSend, Chunk, Chunks, StoredSend};
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{AccountStore, InboxStore, ProjectStore, SendStore, StoreError};
 use futures_util::future::join_all;
 
 use super::people::{at, entries, first, head, new_user, people, person};

@@ -4,18 +4,18 @@
 use std::time::{Duration, Instant};
 
 use bellpull::storage::sqlite::{SqliteStore, StoreOptions};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::{Head, Mark};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::domain::send::{NewSend, Recipients};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::analytics::ReportFilter;
-use bellpull_actors::port::inbox::ChangedRows;
-use bellpull_actors::port::inbox::{NotificationFilter, Selection};
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::tickets::AnnouncedMessage;
-use bellpull_actors::port::{AccountStore, ExplainStore, InboxStore, ReportStore, SendStore};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::{Head, Mark};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_domain::send::{NewSend, Recipients};
+use bellpull_domain::user::User;
+use bellpull_port::analytics::ReportFilter;
+use bellpull_port::inbox::ChangedRows;
+use bellpull_port::inbox::{NotificationFilter, Selection};
+use bellpull_port::sends::BeginSend;
+use bellpull_port::tickets::AnnouncedMessage;
+use bellpull_port::{AccountStore, ExplainStore, InboxStore, ReportStore, SendStore};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -159,7 +159,7 @@ impl Walker {
             }
             Step::Look(who) => drop(entries(store, self.people[*who].id, Seq::ZERO).await),
             Step::Rename(who) => {
-                let changes = bellpull_actors::port::accounts::UserChanges {
+                let changes = bellpull_port::accounts::UserChanges {
                     full_name: Some(text),
                     ..Default::default()
                 };

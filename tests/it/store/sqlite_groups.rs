@@ -1,9 +1,9 @@
 //! The order of a group on SQLite, where one writer applies it kind by kind.
 
-use bellpull_actors::domain::ids::Seq;
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::port::{InboxStore, TicketStore};
+use bellpull_domain::ids::Seq;
+use bellpull_domain::inbox::Mark;
+use bellpull_port::inbox::Selection;
+use bellpull_port::{InboxStore, TicketStore};
 
 use super::people::{Marks, at, fill, head, news, person};
 use super::sqlite::{file, hub, open};

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use bellpull_actors::domain::address::{AddressChanges, Addresses};
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::Origin;
-use bellpull_actors::port::accounts::{LoginName, NewUser, UserChanges};
-use bellpull_actors::port::{AccountStore, StoreError};
+use bellpull_domain::address::{AddressChanges, Addresses};
+use bellpull_domain::channel::Channel;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::Origin;
+use bellpull_port::accounts::{LoginName, NewUser, UserChanges};
+use bellpull_port::{AccountStore, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::sqlite::SqliteStore;
-use bellpull_actors::domain::address::AddressChanges;
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::{AccountStore, DeliveryLog, DeliveryStore};
+use bellpull_domain::address::AddressChanges;
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::{AccountStore, DeliveryLog, DeliveryStore};
 use sqlx::AssertSqlSafe;
 
 use super::people::{at, fill, first, person};

@@ -1,8 +1,8 @@
 //! Reports and retention on SQLite: what is found by which index, and where reports look.
 
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::ReportStore;
-use bellpull_actors::port::analytics::ReportFilter;
+use bellpull_domain::routing::Channel;
+use bellpull_port::ReportStore;
+use bellpull_port::analytics::ReportFilter;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 

@@ -1,11 +1,11 @@
 //! The index of words on SQLite: what is there already is found after the migration, a ticket whose
 //! transaction is taken back is not, and steps of the workflow leave the index alone.
 
-use bellpull_actors::domain::ids::TicketId;
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::ticket::{Command, Edit};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{CommentStore, RetentionStore, TicketStore};
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::search::Search;
+use bellpull_domain::ticket::{Command, Edit};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{CommentStore, RetentionStore, TicketStore};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};

@@ -1,12 +1,10 @@
 //! What admins have written, and whose language a lease names.
 
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::preference::PreferenceChanges;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::templates::{
-    PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
-};
-use bellpull_actors::port::{PreferenceStore, TemplateStore};
+use bellpull_domain::locale::Locale;
+use bellpull_domain::preference::PreferenceChanges;
+use bellpull_domain::routing::Channel;
+use bellpull_port::templates::{PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate};
+use bellpull_port::{PreferenceStore, TemplateStore};
 
 use super::Fixture;
 use super::outbox::{due, lease, reachable};

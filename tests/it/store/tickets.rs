@@ -1,12 +1,10 @@
 //! Tickets, their versions, and who is told of them.
 
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::ticket::{Command, Edit, Status};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::{
-    AccountStore, InboxStore, PageRequest, ProjectStore, StoreError, TicketStore,
-};
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::{Command, Edit, Status};
+use bellpull_domain::user::User;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::{AccountStore, InboxStore, PageRequest, ProjectStore, StoreError, TicketStore};
 use futures_util::future::join_all;
 
 use super::Fixture;

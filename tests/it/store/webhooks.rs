@@ -1,17 +1,17 @@
 //! Webhooks: whose they are, what is written for them, how they are switched off; and lanes.
 
-use bellpull_actors::domain::delivery::{Attempt, Leased, Outcome, Rule, Target, WebhookTarget};
-use bellpull_actors::domain::ids::{ProjectId, UserId, WebhookId};
-use bellpull_actors::domain::routing::{Audience, Channel, Channels};
-use bellpull_actors::domain::ticket::Command;
-use bellpull_actors::domain::webhook::{
+use bellpull_domain::delivery::{Attempt, Leased, Outcome, Rule, Target, WebhookTarget};
+use bellpull_domain::ids::{ProjectId, UserId, WebhookId};
+use bellpull_domain::routing::{Audience, Channel, Channels};
+use bellpull_domain::ticket::Command;
+use bellpull_domain::webhook::{
     FAILURES_MAX, HookAddress, HookOwner, HookSecret, NewWebhook, PER_PROJECT_MAX, PER_USER_MAX,
     Webhook, WebhookChanges,
 };
-use bellpull_actors::port::delivery_log::DeliveryFilter;
-use bellpull_actors::port::retention::{Old, Position};
-use bellpull_actors::port::webhooks::WhichWebhooks;
-use bellpull_actors::port::{
+use bellpull_port::delivery_log::DeliveryFilter;
+use bellpull_port::retention::{Old, Position};
+use bellpull_port::webhooks::WhichWebhooks;
+use bellpull_port::{
     DeliveryLog, DeliveryStore, LeaseLimit, LeaseOwner, ProjectStore, RetentionStore, StoreError,
     TicketStore, WebhookStore,
 };

@@ -1,9 +1,9 @@
 //! Which accounts lost rights, as other processes read it.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::{AccountStore, ProjectStore};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::Role;
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::{AccountStore, ProjectStore};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fixture;

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::port::inbox::ChangedRows;
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_port::inbox::ChangedRows;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 use reqwest::Method;

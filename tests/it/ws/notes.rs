@@ -1,6 +1,6 @@
 //! `send_notification`: who may send to whom over a socket, and how often.
 
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

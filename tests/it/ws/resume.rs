@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_domain::ids::{Seq, UserId};
 use serde_json::{Value, json};
 
 use super::{Socket, raise};

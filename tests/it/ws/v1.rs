@@ -239,7 +239,7 @@ async fn a_backlog_has_the_number_of_each_entry_beside_that_of_its_last_change()
 /// it any more, and begins anew.
 #[tokio::test]
 async fn a_position_behind_what_was_forgotten_begins_anew() {
-    use bellpull_actors::port::retention::{Old, Position};
+    use bellpull_port::retention::{Old, Position};
     use jiff::{SignedDuration, Timestamp};
 
     let hub = Hub::start().await;

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use super::super::displaced::Displaced;
 use super::super::stretch::{Item, Shows};
 use super::SessionState;
-use crate::domain::ids::Seq;
-use crate::domain::inbox::Reached;
-use crate::port::outlet::{Ending, Outgoing};
+use bellpull_domain::ids::Seq;
+use bellpull_domain::inbox::Reached;
+use bellpull_port::outlet::{Ending, Outgoing};
 
 /// What was sent and is not known to have arrived.
 #[derive(Debug, Default)]

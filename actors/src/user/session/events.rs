@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::super::subscription::Phase;
 use super::super::waiting::Waiting;
 use super::SessionState;
-use crate::budget::Budget;
-use crate::domain::stream::SharedStreamEvent;
-use crate::port::outlet::{Broken, Outgoing};
+use bellpull_domain::stream::SharedStreamEvent;
+use bellpull_port::budget::Budget;
+use bellpull_port::outlet::{Broken, Outgoing};
 
 /// How many waiting events are shown before the connection must have accepted them.
 const PORTION: usize = 16;

@@ -20,12 +20,12 @@ use super::early::Early;
 use super::queue::{Next, PORTION, PORTION_BYTES, Portion, Queue};
 use super::stretch::{Item, Line, Shape, Shows, Stretch, Text};
 use super::subscription::Subscription;
-use crate::agent::Agent;
-use crate::budget::Budget;
 use crate::directory::{Counted, SessionCount};
-use crate::domain::ids::{LoginId, Seq};
-use crate::domain::inbox::{Change, Reached, Row};
-use crate::port::outlet::{Broken, Ending, Outgoing, Outlet};
+use bellpull_domain::ids::{LoginId, Seq};
+use bellpull_domain::inbox::{Change, Reached, Row};
+use bellpull_port::agent::Agent;
+use bellpull_port::budget::Budget;
+use bellpull_port::outlet::{Broken, Ending, Outgoing, Outlet};
 
 /// Where a session is in the inbox.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl SessionState {
     /// A session that waits for its backlog, or shows none.
     pub(super) fn new(
         id: u32,
-        start: crate::session::SessionStart,
+        start: bellpull_port::session::SessionStart,
         count: &Arc<SessionCount>,
     ) -> Self {
         let shows = Shows::from(start.feed);

@@ -3,9 +3,9 @@
 
 use super::super::asking::Outcome;
 use super::{SessionState, Shows};
-use crate::domain::ids::Seq;
-use crate::port::outlet::Outgoing;
-use crate::session::{Answer, Asked};
+use bellpull_domain::ids::Seq;
+use bellpull_port::outlet::Outgoing;
+use bellpull_port::session::{Answer, Asked};
 
 impl SessionState {
     /// Queues a request; returns it if too many wait.

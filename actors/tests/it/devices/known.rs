@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellpull_actors::domain::ids::{NotificationId, Seq};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::port::inbox::Selection;
-use bellpull_actors::session::{Answer, Ask, Asked, Heard};
-use bellpull_actors::testing::Frame;
+use bellpull_domain::ids::{NotificationId, Seq};
+use bellpull_domain::inbox::Mark;
+use bellpull_port::inbox::Selection;
+use bellpull_port::session::{Answer, Ask, Asked, Heard};
+use bellpull_port::testing::Frame;
 use proptest::prelude::*;
 
 use crate::TestClient;

@@ -8,16 +8,16 @@ mod known;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::{Change, Mark};
-use bellpull_actors::domain::plan::marks::MarkedPortion;
 use bellpull_actors::hub::HubLimits;
-use bellpull_actors::port::InboxStore;
-use bellpull_actors::port::inbox::ChangedRows;
-use bellpull_actors::port::inbox::{MarkPortion, Selection};
-use bellpull_actors::port::outlet::Ending;
-use bellpull_actors::session::{Ask, Asked, Begin, Feed, Heard, Resume};
-use bellpull_actors::testing::Frame;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::{Change, Mark};
+use bellpull_domain::plan::marks::MarkedPortion;
+use bellpull_port::InboxStore;
+use bellpull_port::inbox::ChangedRows;
+use bellpull_port::inbox::{MarkPortion, Selection};
+use bellpull_port::outlet::Ending;
+use bellpull_port::session::{Ask, Asked, Begin, Feed, Heard, Resume};
+use bellpull_port::testing::Frame;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -343,7 +343,7 @@ proptest! {
         run(async {
             let mut world = World::new(500).await;
             world.come(2).await;
-            let frames = |seen: &bellpull_actors::testing::Seen| seen.frames.len() == 501;
+            let frames = |seen: &bellpull_port::testing::Seen| seen.frames.len() == 501;
             world.clients[0].conn.probe.until(frames).await;
             let ack = Asked { tag: Some("ack".into()), ask: Ask::Ack(Seq(acked)) };
             world.clients[0].conn.session.heard(Heard::Asked(Box::new(ack)));
@@ -410,7 +410,7 @@ proptest! {
                 if number % 16 == 0 {
                     for client in &mut world.clients {
                         let asked = client.known.asked.len();
-                        let answered = |seen: &bellpull_actors::testing::Seen| {
+                        let answered = |seen: &bellpull_port::testing::Seen| {
                             let news = &seen.frames[client.read..];
                             let answers = news.iter();
                             asked == answers.filter(|one| matches!(one, Frame::Answer(..))).count()

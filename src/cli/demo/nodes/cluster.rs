@@ -7,8 +7,8 @@ use bellpull_load::cluster::{NodeOptions, Nodes, Proxy, Services, ServicesOption
 
 use super::super::super::{CliError, SettingFlags};
 use super::super::act::{Owed, Site, Sites};
-use crate::config::Config;
-use crate::config::table::find;
+use bellpull_config::Config;
+use bellpull_config::table::find;
 
 /// How long the nodes may take to stop.
 const STOP: Duration = Duration::from_secs(15);

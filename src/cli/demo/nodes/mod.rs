@@ -13,10 +13,10 @@ use super::super::serve::Signals;
 use super::super::{CliError, open_store, user};
 use super::client::Person;
 use super::{Args, CAST, PASSWORD, account, listen};
-use crate::auth::password;
-use crate::config::Config;
-use bellpull_actors::port::Store;
-use bellpull_actors::port::accounts::LoginName;
+use bellpull_auth::password;
+use bellpull_config::Config;
+use bellpull_port::Store;
+use bellpull_port::accounts::LoginName;
 use cluster::{Cluster, Plan};
 
 /// Starts the nodes and plays the story; keeps serving after it unless `--once`.

@@ -7,7 +7,7 @@ use super::super::rows::Order;
 use super::super::screen::{Screen, View};
 use super::{BOLD, FAINT};
 use crate::cli::tree::actor::plain;
-use crate::signals::Sample;
+use bellpull_telemetry::signals::Sample;
 
 const AWAY: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 const MIB: f64 = 1_048_576.0;

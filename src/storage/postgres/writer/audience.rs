@@ -1,10 +1,10 @@
 //! The queries for the audience of a send: how many accounts it has, and which come next, in the
-//! order of their ids. What an audience is, is [`bellpull_actors::domain::plan::send::Audience`].
+//! order of their ids. What an audience is, is [`bellpull_domain::plan::send::Audience`].
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::send::Audience;
-use bellpull_actors::domain::plan::send::step::Portion;
-use bellpull_actors::domain::user::Role;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::plan::send::Audience;
+use bellpull_domain::plan::send::step::Portion;
+use bellpull_domain::user::Role;
 
 use super::super::database::Connection;
 use super::failure::Failure;

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::plan::send::Audience;
+use bellpull_domain::ids::SendId;
+use bellpull_domain::plan::send::Audience;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::super::database::Connection;
 use super::failure::Failure;
-use crate::storage::rows::json;
+use crate::rows::json;
 
 /// About as many as a scheduler has in progress at once.
 const KEPT: usize = 64;

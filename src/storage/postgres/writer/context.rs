@@ -1,10 +1,10 @@
 //! The context in which every part of a group is applied.
 
-use bellpull_actors::domain::routing::Channels;
+use bellpull_domain::routing::Channels;
 
 use super::super::ids::Draws;
 use super::audiences::Audiences;
-use crate::storage::contents::ContentCache;
+use crate::contents::ContentCache;
 
 /// The context in which a group is applied.
 #[derive(Debug, Clone, Copy)]

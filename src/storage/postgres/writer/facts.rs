@@ -5,14 +5,14 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{ProjectId, Seq, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::plan::{Address, Facts, Hook, Needs, Recipient};
-use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_domain::ids::{ProjectId, Seq, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_domain::plan::{Address, Facts, Hook, Needs, Recipient};
+use bellpull_domain::routing::{Channel, Channels};
 
 use super::failure::Failure;
 use super::question::{GroupFacts, HookRow, InboxRow, RecipientRow};
-use crate::storage::rows::json;
+use crate::rows::json;
 
 /// The locked inboxes.
 #[derive(Debug, Default)]

@@ -1,10 +1,10 @@
 //! Why a group was not written.
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 
 use super::super::ids::Drawn;
 use super::super::transaction::{NotCommitted, failed, is_broken};
-use crate::storage::error::unavailable;
+use crate::error::unavailable;
 
 /// Why a group was not written.
 #[derive(Debug)]

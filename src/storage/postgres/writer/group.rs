@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::comment::NewComment;
-use bellpull_actors::domain::ids::{MessageId, SendId, UserId};
-use bellpull_actors::domain::inbox::{MessageContent, Reached};
-use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::plan::{Context, Facts, Needs, Plan, Rows, SendPart};
-use bellpull_actors::domain::ticket::Decision;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::comment::NewComment;
+use bellpull_domain::ids::{MessageId, SendId, UserId};
+use bellpull_domain::inbox::{MessageContent, Reached};
+use bellpull_domain::notification::Announcement;
+use bellpull_domain::plan::{Context, Facts, Needs, Plan, Rows, SendPart};
+use bellpull_domain::ticket::Decision;
+use bellpull_domain::user::User;
+use bellpull_port::StoreError;
 
 use super::super::commit_marks::CommitMark;
 use super::super::database::Connection;
@@ -29,8 +29,8 @@ use super::marks::Marks;
 use super::question::{GroupFacts, Question};
 use super::send_rows::{Sends, give};
 use super::{Answer, Done, Write, begin, facts, marks, rows, sends};
-use crate::storage::requests::BeginSend;
-use crate::storage::send_chunks::{SendChunk, SendText};
+use crate::requests::BeginSend;
+use crate::send_chunks::{SendChunk, SendText};
 
 /// The result of a group, to be committed.
 #[derive(Debug, Default)]

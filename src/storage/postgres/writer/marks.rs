@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::mem::take;
 
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::plan::marks::{
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::plan::marks::{
     Candidate, ChangedEntry, MarkPlan, MarkRows, MarkedInbox, MarkedPortion, Window,
 };
-use bellpull_actors::port::inbox::{MarkPortion, Selection};
+use bellpull_port::inbox::{MarkPortion, Selection};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::super::database::Connection;
@@ -18,7 +18,7 @@ use super::facts::Locked;
 use super::failure::Failure;
 use super::question::{GroupFacts, MarkedRow, Question};
 use super::{Answer, Done, Write};
-use crate::storage::narrow;
+use crate::narrow;
 
 /// The marks of a group, in rounds in which each user comes once: a second mark on an inbox must
 /// see the rows as the first has left them.

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use bellpull_actors::domain::idempotency::{FirstUse, IdempotencyKey};
-use bellpull_actors::domain::ids::{ProjectId, TicketId, UserId};
-use bellpull_actors::domain::plan::{KnownProject, KnownTicket, Members, Needs};
-use bellpull_actors::domain::routing::{Channel, Channels, Group};
+use bellpull_domain::idempotency::{FirstUse, IdempotencyKey};
+use bellpull_domain::ids::{ProjectId, TicketId, UserId};
+use bellpull_domain::plan::{KnownProject, KnownTicket, Members, Needs};
+use bellpull_domain::routing::{Channel, Channels, Group};
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, Row, SqlSafeStr};
@@ -17,8 +17,8 @@ use super::super::database::Connection;
 use super::super::keys::{FirstUses, lock_of};
 use super::super::locks::class;
 use super::failure::Failure;
-use crate::storage::error::corrupt;
-use crate::storage::rows::json;
+use crate::error::corrupt;
+use crate::rows::json;
 
 /// The arguments of the function. Those that are left out are empty.
 #[derive(Debug, Default)]

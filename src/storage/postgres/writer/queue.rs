@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellpull_actors::port::{STORE_MAX, StoreError};
+use bellpull_port::{STORE_MAX, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Request, WriterMessage};

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::ids::{Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::Reached;
-use bellpull_actors::domain::plan::{NewDelivery, NewEntry, Rows, Subject};
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::ids::{Seq, TicketId, UserId};
+use bellpull_domain::inbox::Reached;
+use bellpull_domain::plan::{NewDelivery, NewEntry, Rows, Subject};
 
 use super::super::database::Connection;
 use super::batch::Batch;
 use super::failure::Failure;
 use super::ticket_rows;
-use crate::storage::rows::to_json;
+use crate::rows::to_json;
 
 /// Adds all planned rows, and the heads of inboxes: those that marks have changed, and those with
 /// new entries.
@@ -44,7 +44,7 @@ fn add_messages(batch: &mut Batch, rows: &Rows<'_>) -> Result<(), Failure> {
         is_new.extend(rows.messages.iter().map(|(id, _)| *id));
         let ids: Vec<i64> = rows.messages.iter().map(|(id, _)| id.0).collect();
         let copies = rows.messages.iter().map(|(id, _)| rows.copies.get(id).copied().unwrap_or(0));
-        let texts = |value: fn(&bellpull_actors::domain::notification::Message) -> &str| {
+        let texts = |value: fn(&bellpull_domain::notification::Message) -> &str| {
             messages.iter().map(|message| value(message)).collect::<Vec<&str>>()
         };
         let ticket_ids = messages.iter().map(|one| one.ticket.as_ref().map(|ticket| ticket.id.0));

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::plan::send::Progress;
-use bellpull_actors::domain::send::IdempotencyKey;
-use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
-use bellpull_actors::port::tickets::AnnouncedMessage;
+use bellpull_domain::ids::{SendId, UserId};
+use bellpull_domain::plan::send::Progress;
+use bellpull_domain::send::IdempotencyKey;
+use bellpull_port::sends::{BeginSend as Outcome, StoredSend};
+use bellpull_port::tickets::AnnouncedMessage;
 use jiff::Timestamp;
 
 use super::batch::Batch;
 use super::{Answer, Done, mismatch};
-use crate::storage::send_chunks::{Reply, SendChunk};
+use crate::send_chunks::{Reply, SendChunk};
 
 /// The results of a group's sends.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use super::question::GroupFacts;
 use super::send_rows::Sends;
 use super::step;
 use super::{Answer, Done, Write};
-use crate::storage::send_chunks::Asked;
+use crate::send_chunks::Asked;
 
 /// Finds the next recipients of the group's sends. Those without any, because they are refused,
 /// repeated or finished, are answered here.

@@ -1,16 +1,16 @@
 //! The next chunk of sends in progress: reads their positions and their next recipients. The rules
-//! are in [`bellpull_actors::domain::plan::send::step`].
+//! are in [`bellpull_domain::plan::send::step`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::plan::send::claim::Claim;
-use bellpull_actors::domain::plan::send::step::{Standing, Turn};
-use bellpull_actors::domain::plan::send::{Audience, Progress};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::sends::{Chunk, Chunks};
+use bellpull_domain::ids::{SendId, UserId};
+use bellpull_domain::plan::send::claim::Claim;
+use bellpull_domain::plan::send::step::{Standing, Turn};
+use bellpull_domain::plan::send::{Audience, Progress};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::sends::{Chunk, Chunks};
 
 use super::super::database::Connection;
 use super::super::messages::content;
@@ -19,8 +19,8 @@ use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::{CursorRow, Sends};
 use super::{Answer, Done};
-use crate::storage::rows::{json, optional_timestamp, timestamp};
-use crate::storage::send_chunks::{Asked, Reply, Running, SendChunk, SendText};
+use crate::rows::{json, optional_timestamp, timestamp};
+use crate::send_chunks::{Asked, Reply, Running, SendChunk, SendText};
 
 /// Plans the next chunk of the requested sends; several requests are planned one after the other.
 pub(super) async fn go_on<'a>(

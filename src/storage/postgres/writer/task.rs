@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::slow::SlowLog;
+use bellpull_domain::routing::Channels;
+use bellpull_port::StoreError;
+use bellpull_port::slow::SlowLog;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,10 +22,10 @@ use super::question::GroupFacts;
 use super::queue::{Queue, WRITTEN_WITHIN};
 use super::turns::Turns;
 use super::{Answer, Done, Request, Write};
-use crate::storage::commits::{GroupTimes, GroupTrace, committed, group_span, note_group};
-use crate::storage::contents::ContentCache;
-use crate::storage::health::Health;
-use crate::storage::supervised::caught;
+use crate::commits::{GroupTimes, GroupTrace, committed, group_span, note_group};
+use crate::contents::ContentCache;
+use crate::health::Health;
+use crate::supervised::caught;
 
 /// The pause before a group is tried again on another connection.
 const PAUSE: Duration = Duration::from_millis(50);

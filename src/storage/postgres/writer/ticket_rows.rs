@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::super::words;
 use super::batch::{Batch, Part};
-use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, TicketId, UserId};
-use bellpull_actors::domain::plan::{NewTicket, Rows, SearchText, UsedKey};
-use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
+use bellpull_domain::comment::Comment;
+use bellpull_domain::ids::{CommentId, TicketId, UserId};
+use bellpull_domain::plan::{NewTicket, Rows, SearchText, UsedKey};
+use bellpull_domain::ticket::{HistoryEntry, Ticket};
 
 /// Adds them.
 pub(super) fn add(batch: &mut Batch, rows: &mut Rows<'_>) {

@@ -1,7 +1,7 @@
 //! Looks at a database that a hub may be running on.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::user::APART_FROM;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::user::APART_FROM;
 
 use super::super::file::{check_head, look_for_damage};
 use super::super::found;
@@ -12,7 +12,7 @@ use super::super::log_damage;
 use super::super::options::{OpenError, Place, place};
 use super::super::own_schema;
 use super::{BackupError, Contents, database, io_error, open};
-use crate::storage::checks::OWN_BELOW_APART;
+use crate::checks::OWN_BELOW_APART;
 
 /// What is in the database at `url`; it is looked through for damage up to that size.
 ///

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{NotificationId, UserId};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ids::{NotificationId, UserId};
+use bellpull_port::StoreError;
 
 use super::super::writer::{Write, WriterHandle};
 use super::Deferred;

@@ -1,6 +1,6 @@
 //! The stored form of a list of entries: small numbers in few bytes, for a broadcast has very many.
 
-use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_domain::ids::{Seq, UserId};
 
 /// A notification that was appended to an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,7 +72,7 @@ impl Deferred {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use bellpull_actors::domain::ids::{Seq, UserId};
+    use bellpull_domain::ids::{Seq, UserId};
     use tokio::sync::Notify;
 
     use super::super::{DeferredEntry, Staged, StagedEntry};

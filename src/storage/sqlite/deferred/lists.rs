@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::UserId;
+use bellpull_domain::ids::UserId;
 
 /// A deferred entry.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
+use bellpull_domain::ids::{Seq, UserId};
 use rusqlite::Connection;
 
 use super::super::error::corrupt;

@@ -29,9 +29,9 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::routing::Channels;
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_domain::routing::Channels;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::routing::Channels;
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::routing::Channels;
 use rusqlite::Connection;
 use smallvec::SmallVec;
 

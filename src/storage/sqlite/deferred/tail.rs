@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use bellpull_actors::domain::ids::{Seq, UserId};
-use bellpull_actors::domain::inbox::Head;
+use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::inbox::Head;
 
 use super::{Deferred, DeferredEntry, Inbox};
 

@@ -3,18 +3,16 @@
 //! The e-mail's delivery has no notification. Like a project's webhook's, it names its message
 //! itself; its `target_id` is the link, whose row names the account.
 
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::confusable::{email_key, is_same_name};
-use bellpull_actors::domain::ids::{LinkId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::plan::login::EndedLogin;
-use bellpull_actors::domain::plan::{
-    Address, External, Ids, NewDelivery, Route, Rows, Subject, link,
-};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::account_links::{LinkTo, NewLink, PasswordChange};
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::confusable::{email_key, is_same_name};
+use bellpull_domain::ids::{LinkId, UserId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::plan::login::EndedLogin;
+use bellpull_domain::plan::{Address, External, Ids, NewDelivery, Route, Rows, Subject, link};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::user::User;
+use bellpull_port::StoreError;
+use bellpull_port::account_links::{LinkTo, NewLink, PasswordChange};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 

@@ -1,15 +1,15 @@
 //! Accounts, settings, and other rare writes: each is its own statement in the group's transaction.
 
-use bellpull_actors::domain::channel::Channel;
-use bellpull_actors::domain::confusable::{email_key, username_key};
-use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::notification::Announcement;
-use bellpull_actors::domain::plan::account::{self, AccountFacts, AdminNames, NewAccountFacts};
-use bellpull_actors::domain::user::{APART_FROM, User};
-use bellpull_actors::port::accounts::{APART_SETTING, NewUser, UserChanges};
-use bellpull_actors::port::clock::SystemClock;
-use bellpull_actors::port::{Clock, StoreError};
+use bellpull_domain::channel::Channel;
+use bellpull_domain::confusable::{email_key, username_key};
+use bellpull_domain::idempotency::{Creates, IdempotencyKey};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::notification::Announcement;
+use bellpull_domain::plan::account::{self, AccountFacts, AdminNames, NewAccountFacts};
+use bellpull_domain::user::{APART_FROM, User};
+use bellpull_port::accounts::{APART_SETTING, NewUser, UserChanges};
+use bellpull_port::clock::SystemClock;
+use bellpull_port::{Clock, StoreError};
 use rusqlite::Connection;
 
 use super::super::columns::user_columns;
@@ -172,7 +172,7 @@ fn create(
 }
 
 /// The next of the numbers that are apart from those of issuers (see
-/// [`AccountStore::number_apart`](bellpull_actors::port::AccountStore::number_apart)); `None` if
+/// [`AccountStore::number_apart`](bellpull_port::AccountStore::number_apart)); `None` if
 /// they are not apart.
 fn next_apart(connection: &Connection) -> Result<Option<i64>, Failure> {
     let sql = "SELECT max(CAST(value AS INTEGER) + 1, ?2) FROM settings WHERE name = ?1";

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{Attempt, Rule};
-use bellpull_actors::domain::ids::{DeliveryId, WebhookId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan;
-use bellpull_actors::domain::plan::attempt::{Delivery, Moved};
-use bellpull_actors::domain::plan::step::Step;
+use bellpull_domain::delivery::{Attempt, Rule};
+use bellpull_domain::ids::{DeliveryId, WebhookId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan;
+use bellpull_domain::plan::attempt::{Delivery, Moved};
+use bellpull_domain::plan::step::Step;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};

@@ -1,11 +1,11 @@
 //! The queries for the audience of a send: how many accounts it has, and which come next, in the
 //! order of their ids. What an audience is, is
-//! [`bellpull_actors::domain::plan::send::Audience`].
+//! [`bellpull_domain::plan::send::Audience`].
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::send::Audience;
-use bellpull_actors::domain::plan::send::step::Portion;
-use bellpull_actors::domain::user::Role;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::plan::send::Audience;
+use bellpull_domain::plan::send::step::Portion;
+use bellpull_domain::user::Role;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, id_list};

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::plan::send::Audience;
+use bellpull_domain::ids::SendId;
+use bellpull_domain::plan::send::Audience;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rusqlite::Connection;

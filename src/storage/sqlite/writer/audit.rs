@@ -1,6 +1,6 @@
 //! The audit log: rare, so each entry is its own statement in the group's transaction.
 
-use bellpull_actors::port::audit::AuditEntry;
+use bellpull_port::audit::AuditEntry;
 use rusqlite::{Connection, params};
 
 use super::failure::Failure;

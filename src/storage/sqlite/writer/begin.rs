@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bellpull_actors::domain::idempotency::{Creates, FirstUse, Used};
-use bellpull_actors::domain::ids::{NotificationId, SendId, UserId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::plan::UsedKey;
-use bellpull_actors::domain::plan::send::step::Portion;
-use bellpull_actors::domain::plan::send::{Audience, NoAudience, Progress, ProjectFact, Timing};
-use bellpull_actors::domain::send::Recipients;
-use bellpull_actors::port::sends::{BeginSend as Outcome, StoredSend};
+use bellpull_domain::idempotency::{Creates, FirstUse, Used};
+use bellpull_domain::ids::{NotificationId, SendId, UserId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::plan::UsedKey;
+use bellpull_domain::plan::send::step::Portion;
+use bellpull_domain::plan::send::{Audience, NoAudience, Progress, ProjectFact, Timing};
+use bellpull_domain::send::Recipients;
+use bellpull_port::sends::{BeginSend as Outcome, StoredSend};
 use rusqlite::{Connection, Row};
 
 use super::super::ids::Counter;
@@ -21,7 +21,7 @@ use super::audience;
 use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::{Records, names};
-use crate::storage::send_chunks::{Reply, SendChunk, SendText};
+use crate::send_chunks::{Reply, SendChunk, SendText};
 
 /// By owner and key: the first use, and the send that it began if it is one's.
 type UsedKeys = HashMap<(UserId, String), (FirstUse, Option<StoredSend>)>;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bellpull_actors::domain::routing::Channels;
+use bellpull_domain::routing::Channels;
 
 use super::super::contents::ContentCache;
 use super::super::deferred::{Deferred, Staged};

@@ -1,10 +1,10 @@
 //! Digests: deliveries that are leased for one account's digest are sent in one e-mail.
-//! [`bellpull_actors::domain::plan::digest`] decides which.
+//! [`bellpull_domain::plan::digest`] decides which.
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
-use bellpull_actors::domain::plan::digest::{Email, Part, email, room};
+use bellpull_domain::ids::{DeliveryId, MessageId, NotificationId, UserId};
+use bellpull_domain::plan::digest::{Email, Part, email, room};
 use rusqlite::Connection;
 
 use super::super::leases::{Lease, LeasedRow};

@@ -5,11 +5,11 @@
 //! may go out; it is cancelled if the provider defers it ([`super::attempts`]). An e-mail that was
 //! tried before and joins several goes out in any case: a server may have accepted it.
 
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::escalation::{Escalation, POLICIES_MAX};
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{NotificationId, TicketId, UserId};
-use bellpull_actors::port::escalations::EscalationRow;
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::escalation::{Escalation, POLICIES_MAX};
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{NotificationId, TicketId, UserId};
+use bellpull_port::escalations::EscalationRow;
 use jiff::Timestamp;
 use rusqlite::Connection;
 

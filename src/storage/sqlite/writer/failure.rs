@@ -1,6 +1,6 @@
 //! Why a group is not written.
 
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 
 /// Why a group was not written; nothing of it was.
 #[derive(Debug)]

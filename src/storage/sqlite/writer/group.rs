@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::ids::{MessageId, Seq, UserId};
-use bellpull_actors::domain::inbox::{MessageContent, Reached};
+use bellpull_domain::ids::{MessageId, Seq, UserId};
+use bellpull_domain::inbox::{MessageContent, Reached};
 use rusqlite::Connection;
 
 use super::super::epoch;

@@ -5,8 +5,8 @@
 //! one slot until an attempt there ends in another way. A slow host that accepts deliveries is not
 //! one.
 
-use bellpull_actors::domain::delivery::Attempt;
-use bellpull_actors::domain::plan::attempt::{ended_at, has_hung};
+use bellpull_domain::delivery::Attempt;
+use bellpull_domain::plan::attempt::{ended_at, has_hung};
 use rusqlite::Connection;
 
 use super::super::multi_row::id_list;

@@ -1,16 +1,16 @@
 //! The next chunk of sends in progress: reads their positions and their next recipients. The rules
-//! are in [`bellpull_actors::domain::plan::send::step`].
+//! are in [`bellpull_domain::plan::send::step`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::domain::ids::{SendId, UserId};
-use bellpull_actors::domain::plan::send::claim::Claim;
-use bellpull_actors::domain::plan::send::step::{Standing, Turn};
-use bellpull_actors::domain::plan::send::{Audience, Progress};
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::sends::{Chunk, Chunks};
+use bellpull_domain::ids::{SendId, UserId};
+use bellpull_domain::plan::send::claim::Claim;
+use bellpull_domain::plan::send::step::{Standing, Turn};
+use bellpull_domain::plan::send::{Audience, Progress};
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::sends::{Chunk, Chunks};
 use rusqlite::Connection;
 
 use super::super::messages::content;
@@ -23,7 +23,7 @@ use super::audience::{Candidates, Walk, next_of};
 use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::Sends;
-use crate::storage::send_chunks::{Asked, Reply, Running, SendChunk, SendText};
+use crate::send_chunks::{Asked, Reply, Running, SendChunk, SendText};
 
 /// Plans the next chunk of the requested sends; several requests are planned one after the other.
 pub(super) fn go_on<'a>(

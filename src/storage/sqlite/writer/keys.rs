@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use bellpull_actors::domain::idempotency::{Creates, FirstUse, IdempotencyKey};
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::plan::UsedKey;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::idempotency::{Creates, FirstUse, IdempotencyKey};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::plan::UsedKey;
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 

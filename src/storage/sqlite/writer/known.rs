@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bellpull_actors::domain::escalation::Escalation;
-use bellpull_actors::domain::ids::{ProjectId, Seq, TicketId, UserId};
-use bellpull_actors::domain::inbox::Head;
-use bellpull_actors::domain::plan::marks::MarkedInbox;
-use bellpull_actors::domain::plan::{
+use bellpull_domain::escalation::Escalation;
+use bellpull_domain::ids::{ProjectId, Seq, TicketId, UserId};
+use bellpull_domain::inbox::Head;
+use bellpull_domain::plan::marks::MarkedInbox;
+use bellpull_domain::plan::{
     Address, Facts, Hook, KnownProject, KnownTicket, Members, Needs, Recipient,
 };
-use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_domain::routing::{Channel, Channels};
 use rusqlite::{Connection, Row};
 
 use super::super::deferred::Look;

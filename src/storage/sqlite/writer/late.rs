@@ -1,14 +1,14 @@
 //! Deliveries that have waited: those that may not go out any more. The rule is
-//! [`bellpull_actors::domain::plan::late`].
+//! [`bellpull_domain::plan::late`].
 
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::ids::{DeliveryId, UserId};
-use bellpull_actors::domain::plan::late::{Late, LateTicket};
-use bellpull_actors::domain::preference::Preferences;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::ticket::Membership;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::event::Event;
+use bellpull_domain::ids::{DeliveryId, UserId};
+use bellpull_domain::plan::late::{Late, LateTicket};
+use bellpull_domain::preference::Preferences;
+use bellpull_domain::routing::Channel;
+use bellpull_domain::ticket::Membership;
+use bellpull_port::StoreError;
 use rusqlite::{Connection, Row};
 
 use super::super::error::corrupt;

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use super::super::options::open_copier;
 use super::super::statement::one;
-use crate::thread_priority::lower_priority;
+use bellpull_system::thread_priority::lower_priority;
 
 /// Pages of log from which on it is copied: 32 MiB. More often, and pages that change all the time
 /// would be copied more often.

@@ -1,8 +1,8 @@
 //! Logins: begun, continued, ended.
 
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::plan::login::{self, EndedLogin, Login};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::plan::login::{self, EndedLogin, Login};
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::ids::{NotificationId, Seq, UserId};
-use bellpull_actors::domain::inbox::Mark;
-use bellpull_actors::domain::plan::marks::{
+use bellpull_domain::ids::{NotificationId, Seq, UserId};
+use bellpull_domain::inbox::Mark;
+use bellpull_domain::plan::marks::{
     Candidate, ChangedEntry, MarkPlan, MarkRows, MarkedPortion, Window,
 };
-use bellpull_actors::port::inbox::{MarkPortion, Selection};
+use bellpull_port::inbox::{MarkPortion, Selection};
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::multi_row::{Cell, MultiRow, id_list};
@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::known::inboxes;
 use super::rows::SAVE_HEADS;
 use super::{Answer, Done, Write};
-use crate::storage::narrow::{Value, conditions, needs_messages};
+use crate::narrow::{Value, conditions, needs_messages};
 
 static CHANGE: MultiRow = MultiRow::new(
     "UPDATE notifications SET changed_seq = v.column3, \

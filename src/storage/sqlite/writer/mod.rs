@@ -7,7 +7,7 @@
 //! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`], [`nodes`]
 //! and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
 //! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
-//! facts of a group), [`set`] (its plan, by [`bellpull_actors::domain::plan`]), [`rows`] (the
+//! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
 //! planned rows, a statement a table); then [`outbox`] with [`digests`], [`attempts`] (their
 //! outcomes), [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
 
@@ -50,34 +50,34 @@ mod webhooks;
 
 use std::time::{Duration, Instant};
 
-use bellpull_actors::domain::comment::{Comment, NewComment};
-use bellpull_actors::domain::delivery::Attempt;
-use bellpull_actors::domain::escalation::Escalation;
-use bellpull_actors::domain::event::Event;
-use bellpull_actors::domain::idempotency::IdempotencyKey;
-use bellpull_actors::domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
-use bellpull_actors::domain::inbox::Reached;
-use bellpull_actors::domain::node::Node;
-use bellpull_actors::domain::plan::marks::MarkedPortion;
-use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::domain::send::Recipients;
-use bellpull_actors::domain::ticket::{Decision, Project};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::domain::webhook::Webhook;
-use bellpull_actors::port::account_links::EndedLogin;
-use bellpull_actors::port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
-use bellpull_actors::port::audit::AuditEntry;
-use bellpull_actors::port::escalations::EscalationRow;
-use bellpull_actors::port::inbox::MarkPortion;
-use bellpull_actors::port::push::NewSubscription;
-use bellpull_actors::port::retention::Forgotten;
-use bellpull_actors::port::send_log::CancelSend;
-use bellpull_actors::port::sends::{BeginSend as BeginOutcome, Chunks};
-use bellpull_actors::port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
-use bellpull_actors::port::tickets::{AnnouncedMessage, Committed};
-use bellpull_actors::port::{LeaseOwner, SetBack, StoreError};
-use bellpull_actors::slow::{Wait, waiting};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::delivery::Attempt;
+use bellpull_domain::escalation::Escalation;
+use bellpull_domain::event::Event;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
+use bellpull_domain::inbox::Reached;
+use bellpull_domain::node::Node;
+use bellpull_domain::plan::marks::MarkedPortion;
+use bellpull_domain::preference::{PreferenceChanges, Preferences};
+use bellpull_domain::routing::Channel;
+use bellpull_domain::send::Recipients;
+use bellpull_domain::ticket::{Decision, Project};
+use bellpull_domain::user::User;
+use bellpull_domain::webhook::Webhook;
+use bellpull_port::account_links::EndedLogin;
+use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
+use bellpull_port::audit::AuditEntry;
+use bellpull_port::escalations::EscalationRow;
+use bellpull_port::inbox::MarkPortion;
+use bellpull_port::push::NewSubscription;
+use bellpull_port::retention::Forgotten;
+use bellpull_port::send_log::CancelSend;
+use bellpull_port::sends::{BeginSend as BeginOutcome, Chunks};
+use bellpull_port::slow::{Wait, waiting};
+use bellpull_port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
+use bellpull_port::{LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 

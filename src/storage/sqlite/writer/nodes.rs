@@ -1,20 +1,20 @@
 //! The nodes' rows: a heartbeat every few seconds.
 
-use bellpull_actors::domain::node::{LISTED_FOR, Node, NodeState};
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::nodes::{Heartbeat, NewNode};
+use bellpull_domain::node::{LISTED_FOR, Node, NodeState};
+use bellpull_port::StoreError;
+use bellpull_port::nodes::{Heartbeat, NewNode};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::super::statement::{execute, optional};
 use super::failure::Failure;
 use super::{Answer, Done};
-use crate::storage::error::corrupt;
-use crate::storage::rows::timestamp;
+use crate::error::corrupt;
+use crate::rows::timestamp;
 
 /// A change of a node's row.
 #[derive(Debug)]
-pub(in crate::storage::sqlite) enum NodeWrite {
+pub(in crate::sqlite) enum NodeWrite {
     Register(NewNode),
     Heartbeat(Heartbeat),
 }

@@ -4,15 +4,15 @@
 //! ([`super::reports`]), then leases are returned and ended, and only then new ones are taken: a
 //! new lease sees what is free by then.
 
-use bellpull_actors::domain::account_link::{AccountLink, LinkPurpose};
-use bellpull_actors::domain::delivery::Rule;
-use bellpull_actors::domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
-use bellpull_actors::domain::locale::Locale;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan;
-use bellpull_actors::domain::plan::step::Step;
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::{LeaseOwner, SetBack};
+use bellpull_domain::account_link::{AccountLink, LinkPurpose};
+use bellpull_domain::delivery::Rule;
+use bellpull_domain::ids::{DeliveryId, LinkId, NotificationId, UserId};
+use bellpull_domain::locale::Locale;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan;
+use bellpull_domain::plan::step::Step;
+use bellpull_domain::routing::Channel;
+use bellpull_port::{LeaseOwner, SetBack};
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};

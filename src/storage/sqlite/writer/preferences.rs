@@ -1,9 +1,9 @@
 //! Preferences: rare, so each change is its own statement in the group's transaction, before
 //! anything of the group is announced.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::preference::{PreferenceChanges, Preferences};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::preference::{PreferenceChanges, Preferences};
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 

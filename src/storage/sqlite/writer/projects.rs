@@ -1,8 +1,8 @@
 //! Projects and their members: rare, so each is its own statement in the group's transaction.
 
-use bellpull_actors::domain::idempotency::Creates;
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::idempotency::Creates;
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_port::StoreError;
 use rusqlite::Connection;
 
 use super::super::columns::project_columns;

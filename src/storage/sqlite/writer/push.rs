@@ -1,11 +1,11 @@
 //! Push subscriptions of browsers: added and removed one by one, and removed when their push
 //! service reports that they are gone.
 
-use bellpull_actors::domain::delivery::{Attempt, OutcomeKind};
-use bellpull_actors::domain::ids::{LoginId, UserId};
-use bellpull_actors::domain::routing::Channel;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
+use bellpull_domain::delivery::{Attempt, OutcomeKind};
+use bellpull_domain::ids::{LoginId, UserId};
+use bellpull_domain::routing::Channel;
+use bellpull_port::StoreError;
+use bellpull_port::push::{NewSubscription, SUBSCRIPTIONS_MAX};
 use jiff::Timestamp;
 use rusqlite::Connection;
 

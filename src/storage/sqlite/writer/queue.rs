@@ -105,9 +105,9 @@ impl Queue {
 mod tests {
     use std::time::Instant;
 
-    use bellpull_actors::domain::ids::SendId;
-    use bellpull_actors::domain::routing::Channel;
-    use bellpull_actors::port::LeaseOwner;
+    use bellpull_domain::ids::SendId;
+    use bellpull_domain::routing::Channel;
+    use bellpull_port::LeaseOwner;
     use jiff::Timestamp;
 
     use super::super::super::super::commits::GroupTrace;

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use bellpull_actors::domain::delivery::{Attempt, ProviderReport, ProviderStatus};
-use bellpull_actors::domain::ids::DeliveryId;
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::attempt::bounded;
-use bellpull_actors::domain::plan::provider_report::Reported;
-use bellpull_actors::domain::routing::Channel;
+use bellpull_domain::delivery::{Attempt, ProviderReport, ProviderStatus};
+use bellpull_domain::ids::DeliveryId;
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::attempt::bounded;
+use bellpull_domain::plan::provider_report::Reported;
+use bellpull_domain::routing::Channel;
 use jiff::Timestamp;
 use rusqlite::Connection;
 

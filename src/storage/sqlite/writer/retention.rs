@@ -1,12 +1,12 @@
 //! Retention, in small steps: each reads the next rows of one kind in the order of their time, and
 //! removes those that [`retention`] selects.
 
-use bellpull_actors::domain::ids::{DeliveryId, NotificationId, Seq, UserId};
-use bellpull_actors::domain::notification::DeliveryStatus;
-use bellpull_actors::domain::plan::retention::{
+use bellpull_domain::ids::{DeliveryId, NotificationId, Seq, UserId};
+use bellpull_domain::notification::DeliveryStatus;
+use bellpull_domain::plan::retention::{
     self, OldDelivery, Tombstone, TombstoneRemoval, UnusedMessage,
 };
-use bellpull_actors::port::retention::{Forgotten, Old, Position};
+use bellpull_port::retention::{Forgotten, Old, Position};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 

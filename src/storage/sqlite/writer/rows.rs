@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellpull_actors::domain::comment::Comment;
-use bellpull_actors::domain::ids::{CommentId, MessageId, TicketId, UserId};
-use bellpull_actors::domain::notification::Message;
-use bellpull_actors::domain::plan::{NewDelivery, NewEntry, NewTicket, Rows, Subject};
-use bellpull_actors::domain::ticket::{HistoryEntry, Ticket};
-use bellpull_actors::port::StoreError;
+use bellpull_domain::comment::Comment;
+use bellpull_domain::ids::{CommentId, MessageId, TicketId, UserId};
+use bellpull_domain::notification::Message;
+use bellpull_domain::plan::{NewDelivery, NewEntry, NewTicket, Rows, Subject};
+use bellpull_domain::ticket::{HistoryEntry, Ticket};
+use bellpull_port::StoreError;
 use rusqlite::Connection;
 
 use super::super::deferred::{DeferredEntry, NOTIFICATIONS, StagedEntry};

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::plan::UsedKey;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::LeaseOwner;
-use bellpull_actors::port::sends::BeginSend as Outcome;
-use bellpull_actors::port::tickets::AnnouncedMessage;
+use bellpull_domain::ids::SendId;
+use bellpull_domain::plan::UsedKey;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::LeaseOwner;
+use bellpull_port::sends::BeginSend as Outcome;
+use bellpull_port::tickets::AnnouncedMessage;
 use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::statement::execute;
 use super::{Answer, Done, keys, mismatch};
-use crate::storage::send_chunks::{Reply, SendChunk};
+use crate::send_chunks::{Reply, SendChunk};
 
 static SENDS: MultiRow = MultiRow::new(
     "INSERT INTO sends (id, message_id, notification_id, audience, channels, is_critical, \

@@ -1,10 +1,10 @@
 //! Sends: their next recipients, and their positions after them. Their notifications are written
 //! with all others of the group, in [`super::set`].
 
-use bellpull_actors::domain::ids::SendId;
-use bellpull_actors::domain::plan::send::Progress;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::port::send_log::CancelSend;
+use bellpull_domain::ids::SendId;
+use bellpull_domain::plan::send::Progress;
+use bellpull_port::StoreError;
+use bellpull_port::send_log::CancelSend;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::in_step;
 use super::send_rows::Sends;
 use super::{Answer, Done, Write};
-use crate::storage::send_chunks::Asked;
+use crate::send_chunks::Asked;
 
 /// Finds the next recipients of the group's sends. Those without any, because they are
 /// refused, repeated or finished, are answered here.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bellpull_actors::domain::comment::NewComment;
-use bellpull_actors::domain::ids::{MessageId, SendId};
-use bellpull_actors::domain::inbox::MessageContent;
-use bellpull_actors::domain::plan::{Context, Needs, Plan, SendPart};
-use bellpull_actors::domain::ticket::Decision;
-use bellpull_actors::port::StoreError;
+use bellpull_domain::comment::NewComment;
+use bellpull_domain::ids::{MessageId, SendId};
+use bellpull_domain::inbox::MessageContent;
+use bellpull_domain::plan::{Context, Needs, Plan, SendPart};
+use bellpull_domain::ticket::Decision;
+use bellpull_port::StoreError;
 use rusqlite::Connection;
 
 use super::super::ids::Counter;
@@ -18,7 +18,7 @@ use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::give;
 use super::{Answer, Done, Write, known, rows};
-use crate::storage::send_chunks::{SendChunk, SendText};
+use crate::send_chunks::{SendChunk, SendText};
 
 /// What a group writes here, each with the index of its request in the group.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bellpull_actors::domain::routing::Channels;
-use bellpull_actors::port::StoreError;
-use bellpull_actors::slow::SlowLog;
+use bellpull_domain::routing::Channels;
+use bellpull_port::StoreError;
+use bellpull_port::slow::SlowLog;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use smallvec::SmallVec;

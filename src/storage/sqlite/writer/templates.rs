@@ -1,8 +1,6 @@
 //! Templates: rare, so each change is its own statement in the group's transaction.
 
-use bellpull_actors::port::templates::{
-    PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate,
-};
+use bellpull_port::templates::{PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate};
 use rusqlite::Connection;
 
 use super::super::statement::{execute, one};

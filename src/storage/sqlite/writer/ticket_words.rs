@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::ids::TicketId;
-use bellpull_actors::domain::plan::{SearchText, search_text};
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::plan::{SearchText, search_text};
 use rusqlite::Connection;
 
 use super::super::multi_row::{Cell, MultiRow};

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use bellpull_actors::domain::idempotency::{Creates, IdempotencyKey};
-use bellpull_actors::domain::ids::WebhookId;
-use bellpull_actors::domain::plan::webhook::{changed, has_room, old_secret_until};
-use bellpull_actors::domain::webhook::{
+use bellpull_domain::idempotency::{Creates, IdempotencyKey};
+use bellpull_domain::ids::WebhookId;
+use bellpull_domain::plan::webhook::{changed, has_room, old_secret_until};
+use bellpull_domain::webhook::{
     Health, HookOwner, HookSecret, NewWebhook, Webhook, WebhookChanges,
 };
-use bellpull_actors::port::StoreError;
+use bellpull_port::StoreError;
 use jiff::Timestamp;
 use rusqlite::Connection;
 

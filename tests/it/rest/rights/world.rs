@@ -1,10 +1,10 @@
 //! A hub with resources of every kind, all of them of others than the caller.
 
 use bellpull::storage::StoreOptions;
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::routing::{Channel, Channels};
-use bellpull_actors::port::accounts::UserChanges;
-use bellpull_actors::port::push::NewSubscription;
+use bellpull_domain::ids::UserId;
+use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::accounts::UserChanges;
+use bellpull_port::push::NewSubscription;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};

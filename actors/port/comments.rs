@@ -1,0 +1,44 @@
+//! The store port of comments.
+
+use async_trait::async_trait;
+
+use super::tickets::AnnouncedMessage;
+use super::{Page, PageRequest, StoreError};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::ids::{CommentId, ProjectId, TicketId};
+use bellpull_domain::user::User;
+
+/// Comments, and the users that they mention.
+#[async_trait]
+pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Writes a comment and its announcement in one transaction; the store assigns its id. On the
+    /// disk when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the ticket was deleted; [`StoreError::Conflict`] if it has
+    /// another version: other users may see it now, or be notified; [`StoreError::Used`] if its
+    /// idempotency key was used before.
+    async fn commit_comment(
+        &self,
+        new: NewComment,
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError>;
+
+    /// One of a ticket's comments, if there is such a one.
+    async fn comment(&self, ticket: TicketId, id: CommentId)
+    -> Result<Option<Comment>, StoreError>;
+
+    /// A page of a ticket's comments, oldest first.
+    async fn comments(
+        &self,
+        ticket: TicketId,
+        page: PageRequest,
+    ) -> Result<Page<Comment>, StoreError>;
+
+    /// The active accounts of these usernames, or of names that look like them, each with whether
+    /// it is on the project's list of members, in the order of their ids.
+    async fn people_named(
+        &self,
+        usernames: &[String],
+        project: ProjectId,
+    ) -> Result<Vec<(User, bool)>, StoreError>;
+}
