@@ -5,8 +5,31 @@ use async_trait::async_trait;
 use super::tickets::AnnouncedMessage;
 use super::{Page, PageRequest, StoreError};
 use bellpull_domain::comment::{Comment, NewComment};
-use bellpull_domain::ids::{CommentId, ProjectId, TicketId};
-use bellpull_domain::user::User;
+use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::{Ticket, VisibleTo};
+use bellpull_domain::user::{Role, User};
+
+/// Who besides those who work on a ticket, or have commented on it, may be mentioned there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circle {
+    /// None.
+    Ticket,
+    /// The members of its project.
+    Members,
+    /// All whose role lets them see tickets of others.
+    Staff,
+}
+
+impl Circle {
+    /// The roles of all who are in it, whatever their projects.
+    #[must_use]
+    pub fn roles(self) -> Vec<String> {
+        let sees_others =
+            |role: &Role| !matches!(VisibleTo::of(UserId(0), role), VisibleTo::Own(_));
+        let staff = Role::BUILT_IN.iter().filter(|role| self == Self::Staff && sees_others(role));
+        staff.map(|role| role.as_str().to_owned()).collect()
+    }
+}
 
 /// Comments, and the users that they mention.
 #[async_trait]
@@ -40,5 +63,16 @@ pub trait CommentStore: std::fmt::Debug + Send + Sync + 'static {
         &self,
         usernames: &[String],
         project: ProjectId,
+    ) -> Result<Vec<(User, bool)>, StoreError>;
+
+    /// The active accounts with an id above `after`, at most `limit`, by their ids: the ticket's
+    /// creator, its developers, its comments' authors, and who is in the circle; each with whether
+    /// it is on the project's list of members.
+    async fn people_around(
+        &self,
+        ticket: &Ticket,
+        circle: Circle,
+        after: UserId,
+        limit: u32,
     ) -> Result<Vec<(User, bool)>, StoreError>;
 }

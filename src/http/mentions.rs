@@ -9,8 +9,8 @@ use bellpull_domain::confusable::folded;
 use bellpull_domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_domain::ticket::Ticket;
 use bellpull_domain::user::User;
-use bellpull_port::accounts::UserFilter;
-use bellpull_port::{AccountStore, CommentStore, PageRequest, ProjectStore, TicketStore};
+use bellpull_port::comments::Circle;
+use bellpull_port::{CommentStore, ProjectStore, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -25,8 +25,8 @@ use super::who::Who;
 const TEXT_MAX: usize = 200;
 /// As many are offered: more are found by typing on.
 const OFFERED_MAX: usize = 6;
-/// As many accounts are looked at.
-const LOOKED_AT: PageRequest = PageRequest { page: 1, page_size: 100 };
+/// So many accounts are read at once, until there are none left or enough are found.
+const AT_ONCE: u32 = 500;
 
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(list))
@@ -44,7 +44,6 @@ pub(super) fn routes() -> Routes {
 )]
 async fn list(
     State(tickets): State<Arc<dyn TicketStore>>,
-    State(accounts): State<Arc<dyn AccountStore>>,
     State(projects): State<Arc<dyn ProjectStore>>,
     State(comments): State<Arc<dyn CommentStore>>,
     Who(principal): Who,
@@ -57,49 +56,59 @@ async fn list(
     let Some(typed) = unfinished(&text) else {
         return Ok(Json(res::Mentionable::default()));
     };
+    let caller = &principal.user;
     let is_open = is_open(&*projects, ticket.project).await?;
-    let known = if principal.user.role.is_admin() {
-        let search = Some(typed.to_owned()).filter(|typed| !typed.is_empty());
-        accounts.list_users(&UserFilter { role: None, search }, LOOKED_AT).await?.rows
+    let circle = if caller.role.is_admin() {
+        Circle::Staff
+    } else if !is_open && projects.is_member(ticket.project, caller.id).await? {
+        Circle::Members
     } else {
-        let mut ids = vec![ticket.created_by];
-        ids.extend(&ticket.assigned_to);
-        let said = comments.comments(ticket.id, LOOKED_AT).await?.rows;
-        ids.extend(said.iter().map(|comment| comment.author));
-        let mut known = tickets.users(&ids).await?;
-        if !is_open && projects.is_member(ticket.project, principal.user.id).await? {
-            known.extend(projects.members(ticket.project, LOOKED_AT).await?.rows);
-        }
-        known
+        Circle::Ticket
     };
-    let fits = fitting(&*comments, &ticket, is_open, known, typed, principal.user.id).await?;
-    Ok(Json(res::Mentionable::new(typed, &fits)))
+    let mut offered = Offered::new(typed);
+    let mut after = UserId(0);
+    loop {
+        let people = comments.people_around(&ticket, circle, after, AT_ONCE).await?;
+        let seeing = people.iter().filter(|one| may_see(&ticket, is_open, one));
+        let others = seeing.map(|(user, _)| user).filter(|user| user.id != caller.id);
+        others.for_each(|user| offered.add(user));
+        let is_last = people.len() < AT_ONCE as usize || offered.is_full();
+        let Some((last, _)) = people.last().filter(|_| !is_last) else { break };
+        after = last.id;
+    }
+    Ok(Json(res::Mentionable::new(typed, &offered.users())))
 }
 
-/// Those of the accounts that may see the ticket and fit what is typed.
-async fn fitting(
-    comments: &dyn CommentStore,
-    ticket: &Ticket,
-    is_open: bool,
-    known: Vec<User>,
-    typed: &str,
-    caller: UserId,
-) -> Result<Vec<User>, ApiError> {
-    let wanted = folded(typed);
-    let fits = |user: &User| {
-        folded(&user.username).contains(&wanted) || folded(&user.full_name).contains(&wanted)
-    };
-    let fit = known.iter().filter(|user| fits(user) && user.id != caller);
-    let (ids, names): (Vec<UserId>, Vec<String>) =
-        fit.map(|user| (user.id, user.username.to_string())).unzip();
-    let people = comments.people_named(&names, ticket.project).await?;
-    let seen = people.into_iter().filter(|one| ids.contains(&one.0.id));
-    let mut seeing: Vec<User> =
-        seen.filter(|one| may_see(ticket, is_open, one)).map(|(user, _)| user).collect();
-    // What begins so is what most mean.
-    seeing.sort_by_key(|user| !folded(&user.username).starts_with(&wanted));
-    seeing.truncate(OFFERED_MAX);
-    Ok(seeing)
+/// Those whose name has what is typed: first those whose username begins so, for most mean these.
+struct Offered {
+    typed: String,
+    beginning: Vec<User>,
+    having: Vec<User>,
+}
+
+impl Offered {
+    fn new(typed: &str) -> Self {
+        Self { typed: folded(typed), beginning: Vec::new(), having: Vec::new() }
+    }
+
+    fn add(&mut self, user: &User) {
+        let name = folded(&user.username);
+        if name.starts_with(&self.typed) {
+            self.beginning.push(user.clone());
+        } else if self.having.len() < OFFERED_MAX
+            && (name.contains(&self.typed) || folded(&user.full_name).contains(&self.typed))
+        {
+            self.having.push(user.clone());
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.beginning.len() >= OFFERED_MAX
+    }
+
+    fn users(self) -> Vec<User> {
+        self.beginning.into_iter().chain(self.having).take(OFFERED_MAX).collect()
+    }
 }
 
 /// Comments with the mentions in them, as they notify now.

@@ -4,11 +4,13 @@ use async_trait::async_trait;
 
 use super::store::{FakeStore, Op};
 use super::tickets::announce;
+use crate::comments::Circle;
 use crate::tickets::AnnouncedMessage;
 use crate::{CommentStore, Page, PageRequest, StoreError};
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::confusable::username_key;
-use bellpull_domain::ids::{CommentId, ProjectId, TicketId};
+use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::Ticket;
 use bellpull_domain::user::User;
 
 fn is_alike(user: &User, name: &str) -> bool {
@@ -72,5 +74,31 @@ impl CommentStore for FakeStore {
         let is_member = |user: &User| data.members.contains(&(project, user.id));
         let active = named.filter(|user| user.is_active);
         Ok(active.map(|user| (user.clone(), is_member(user))).collect())
+    }
+
+    async fn people_around(
+        &self,
+        ticket: &Ticket,
+        circle: Circle,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<(User, bool)>, StoreError> {
+        self.pass(Op::Ticket).await?;
+        let data = self.data();
+        let roles = circle.roles();
+        let is_member = |user: &User| data.members.contains(&(ticket.project, user.id));
+        let has_said = |user: &User| {
+            data.comments.iter().any(|one| one.ticket == ticket.id && one.author == user.id)
+        };
+        let is_around = |user: &&User| {
+            let has_role = roles.iter().any(|role| role == user.role.as_str());
+            let is_in_circle = has_role || (circle == Circle::Members && is_member(user));
+            let works = ticket.created_by == user.id || ticket.assigned_to.contains(&user.id);
+            user.is_active && user.id > after && (is_in_circle || works || has_said(user))
+        };
+        let mut found: Vec<&User> = data.users.values().filter(is_around).collect();
+        found.sort_unstable_by_key(|user| user.id);
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found.into_iter().map(|user| (user.clone(), is_member(user))).collect())
     }
 }

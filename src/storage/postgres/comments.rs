@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::confusable::username_key;
 use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::Ticket;
 use bellpull_domain::user::User;
+use bellpull_port::comments::Circle;
 use bellpull_port::tickets::AnnouncedMessage;
 use bellpull_port::{CommentStore, Page, PageRequest, StoreError};
 use sqlx::postgres::PgRow;
@@ -74,9 +76,38 @@ impl CommentStore for PostgresStore {
         // Accounts of an older version may look alike; then one of them has the key.
         let rows = sqlx::query(sql).bind(keys).bind(project.0).bind(usernames);
         let rows = rows.fetch_all(self.pool.by_key()).await;
-        let named = |row: &PgRow| Ok((user(row)?, row.flag("is_member")?));
-        rows.map_err(failed)?.iter().map(named).collect()
+        rows.map_err(failed)?.iter().map(person).collect()
     }
+
+    async fn people_around(
+        &self,
+        ticket: &Ticket,
+        circle: Circle,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<(User, bool)>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", EXISTS (SELECT 1 FROM project_members m WHERE m.project_id = $2 \
+             AND m.user_id = u.id) AS is_member FROM users u \
+             WHERE u.id IN (SELECT unnest($1::bigint[]) \
+             UNION SELECT author_id FROM comments WHERE ticket_id = $3 \
+             UNION SELECT id FROM users WHERE role = ANY($4) \
+             UNION SELECT user_id FROM project_members WHERE $5 AND project_id = $2) \
+             AND u.id > $6 AND u.is_active ORDER BY u.id LIMIT $7"
+        );
+        let works = [ticket.created_by].into_iter().chain(ticket.assigned_to.iter().copied());
+        let works: Vec<i64> = works.map(|user| user.0).collect();
+        let rows = sqlx::query(sql).bind(works).bind(ticket.project.0).bind(ticket.id.0);
+        let rows = rows.bind(circle.roles()).bind(circle == Circle::Members).bind(after.0);
+        let rows = rows.bind(i64::from(limit)).fetch_all(&self.pool).await;
+        rows.map_err(failed)?.iter().map(person).collect()
+    }
+}
+
+fn person(row: &PgRow) -> Result<(User, bool), StoreError> {
+    Ok((user(row)?, row.flag("is_member")?))
 }
 
 fn comment(row: &PgRow) -> Result<Comment, StoreError> {

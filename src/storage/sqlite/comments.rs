@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::confusable::username_key;
 use bellpull_domain::ids::{CommentId, ProjectId, TicketId, UserId};
+use bellpull_domain::ticket::Ticket;
 use bellpull_domain::user::User;
+use bellpull_port::comments::Circle;
 use bellpull_port::tickets::AnnouncedMessage;
 use bellpull_port::{CommentStore, Page, PageRequest, StoreError};
 use sqlx::sqlite::SqliteRow;
@@ -85,9 +87,40 @@ impl CommentStore for SqliteStore {
         let names = serde_json::to_string(usernames).unwrap_or_default();
         let rows = sqlx::query(sql).bind(keys).bind(project.0).bind(names);
         let rows = rows.fetch_all(&self.readers).await;
-        let named = |row: &SqliteRow| Ok((user(row)?, get(row, "is_member")?));
-        rows.map_err(unavailable)?.iter().map(named).collect()
+        rows.map_err(unavailable)?.iter().map(person).collect()
     }
+
+    async fn people_around(
+        &self,
+        ticket: &Ticket,
+        circle: Circle,
+        after: UserId,
+        limit: u32,
+    ) -> Result<Vec<(User, bool)>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", EXISTS (SELECT 1 FROM project_members WHERE project_id = ?2 AND user_id = id) \
+             AS is_member FROM users WHERE id IN (SELECT value FROM json_each(?1) \
+             UNION SELECT author_id FROM comments WHERE ticket_id = ?3 \
+             UNION SELECT u.id FROM json_each(?4) r CROSS JOIN users u ON u.role = r.value \
+             UNION SELECT user_id FROM project_members WHERE ?5 AND project_id = ?2) \
+             AND id > ?6 AND is_active = 1 ORDER BY id LIMIT ?7"
+        );
+        let works = [ticket.created_by].into_iter().chain(ticket.assigned_to.iter().copied());
+        let works: Vec<i64> = works.map(|user| user.0).collect();
+        // Numbers and strings always serialise.
+        let works = serde_json::to_string(&works).unwrap_or_default();
+        let roles = serde_json::to_string(&circle.roles()).unwrap_or_default();
+        let rows = sqlx::query(sql).bind(works).bind(ticket.project.0).bind(ticket.id.0);
+        let rows = rows.bind(roles).bind(circle == Circle::Members).bind(after.0).bind(limit);
+        let rows = rows.fetch_all(&self.readers).await;
+        rows.map_err(unavailable)?.iter().map(person).collect()
+    }
+}
+
+fn person(row: &SqliteRow) -> Result<(User, bool), StoreError> {
+    Ok((user(row)?, get(row, "is_member")?))
 }
 
 fn comment(row: &SqliteRow) -> Result<Comment, StoreError> {

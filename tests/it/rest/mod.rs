@@ -12,6 +12,7 @@ mod deliveries;
 mod escalations;
 mod explain;
 mod limits;
+mod mentionable;
 mod nodes;
 mod notifications;
 mod odd_clients;

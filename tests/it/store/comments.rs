@@ -8,6 +8,7 @@ use bellpull_domain::routing::Audience;
 use bellpull_domain::ticket::{Command, Priority, Ticket};
 use bellpull_domain::user::User;
 use bellpull_port::accounts::UserChanges;
+use bellpull_port::comments::Circle;
 use bellpull_port::{
     AccountStore, CommentStore, InboxStore, PageRequest, ProjectStore, StoreError, TicketStore,
 };
@@ -171,4 +172,31 @@ pub(crate) async fn people_are_found_by_their_names<F: Fixture>() {
     let found = store.people_named(&names, ProjectId::DEFAULT).await.unwrap();
     assert_eq!(found, [(ann, false), (bob, false)]);
     assert!(store.people_named(&[], web).await.unwrap().is_empty());
+}
+
+pub(crate) async fn whoever_may_be_mentioned_is_found_page_by_page<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let admin = person(store, "admin", "admin").await;
+    let ann = person(store, "ann", "developer").await;
+    let bob = person(store, "bob", "client").await;
+    let cleo = person(store, "cleo", "client").await;
+    let web = store.create_project("WEB".into(), "Web".into(), admin.id, at(1)).await.unwrap().id;
+    store.add_member(web, ann.id).await.unwrap();
+    let mut ticket = raise(store, "One", &bob).await.ticket;
+    ticket.project = web;
+    let said = comment(ticket.id, &cleo, "Mine, too");
+    store.commit_comment(on(&ticket, said, None)).await.unwrap();
+    let around = |circle, after, limit| store.people_around(&ticket, circle, after, limit);
+    let all = |people: &[(&User, bool)]| {
+        people.iter().map(|(user, is)| ((*user).clone(), *is)).collect::<Vec<_>>()
+    };
+    let found = around(Circle::Ticket, UserId(0), 10).await.unwrap();
+    assert_eq!(found, all(&[(&bob, false), (&cleo, false)]));
+    let found = around(Circle::Members, UserId(0), 10).await.unwrap();
+    assert_eq!(found, all(&[(&admin, true), (&ann, true), (&bob, false), (&cleo, false)]));
+    let found = around(Circle::Staff, UserId(0), 2).await.unwrap();
+    assert_eq!(found, all(&[(&admin, true), (&ann, true)]));
+    let found = around(Circle::Staff, ann.id, 2).await.unwrap();
+    assert_eq!(found, all(&[(&bob, false), (&cleo, false)]));
 }
