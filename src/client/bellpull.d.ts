@@ -67,6 +67,8 @@ export interface Events {
   user_status: StreamFrame;
   ticket_viewing: StreamFrame;
   user_typing: StreamFrame;
+  /** The stream is told from here on, on this line: what changed before is to be read. */
+  subscribed: StreamFrame;
   stream_ended: StreamFrame & { code: string; message: string };
 }
 

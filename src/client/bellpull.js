@@ -96,6 +96,7 @@ class Bellpull {
     if (this.#streams.get(stream) !== known) return; // it was left meanwhile
     known.line = this.#line;
     if (known.viewing !== undefined) this.viewing(stream, known.viewing);
+    this.#emit('subscribed', { type: 'subscribed', stream });
   }
 
   async unsubscribe(stream) {
@@ -262,7 +263,12 @@ class Bellpull {
   };
 
   #onVisible = () => { if (document.visibilityState === 'visible') this.#onOnline(); };
-  #onHide = () => this.#gathered();
+
+  /** A page that is kept for the way back hears nothing, and would be taken for one that is there. */
+  #onHide = () => {
+    this.#gathered();
+    if (this.#line) this.#lost(this.#line, { code: 1006, reason: 'the page was left', retryAfterMs: 0 });
+  };
 
   // --- Frames -----------------------------------------------------------------------------------
 

@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "7105c7b21d151ddbbd6a84c9dd3b0c33fef3bec8ae3219a7879e3fea3101b3cd";
+pub(super) const SOURCES: &str = "20305c0541db4e07e519abdf7c4e2cbba8a18b76f007090fd4d07f124a3cc465";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DD43lc-g.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-DD43lc-g.css"),
-        gzip: include_bytes!("assets/index-DD43lc-g.css.gz"),
+        path: "assets/index-B6IktxRc.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-B6IktxRc.js"),
+        gzip: include_bytes!("assets/index-B6IktxRc.js.gz"),
     },
     Embedded {
-        path: "assets/index-eeL9gGaJ.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-eeL9gGaJ.js"),
-        gzip: include_bytes!("assets/index-eeL9gGaJ.js.gz"),
+        path: "assets/index-CkSYR7Sk.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-CkSYR7Sk.css"),
+        gzip: include_bytes!("assets/index-CkSYR7Sk.css.gz"),
     },
     Embedded {
         path: "icon.svg",

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::page::Page;
 use super::{Team, open};
 
 /// Holds the answers to requests whose address has a text, until `release()`.
@@ -108,7 +109,13 @@ async fn typed_text_survives_a_reload_and_a_past_time_is_never_ahead() {
     let Some(mut ada) = open(&base, &team.ada, "admin", &view).await else { return };
     ada.until("fill('textarea[name=comment]', 'half a sentence')").await;
     ada.go(&format!("{base}/console/{view}")).await;
-    ada.until("one('textarea[name=comment]')?.value === 'half a sentence' && shows('Draft')").await;
+    let has_draft = "one('textarea[name=comment]')?.value === 'half a sentence' && shows('Draft')";
+    ada.until(has_draft).await;
+    // Within the app, too.
+    ada.until("press('nav a', 'Preferences')").await;
+    ada.until("shows('Quiet hours')").await;
+    ada.run("history.back()").await;
+    ada.until(has_draft).await;
     // The device's clock is ten minutes behind.
     let behind = json!({"source": "const now = Date.now; Date.now = () => now() - 600_000;"});
     ada.call("Page.enable", json!({})).await;
@@ -140,5 +147,104 @@ async fn who_left_is_shown_where_developers_are_assigned_and_can_be_taken_off() 
     ada.until("one('dialog') === undefined").await;
     let saved = hub.get(&team.ada, &format!("/api/tickets/{id}/")).await.1;
     assert_eq!(saved["assigned_to"], json!([other.id]));
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_of_an_earlier_key_do_not_replace_those_of_a_later_one() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    for title in ["alpha", "alphabet", "apple", "ant"] {
+        hub.ticket(&team.jane, title).await;
+    }
+    let Some(mut ada) = open(&base, &team.ada, "admin", "tickets?view=list").await else { return };
+    let rows = "[...document.querySelectorAll('tbody a')].map((one) => one.textContent).join()";
+    ada.until(&format!("({rows}).split(',').length === 4")).await;
+    ada.run(&hold("search=al&")).await;
+    ada.run("fill('input[type=search]', 'al')").await;
+    ada.until("window.held?.length > 0").await;
+    ada.run("fill('input[type=search]', 'alphab')").await;
+    ada.until(&format!("{rows} === 'alphabet'")).await;
+    ada.run("release()").await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(ada.run(rows).await, "alphabet");
+    team.hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_deleted_rows_stay_deleted_when_the_page_is_left() {
+    // The limit of writes as it is by default.
+    let team = Team::gather_with(|config| config.http.writes_per_s = 10).await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    for n in 0..100 {
+        let body = json!({"recipients": [team.jane.id], "title": format!("no. {n}"),
+            "message": "At ten."});
+        let sent = hub.post(&team.root, "/api/notifications/", body).await;
+        assert_eq!(sent.0, 202, "{}", sent.1);
+    }
+    let Some(mut jane) = open(&base, &team.jane, "client", "inbox").await else { return };
+    jane.until("one('[data-count]')?.dataset.count === '100'").await;
+    jane.run("one('.list').scrollTop = one('.list').scrollHeight").await;
+    jane.until("one('.item', 'no. 0') !== undefined").await;
+    jane.run("one('.tools input[type=checkbox]').click()").await;
+    jane.until("press('.tools button', 'Delete')").await;
+    jane.until("one('.toasts')?.textContent.includes('100')").await;
+    jane.call("Page.navigate", json!({"url": "about:blank"})).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let (_, left) = hub.get(&team.jane, "/api/notifications/").await;
+        if left["count"] == 0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{} are left", left["count"]);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    team.hub.stop().await;
+}
+
+/// Opens an address in another tab of the same user, and waits for its field of a comment.
+async fn second_tab(page: &mut Page, url: &str) {
+    let open = format!("window.second = window.open({}); true", json!(url));
+    let params = json!({"expression": open, "userGesture": true});
+    page.call("Runtime.evaluate", params).await;
+    page.until(&format!("{SECOND} !== null")).await;
+}
+
+const SECOND: &str = "window.second.document.querySelector('textarea[name=comment]')";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tabs_of_one_user_keep_each_its_own_text_and_one_that_is_gone_leaves_it() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let id = hub.ticket(&team.jane, "One").await;
+    let view = format!("{base}/console/tickets/{id}");
+    let Some(mut ada) = open(&base, &team.ada, "admin", &format!("tickets/{id}")).await else {
+        return;
+    };
+    let has = |text: &str| format!("one('textarea[name=comment]')?.value === '{text}'");
+    let second_has = |text: &str| format!("{SECOND}?.value === '{text}'");
+    ada.until("fill('textarea[name=comment]', 'typed in the first')").await;
+    second_tab(&mut ada, &view).await;
+    // What is typed in one tab is no draft of the other.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    ada.until(&second_has("")).await;
+    ada.run(&format!(
+        "{SECOND}.value = 'typed in the second'; \
+         {SECOND}.dispatchEvent(new window.second.Event('input', {{ bubbles: true }}))"
+    ))
+    .await;
+    ada.run("window.second.location.reload()").await;
+    ada.until(&format!("{SECOND} !== null && {}", second_has("typed in the second"))).await;
+    ada.until(&has("typed in the first")).await;
+    // Sending one leaves the other.
+    ada.until("press('button', 'Comment')").await;
+    ada.until(&has("")).await;
+    ada.run("window.second.location.reload()").await;
+    ada.until(&second_has("typed in the second")).await;
+    ada.run("window.second.close()").await;
+    ada.until("window.second.closed").await;
+    ada.go(&view).await;
+    ada.until(&format!("{} && shows('Draft')", has("typed in the second"))).await;
+    ada.until("one('.comment')?.textContent.includes('typed in the first')").await;
     team.hub.stop().await;
 }

@@ -85,3 +85,30 @@ async fn a_forgotten_password_is_asked_for_and_a_language_is_chosen() {
     page.until("document.documentElement.dir === 'rtl' && shows('نسيت كلمة المرور')").await;
     hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_username_with_an_at_sign_signs_in() {
+    let hub = Hub::start().await;
+    let body = serde_json::json!({"username": "mail@corp.example", "email": "m@example.com",
+        "password": "correct horse"});
+    let register = hub.request(reqwest::Method::POST, "/api/auth/register/").json(&body);
+    assert_eq!(crate::support::answer(register).await.0, 201);
+    let url = format!("{}/console/", hub.base());
+    for name in ["mail@corp.example", "m@example.com"] {
+        let Some(mut page) = Page::open(&url, "/console/").await else { return };
+        page.go(&url).await;
+        page.until(&format!("fill('[name=username]', '{name}')")).await;
+        page.run("fill('[name=password]', 'correct horse'); press('button[type=submit]')").await;
+        page.until(IS_LIVE).await;
+    }
+    // Registering by the form, too.
+    let Some(mut page) = Page::open(&url, "/console/").await else { return };
+    page.go(&url).await;
+    page.until("press('button', 'Create an account')").await;
+    page.until("fill('[name=username]', 'new@user')").await;
+    page.run("fill('[name=email]', 'new@example.com'); fill('[name=password]', 'correct horse')")
+        .await;
+    page.run("press('button[type=submit]')").await;
+    page.until(IS_LIVE).await;
+    hub.stop().await;
+}

@@ -5,11 +5,14 @@ mod account;
 mod admins;
 mod escalations;
 mod inbox;
+mod interleaved;
 mod late;
 mod login;
+mod long;
 mod operators;
 mod outage;
 mod people;
+mod streams;
 mod tickets;
 
 use bellpull::config::Config;

@@ -94,3 +94,27 @@ async fn a_stale_form_does_not_switch_an_account_on_again() {
     assert_eq!(saved["whatsapp_number"], "+4915100000009");
     team.hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_with_the_longest_title_can_be_edited() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let title = "long ".repeat(51);
+    let id = hub.ticket(&team.jane, &title).await;
+    let Some(mut jane) = open(&base, &team.jane, "client", &format!("tickets/{id}")).await else {
+        return;
+    };
+    jane.until("press('button', 'Edit')").await;
+    jane.until("one('dialog [name=title]')?.value.length === 254").await;
+    // Typed, not set: a browser judges the length only of what its user has changed.
+    jane.run(
+        "one('dialog [name=title]').focus(); one('dialog [name=title]').setSelectionRange(0, 4)",
+    )
+    .await;
+    jane.call("Input.insertText", json!({"text": "Long"})).await;
+    jane.until("press('dialog button[type=submit]', '')").await;
+    jane.until("one('dialog') === undefined && one('h1')?.textContent.startsWith('Long ')").await;
+    let saved = hub.get(&team.jane, &format!("/api/tickets/{id}/")).await.1;
+    assert_eq!(saved["title"].as_str().unwrap().len(), 254, "{saved}");
+    team.hub.stop().await;
+}

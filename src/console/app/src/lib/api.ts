@@ -1,5 +1,6 @@
 // REST. An expired access token is renewed once for all requests that need it.
 
+import { newId } from './drafts';
 import { session } from './session.svelte';
 import { t } from './i18n.svelte';
 
@@ -80,7 +81,7 @@ const unknown = new Map<string, string>();
 /** Creates something. The same form, sent again after a lost answer, is the same request: it creates nothing more. */
 export async function createOnce<T>(path: string, body: unknown): Promise<T> {
   const form = `${path} ${JSON.stringify(body)}`;
-  const key = unknown.get(form) ?? crypto.randomUUID();
+  const key = unknown.get(form) ?? newId();
   unknown.set(form, key);
   try {
     const made = await api<T>('POST', path, body, { 'Idempotency-Key': key });

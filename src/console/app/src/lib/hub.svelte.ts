@@ -65,7 +65,7 @@ class Live {
     return () => this.#changed.delete(listener);
   }
 
-  /** Calls back when the line stands again, or a stream is told again. Returns what ends it. */
+  /** Calls back when the line stands again. Returns what ends it. */
   onBack(listener: Listener): () => void {
     this.#back.add(listener);
     return () => this.#back.delete(listener);
@@ -97,11 +97,9 @@ class Live {
     const known = this.#streams.get(stream);
     try {
       await this.#client?.subscribe(stream);
-      if (!known || known.refused === 0 || this.#streams.get(stream) !== known) return;
+      if (!known?.refused) return;
       known.refused = 0;
       this.#tellLost();
-      // What happened meanwhile was not told.
-      this.#back.forEach((listener) => listener());
     } catch (error) {
       // Without an answer the client itself asks again, on its next line.
       if ((error as { isRefusal?: boolean }).isRefusal) this.#lose(stream);
@@ -126,7 +124,6 @@ class Live {
 
   async markRead(which: number[] | 'all'): Promise<void> { await this.#client?.markRead(which); }
   async markUnread(which: number[]): Promise<void> { await this.#client?.markUnread(which); }
-  async remove(which: number[]): Promise<void> { await this.#client?.remove(which); }
 }
 
 export const live = new Live();

@@ -80,6 +80,9 @@ export function moment(time: string): string {
   return new Intl.DateTimeFormat(locale.language, style).format(new Date(time));
 }
 
+/** Those that are not the inbox. */
+export const CHANNELS = ['EMAIL', 'WHATSAPP', 'SMS', 'PUSH', 'WEBHOOK'] as const;
+
 /** A channel's name, as its users write it: `WHATSAPP` is `WhatsApp`. */
 export function channelName(channel: string): string {
   const key = `channel.${channel.toLowerCase()}`;

@@ -1,7 +1,7 @@
 // How a view gets what it shows. The rules stand here, once: an answer to an earlier question never
 // replaces a later one's; what changes while the hub is asked is asked for again; a view reads again
-// when the line is back, and now and then where a stream is not told; what may no longer be seen is
-// not shown.
+// when the line is back, and now and then where no stream tells or nothing can be read; what may no
+// longer be seen is not shown.
 
 import { untrack } from 'svelte';
 import { ApiError, get } from './api';
@@ -32,6 +32,7 @@ export class Load<T> {
   }
 
   get problem(): string { return this.error?.message ?? ''; }
+  get isWaiting(): boolean { return this.#unanswered > 0; }
   get isMissing(): boolean { return this.error instanceof ApiError && this.error.status === 404; }
 
   /** Something may have changed: reads, or soon, if that was done a moment ago. */
@@ -74,7 +75,8 @@ export class Load<T> {
       this.value = value;
       this.error = null;
       this.#shows(value);
-      if (isWhole) this.#shown = turn;
+      // Parts of an earlier answer do not replace those of a later one either.
+      this.#shown = isWhole ? turn : turn - 1;
     };
     this.#isDue = false;
     this.#unanswered += 1;
@@ -130,13 +132,16 @@ export function load<T>(ask: () => string, options: Options<T> = {}): Load<T> {
     for (const name of ['ticket_update', 'comment_added'] as const) {
       ends.push(live.on(name, (frame) => { if (isMine(frame)) refresh(); }));
     }
+    // What changed before a stream is told is not told.
+    ends.push(live.on('subscribed', ({ stream }) => { if (all.includes(stream)) refresh(); }));
     ends.push(live.on('stream_ended', refresh), live.onChange(refresh));
     return () => ends.forEach((end) => end());
   });
   $effect(() => {
-    const ms = everyMs ?? (streams?.().some((stream) => live.lost.has(stream)) ? UNTOLD_MS : undefined);
+    const isUntold = loaded.error !== null || streams?.().some((stream) => live.lost.has(stream));
+    const ms = everyMs ?? (isUntold ? UNTOLD_MS : undefined);
     if (!ms) return;
-    const timer = setInterval(() => { if (!document.hidden) refresh(); }, ms);
+    const timer = setInterval(() => { if (!document.hidden && !loaded.isWaiting) refresh(); }, ms);
     return () => clearInterval(timer);
   });
   return loaded;

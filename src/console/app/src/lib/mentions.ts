@@ -15,7 +15,7 @@ export async function offer(ticket: number, before: string): Promise<Offer> {
   return get<Offer>(`/api/tickets/${ticket}/mentionable/${query({ text })}`);
 }
 
-/** A comment's text in parts; those that mention somebody are so marked. */
+/** A comment's text in parts; those that mention users are so marked. */
 export function parts({ body, mentions }: Comment): { text: string; isMention: boolean }[] {
   const letters = [...body];
   const found: { text: string; isMention: boolean }[] = [];

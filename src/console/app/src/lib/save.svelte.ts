@@ -45,11 +45,18 @@ export class Form<F extends object, R extends object = object> {
     this.#of = of;
     this.open(resource);
     if (draft === undefined) return;
-    const kept = drafts.get<{ opened: F; version?: number; now: F }>(draft);
-    if (kept) [this.isDraft, this.#opened, this.#version, this.now] = [true, kept.opened, kept.version, kept.now];
+    let isAsked = $state(false);
+    void drafts.find<{ at: number; opened: F; version?: number; now: F }>(draft).then((found) => {
+      if (found && !this.isChanged) {
+        const { opened, version, now } = found.draft;
+        [this.isDraft, this.#opened, this.#version, this.now] = [true, opened, version, now];
+        drafts.drop(found.key);
+      }
+      isAsked = true;
+    });
     $effect(() => {
       const [opened, now] = [this.#opened, $state.snapshot(this.now) as F];
-      drafts.set(draft, this.isChanged ? { opened, version: this.#version, now } : null);
+      if (isAsked) drafts.set(draft, this.isChanged ? { opened, version: this.#version, now } : null);
     });
   }
 

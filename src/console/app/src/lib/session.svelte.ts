@@ -4,6 +4,8 @@ import type { User } from './types';
 
 interface Kept { user: User; access: string; refresh: string }
 
+export const ROLES = ['client', 'developer', 'admin', 'super_admin'] as const;
+
 const KEY = 'bellpull';
 
 function kept(): Kept | null {

@@ -1,6 +1,7 @@
 // The supervision tree as it is now: read once a second, with rates between two readings.
 
 import { get, query } from './api';
+import { load, type Load } from './load.svelte';
 import type { Actor } from './types';
 
 export interface Row { actor: Actor; key: string; depth: number; rate: number; hasChildren: boolean; hidden: number }
@@ -9,16 +10,34 @@ const EVERY_MS = 1000;
 /** Children of a supervisor that are read; a search in the tree covers these. */
 const CHILDREN = 200;
 
+/** A reading: what each actor had handled, and how many a second since the one before. */
+interface Reading { root: Actor; at: number; handled: Map<string, number>; rates: Map<string, number> }
+
 const keyOf = (actor: Actor) => `${actor.node} ${actor.path}`;
 
+/** A reading of the tree, with the rates since the one that was shown before. */
+async function read(path: string, before: Reading | null): Promise<Reading> {
+  const root = await get<Actor>(path);
+  const reading: Reading = { root, at: performance.now(), handled: new Map(), rates: new Map() };
+  const walk = (actor: Actor) => {
+    const key = keyOf(actor);
+    const earlier = before?.handled.get(key);
+    reading.handled.set(key, actor.handled);
+    // A restarted actor counts from zero again.
+    if (before && earlier !== undefined && actor.handled >= earlier) reading.rates.set(key, (1000 * (actor.handled - earlier)) / (reading.at - before.at));
+    actor.children.forEach(walk);
+  };
+  walk(root);
+  return reading;
+}
+
+/** For a component, as long as it is there. */
 export class Tree {
-  root = $state.raw<Actor | null>(null);
-  problem = $state('');
+  readonly loaded: Load<Reading> = load<Reading>(() => `/api/operator/tree/${query({ children: CHILDREN })}`, {
+    everyMs: EVERY_MS, read: (path) => read(path, this.loaded.value),
+  });
   closed = $state.raw(new Set<string>());
   search = $state('');
-  #rates = $state.raw(new Map<string, number>());
-  #before = new Map<string, number>();
-  #readAt = 0;
 
   rows = $derived.by(() => {
     const rows: Row[] = [];
@@ -29,7 +48,7 @@ export class Tree {
       const key = keyOf(actor);
       const at = rows.length;
       const hasChildren = actor.children_total > 0;
-      rows.push({ actor, key, depth, rate: this.#rates.get(key) ?? 0, hasChildren, hidden: actor.children_total - actor.children.length });
+      rows.push({ actor, key, depth, rate: this.loaded.value?.rates.get(key) ?? 0, hasChildren, hidden: actor.children_total - actor.children.length });
       let isWanted = wanted === '' || fits(actor);
       if (wanted !== '' || !this.closed.has(key)) {
         for (const child of actor.children) isWanted = walk(child, depth + 1) || isWanted;
@@ -37,50 +56,9 @@ export class Tree {
       if (!isWanted) rows.length = at;
       return isWanted;
     };
-    if (this.root) walk(this.root, 0);
+    if (this.loaded.value) walk(this.loaded.value.root, 0);
     return rows;
   });
-
-  /** Reads until it is ended. */
-  start(): () => void {
-    let isOver = false;
-    let timer: ReturnType<typeof setTimeout>;
-    const turn = async () => {
-      if (!document.hidden) await this.read();
-      if (!isOver) timer = setTimeout(turn, EVERY_MS);
-    };
-    void turn();
-    return () => {
-      isOver = true;
-      clearTimeout(timer);
-    };
-  }
-
-  async read(): Promise<void> {
-    try {
-      const root = await get<Actor>(`/api/operator/tree/${query({ children: CHILDREN })}`);
-      const now = performance.now();
-      const seconds = (now - this.#readAt) / 1000;
-      const handled = new Map<string, number>();
-      const rates = new Map<string, number>();
-      const walk = (actor: Actor) => {
-        const key = keyOf(actor);
-        handled.set(key, actor.handled);
-        const before = this.#before.get(key);
-        // A restarted actor counts from zero again.
-        if (before !== undefined && actor.handled >= before) rates.set(key, (actor.handled - before) / seconds);
-        actor.children.forEach(walk);
-      };
-      walk(root);
-      this.#before = handled;
-      this.#readAt = now;
-      this.#rates = rates;
-      this.root = root;
-      this.problem = '';
-    } catch (error) {
-      this.problem = (error as Error).message;
-    }
-  }
 
   toggle(key: string): void {
     const closed = new Set(this.closed);

@@ -8,14 +8,11 @@ export interface User {
   phone: string; whatsapp_number: string; created_at: string;
 }
 
-export interface Delivery {
-  channel: string; status: string; attempts: number; error: string | null; sent_at: string | null;
-}
+export interface Delivery { channel: string; status: string }
 
 export interface Notification {
   id: number; seq: number; event: string; type: string; subject: string; message: string;
-  ticket: number | null; ticket_title: string | null; action_url: string; is_read: boolean;
-  created_at: string; priority: string; deliveries: Delivery[];
+  ticket: number | null; ticket_title: string | null; is_read: boolean; created_at: string; priority: string; deliveries: Delivery[];
 }
 
 export interface Ticket {
@@ -58,9 +55,7 @@ export interface Webhook {
 /** The answer to a test call of a webhook or a push service. */
 export interface CallResult { ok: boolean; status: number | null; took_ms: number; error: string | null }
 
-export interface ChannelState {
-  channel: string; circuit: string; cause: string | null; queued: number; in_flight: number;
-}
+export interface ChannelState { channel: string; circuit: string; cause: string | null; queued: number }
 
 export interface Assignee { id: number; username: string; name: string }
 
@@ -91,10 +86,8 @@ export interface HubNode {
 }
 
 export interface OutboxDelivery {
-  id: number; notification: number | null; recipient_name: string | null; channel: string;
-  channel_display: string; status: string; status_display: string; rule: string | null;
-  attempts: number; due_at: string; sent_at: string | null; error: string | null;
-  provider_status: string | null;
+  id: number; notification: number | null; recipient_name: string | null; channel: string; status: string; status_display: string;
+  rule: string | null; attempts: number; due_at: string; sent_at: string | null; error: string | null; provider_status: string | null;
 }
 
 export interface ScheduledSend {
@@ -103,19 +96,12 @@ export interface ScheduledSend {
 }
 
 export interface AnalyticsRow {
-  event: string; channel: string; channel_display: string; queued: number; sent: number;
-  failed: number; suppressed: number; delivered: number; notifications_read: number;
+  event: string; channel: string; queued: number; sent: number; failed: number; suppressed: number; delivered: number; notifications_read: number;
   time_to_read_p50_s: number | null; time_to_read_p95_s: number | null;
 }
 
-export interface TemplateSummary {
-  event: string; event_display: string; channel: string; channel_display: string;
-  is_default: boolean; locales: string[];
-}
-
 export interface Template {
-  event: string; channel: string; locale: string; subject: string; text: string; html: string;
-  is_default: boolean; updated_at: string | null;
+  event: string; channel: string; locale: string; subject: string; text: string; html: string; is_default: boolean;
 }
 
 export interface TemplatePreview { subject: string; text: string; html: string | null }

@@ -55,6 +55,7 @@ export const ar: Record<Key, string> = {
   comment: 'تعليق جديد',
   'comment.hint': 'اكتب تعليقًا؛ يُبلَّغ الشخص عند ذكره بـ @',
   'comment.keys': 'Ctrl+Enter للإرسال',
+  'comment.left': 'ما كتبته ولم ترسله',
   'comment.send': 'تعليق',
   comments: 'التعليقات',
   'comments.none': 'لا توجد تعليقات بعد.',

@@ -53,6 +53,7 @@ export const en = {
   comment: 'New comment',
   'comment.hint': 'Write a comment; @name notifies someone',
   'comment.keys': 'Ctrl+Enter sends',
+  'comment.left': 'What you typed and did not send',
   'comment.send': 'Comment',
   comments: 'Comments',
   'comments.none': 'No comments yet.',
