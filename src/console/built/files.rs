@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "20305c0541db4e07e519abdf7c4e2cbba8a18b76f007090fd4d07f124a3cc465";
+pub(super) const SOURCES: &str = "bfd31031a504893e166ab73da8a867029202e9656a9777e9de2506286157cbef";
 
 pub(super) const FILES: &[Embedded] = &[
-    Embedded {
-        path: "assets/index-B6IktxRc.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-B6IktxRc.js"),
-        gzip: include_bytes!("assets/index-B6IktxRc.js.gz"),
-    },
     Embedded {
         path: "assets/index-CkSYR7Sk.css",
         kind: "text/css; charset=utf-8",
         bytes: include_bytes!("assets/index-CkSYR7Sk.css"),
         gzip: include_bytes!("assets/index-CkSYR7Sk.css.gz"),
+    },
+    Embedded {
+        path: "assets/index-Dv5fOCDU.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-Dv5fOCDU.js"),
+        gzip: include_bytes!("assets/index-Dv5fOCDU.js.gz"),
     },
     Embedded {
         path: "icon.svg",

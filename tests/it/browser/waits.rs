@@ -41,6 +41,10 @@ impl Script {
 
     /// The next socket, greeted; and when it came.
     async fn greet(&self) -> (Line, Instant) {
+        self.greet_as("admin").await
+    }
+
+    async fn greet_as(&self, role: &str) -> (Line, Instant) {
         let accepted = timeout(PATIENCE, self.listener.accept()).await;
         let (stream, _) = accepted.expect("the page comes").unwrap();
         let at = Instant::now();
@@ -51,7 +55,7 @@ impl Script {
             Ok(answer)
         };
         let mut line = Line(accept_hdr_async(stream, choose).await.unwrap());
-        line.say(json!({"type": "welcome", "user": {"id": 1, "username": "ada", "role": "admin"},
+        line.say(json!({"type": "welcome", "user": {"id": 1, "username": "ada", "role": role},
             "epoch": "e", "last_seq": 0, "unread_count": 3, "heartbeat_ms": 25_000}))
             .await;
         (line, at)
@@ -123,5 +127,47 @@ async fn who_is_told_when_to_come_back_does_not_come_before() {
     assert!(at - closed + ROUNDING >= WAIT, "after {:?}", at - closed);
     let mut passed = Vec::new();
     while tab.next_with("state", &mut passed).await["state"] != "live" {}
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_role_has_changed_comes_back_at_once_with_the_new_one() {
+    let (hub, script) = (open_hub().await, Script::begin().await);
+    // By itself it would wait for most of a month.
+    let options = json!({"url": script.url(),
+        "backOffMs": {"base": 2_000_000_000, "cap": 2_000_000_000}});
+    let Some(mut tab) = Tab::open(&hub.base(), "any", options).await else { return };
+    let (mut line, _) = script.greet_as("client").await;
+    let mut passed = Vec::new();
+    let first = tab.next_with("role", &mut passed).await;
+    assert_eq!((&first["state"], &first["role"]), (&json!("live"), &json!("client")));
+    let frame = CloseFrame { code: 1012.into(), reason: "role changed".into() };
+    line.0.send(Message::Close(Some(frame))).await.unwrap();
+    while line.0.next().await.is_some() {}
+    drop(line);
+    let (_line, _) = script.greet_as("admin").await;
+    while tab.next_with("role", &mut passed).await["role"] != "admin" {}
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_viewed_is_said_after_its_stream_is_told_on_each_line() {
+    let (hub, script) = (open_hub().await, Script::begin().await);
+    let options = json!({"url": script.url()});
+    let Some(mut tab) = Tab::open(&hub.base(), "any", options).await else { return };
+    // Both before the line stands.
+    tab.make(json!(["subscribe", "project:1:presence"]));
+    tab.make(json!(["viewing", "project:1:presence", 7]));
+    for _ in 0..2 {
+        let (mut line, _) = script.greet().await;
+        let (asked, _) = line.hear("subscribe").await;
+        line.say(json!({"type": "reply", "id": asked["id"], "ok": true})).await;
+        let (viewed, _) = line.hear("ticket_viewing").await;
+        assert_eq!((&viewed["stream"], &viewed["ticket_id"]), (&asked["stream"], &json!(7)));
+        assert_eq!(
+            tab.next_with("subscribed", &mut Vec::new()).await["subscribed"],
+            asked["stream"]
+        );
+    }
     hub.stop().await;
 }

@@ -28,6 +28,10 @@ const VIEWS: [&str; 17] = [
     "operators",
 ];
 
+/// What can be seen whole only by scrolling it sideways.
+const CUT: &str = "[...document.querySelectorAll('.scroll, .board')] \
+    .filter((one) => one.scrollWidth > one.clientWidth + 1).map(nameOf).join()";
+
 /// What axe finds, as text.
 async fn violations(page: &mut Page) -> String {
     let found = page
@@ -66,6 +70,10 @@ async fn every_view_is_accessible_and_fits_narrow_windows() {
                 let wide = page.run("document.documentElement.scrollWidth - innerWidth").await;
                 if wide.as_i64() > Some(0) {
                     found.push(format!("{view} at {width}: {wide} px too wide"));
+                }
+                let cut = page.run(CUT).await;
+                if width == 390 && view != "operators" && cut != "" {
+                    found.push(format!("{view} at {width}: cut: {cut}"));
                 }
                 let text = violations(&mut page).await;
                 if !text.is_empty() {

@@ -118,3 +118,19 @@ async fn a_ticket_with_the_longest_title_can_be_edited() {
     assert_eq!(saved["title"].as_str().unwrap().len(), 254, "{saved}");
     team.hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_typed_of_a_ticket_that_is_deleted_is_shown() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let id = hub.ticket(&team.jane, "One").await;
+    let Some(mut ada) = open(&base, &team.ada, "admin", &format!("tickets/{id}")).await else {
+        return;
+    };
+    ada.until("fill('textarea[name=comment]', 'half a sentence')").await;
+    ada.until("Object.keys(localStorage).some((key) => key.includes('.comment.'))").await;
+    assert!(hub.delete(&team.jane, &format!("/api/tickets/{id}/")).await.0 < 300);
+    ada.until("shows('There is no such ticket')").await;
+    ada.until("one('textarea[readonly]')?.value === 'half a sentence'").await;
+    team.hub.stop().await;
+}

@@ -56,7 +56,7 @@ export class Form<F extends object, R extends object = object> {
     });
     $effect(() => {
       const [opened, now] = [this.#opened, $state.snapshot(this.now) as F];
-      if (isAsked) drafts.set(draft, this.isChanged ? { opened, version: this.#version, now } : null);
+      if (isAsked || this.isChanged) drafts.set(draft, this.isChanged ? { opened, version: this.#version, now } : null);
     });
   }
 
