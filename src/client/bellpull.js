@@ -67,6 +67,7 @@ class Bellpull {
     globalThis.addEventListener?.('offline', this.#onDoubt);
     globalThis.addEventListener?.('pagehide', this.#onHide);
     globalThis.document?.addEventListener('visibilitychange', this.#onVisible);
+    globalThis.document?.addEventListener('resume', this.#onOnline);
     this.#open('first');
   }
 
@@ -208,6 +209,7 @@ class Bellpull {
     globalThis.removeEventListener?.('offline', this.#onDoubt);
     globalThis.removeEventListener?.('pagehide', this.#onHide);
     globalThis.document?.removeEventListener('visibilitychange', this.#onVisible);
+    globalThis.document?.removeEventListener('resume', this.#onOnline);
     this.#requests.forEach((request) => request.settle(error));
     this.#become('closed', { code: why.code, reason: why.message });
     if (why.code !== 'closed') this.#emit('error', error);

@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "bfd31031a504893e166ab73da8a867029202e9656a9777e9de2506286157cbef";
+pub(super) const SOURCES: &str = "80cdf321951bc57ec4e26997e166f4b7c975759ef91d6c46122eb88acaaf4f65";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-CkSYR7Sk.css",
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-CkSYR7Sk.css"),
-        gzip: include_bytes!("assets/index-CkSYR7Sk.css.gz"),
+        path: "assets/index-DYZkHq-E.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-DYZkHq-E.js"),
+        gzip: include_bytes!("assets/index-DYZkHq-E.js.gz"),
     },
     Embedded {
-        path: "assets/index-Dv5fOCDU.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-Dv5fOCDU.js"),
-        gzip: include_bytes!("assets/index-Dv5fOCDU.js.gz"),
+        path: "assets/index-q9fEtcIB.css",
+        kind: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/index-q9fEtcIB.css"),
+        gzip: include_bytes!("assets/index-q9fEtcIB.css.gz"),
     },
     Embedded {
         path: "icon.svg",

@@ -7,7 +7,9 @@ import { drafts } from './drafts';
 import { t } from './i18n.svelte';
 import { toasts } from './toasts.svelte';
 
-type Versioned = { version?: number };
+type Stamp = number | string | null | undefined;
+/** What tells two states of a resource apart: its version, or when it was changed. */
+const stampOf = (of: { version?: number; updated_at?: string | null } | null): Stamp => of?.version ?? of?.updated_at;
 const differ = (one: unknown, other: unknown) => JSON.stringify(one) !== JSON.stringify(other);
 
 /** The fields of `now` that differ from those that it began with. */
@@ -37,7 +39,7 @@ export class Form<F extends object, R extends object = object> {
   isDraft = $state(false);
   #resource: R | null = null;
   #opened = $state.raw() as F;
-  #version: number | undefined;
+  #version: Stamp;
   readonly #of: (resource: R | null) => F;
 
   /** `of` takes the form's fields from a resource; null: a new one. With a `draft` what is typed is kept on this device. */
@@ -46,7 +48,7 @@ export class Form<F extends object, R extends object = object> {
     this.open(resource);
     if (draft === undefined) return;
     let isAsked = $state(false);
-    void drafts.find<{ at: number; opened: F; version?: number; now: F }>(draft).then((found) => {
+    void drafts.find<{ at: number; opened: F; version?: Stamp; now: F }>(draft).then((found) => {
       if (found && !this.isChanged) {
         const { opened, version, now } = found.draft;
         [this.isDraft, this.#opened, this.#version, this.now] = [true, opened, version, now];
@@ -76,7 +78,7 @@ export class Form<F extends object, R extends object = object> {
   #begin(resource: R | null, now: F): void {
     this.#resource = resource;
     this.#opened = this.#of(resource);
-    this.#version = (resource as Versioned | null)?.version;
+    this.#version = stampOf(resource);
     this.now = now;
     this.theirs = {};
   }
@@ -85,8 +87,10 @@ export class Form<F extends object, R extends object = object> {
   save(path: string, { method = 'PATCH', at = path, body, more }: Saving<F> = {}): Promise<R | null> {
     return this.run(async () => {
       const sent = $state.snapshot(this.now) as F;
-      const version = this.#version === undefined ? {} : { version: this.#version };
+      const version = typeof this.#version === 'number' ? { version: this.#version } : {};
       try {
+        // A hub without versions of this does not notice that another was faster.
+        if (!('version' in version) && this.#version !== undefined) await this.#compare(at);
         const saved = await api<R>(method, path, { ...body?.(sent) ?? this.#changes(), ...version, ...more });
         this.#begin(saved, { ...this.#of(saved), ...changes(sent, $state.snapshot(this.now) as F) });
         return saved;
@@ -126,10 +130,10 @@ export class Form<F extends object, R extends object = object> {
   }
 
   /** Another user has saved: what was not touched here becomes theirs, the rest is shown beside. */
-  async #compare(path: string, error: ApiError): Promise<void> {
+  async #compare(path: string, error?: ApiError): Promise<void> {
     const found = await get<R>(path);
-    const { version } = found as Versioned;
-    if (version === undefined || version === this.#version) throw error;
+    if (stampOf(found) === this.#version && error) throw error;
+    if (stampOf(found) === this.#version) return;
     const mine = this.#changes();
     const others = Object.entries(changes(this.#opened, this.#of(found)));
     this.#begin(found, { ...this.#of(found), ...mine });
