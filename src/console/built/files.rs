@@ -4,7 +4,7 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "80cdf321951bc57ec4e26997e166f4b7c975759ef91d6c46122eb88acaaf4f65";
+pub(super) const SOURCES: &str = "322a23c6b1f3d9be1c1732ea96be155a1e9af21e411093caf76ef4b1a0ed9bd5";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {

@@ -1,4 +1,4 @@
-//! Whoever a comment would notify is offered while it is written, however many accounts there are.
+//! All users whom a comment would notify are offered while it is written, however many there are.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn one_of_many_accounts_members_and_authors_is_offered() {
     // No client but the one whose ticket it is.
     assert_eq!(offered(&team, &team.admin, ticket, "@do").await, Vec::<String>::new());
 
-    // A client is offered whoever has commented, however long ago, and no one else.
+    // A client is offered all authors of comments, however old these are, and no other users.
     let comments = format!("/api/tickets/{ticket}/comments/");
     for n in 0..110 {
         let body = json!({"body": format!("no. {n}")});

@@ -174,7 +174,7 @@ pub(crate) async fn people_are_found_by_their_names<F: Fixture>() {
     assert!(store.people_named(&[], web).await.unwrap().is_empty());
 }
 
-pub(crate) async fn whoever_may_be_mentioned_is_found_page_by_page<F: Fixture>() {
+pub(crate) async fn users_who_may_be_mentioned_are_found_page_by_page<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
     let admin = person(store, "admin", "admin").await;

@@ -176,7 +176,7 @@ macro_rules! suite {
                 a_comment_on_another_version_of_the_ticket_is_a_conflict,
                 a_comment_that_cannot_be_told_is_not_written,
                 people_are_found_by_their_names,
-                whoever_may_be_mentioned_is_found_page_by_page,
+                users_who_may_be_mentioned_are_found_page_by_page,
             }
             once {
                 a_key_is_kept_with_whatever_it_creates,
