@@ -3,7 +3,7 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin bellpull && \
+RUN cargo build --release --locked --bin bellpull --no-default-features && \
     cp target/release/bellpull /bellpull && strip /bellpull && \
     mkdir /hub
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Passes all tests on a fresh machine: installs what is missing, skips nothing silently.
 # Needs a Rust toolchain, and (for what is missing) Debian's packages as root or by sudo.
+#
+#   tests/run.sh            everything
+#   tests/run.sh quick      what shows most mistakes within two minutes: no service, no browser
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +17,45 @@ fail() {
     echo "tests/run.sh: $*" >&2
     exit 1
 }
+
+# The crates with files that differ from the last commit, as cargo's options; all of them if what
+# they share differs.
+changed_crates() {
+    local path folder
+    { git diff --name-only HEAD; git ls-files --others --exclude-standard; } | while read -r path; do
+        case "$path" in
+            *.rs | */Cargo.toml) ;;
+            Cargo.toml | Cargo.lock | clippy.toml) echo --workspace && continue ;;
+            *) continue ;;
+        esac
+        folder="$(dirname "$path")"
+        until [ -e "$folder/Cargo.toml" ]; do folder="$(dirname "$folder")"; done
+        echo "--package=$(sed -n 's/^name = "\(.*\)"/\1/p' "$folder/Cargo.toml" | head -n 1)"
+    done | sort -u
+}
+
+quick() {
+    local crates
+    say "formatting"
+    cargo fmt --all --check
+    mapfile -t crates < <(changed_crates)
+    [[ " ${crates[*]} " != *" --workspace "* ]] || crates=(--workspace)
+    if [ "${#crates[@]}" != 0 ]; then
+        say "lints of ${crates[*]#--package=}"
+        cargo clippy "${crates[@]}" --all-targets --quiet -- -D warnings
+    fi
+    say "tests of the rules, the actors, the client formats, the settings and the stores"
+    cargo test --quiet --lib -p bellpull-domain -p bellpull-port -p bellpull-actors \
+        -p bellpull-wire -p bellpull-config -p bellpull-storage
+    say "the source's rules, and the suite of the stores on SQLite"
+    cargo test --quiet --test tidy
+    cargo test --quiet --test it -- store:: --skip store::postgres
+    say "passed; not run: services, proxies, browsers, PostgreSQL (tests/run.sh)"
+}
+if [ "${1:-}" = quick ]; then
+    quick
+    exit
+fi
 
 # apt-get, once no other program holds its locks: an upgrade of the machine may run. Its own timeout
 # is for the lock of the installed packages; that of the lists it does not wait for.
@@ -155,9 +197,9 @@ on_postgres='^(rest|ws|clients|delivery|browser|schema)::'
 
 if cargo nextest --version >/dev/null 2>&1; then
     say "tests (cargo nextest)"
-    cargo nextest run --workspace --no-fail-fast "$@"
+    cargo nextest run --profile ci --workspace "$@"
     say "whole-system tests on PostgreSQL (cargo nextest)"
-    TEST_STORE=postgres cargo nextest run --test it --no-fail-fast -E "test(/$on_postgres/)"
+    TEST_STORE=postgres cargo nextest run --profile ci --test it -E "test(/$on_postgres/)"
 else
     say "tests (cargo test)"
     cargo test --workspace --lib --bins --tests --no-fail-fast "$@"

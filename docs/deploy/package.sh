@@ -5,7 +5,8 @@ cd "$(dirname "$0")/../.."
 
 target="${CARGO_TARGET_DIR:-target}"
 command -v cargo-deb >/dev/null || { echo "package.sh: cargo install cargo-deb" >&2; exit 1; }
-cargo build --release --locked --bin bellpull
+# A server: without the load tester and what it draws with.
+cargo build --release --locked --bin bellpull --no-default-features
 binary="$target/release/bellpull"
 
 # Where Cargo.toml looks for them.
