@@ -98,10 +98,14 @@ fn places(body: &str) -> Vec<Mention> {
     found
 }
 
-/// Where a comment mentions these users, who may see its ticket: each mention's user and range, in
-/// characters, its `@` among them.
+/// Where a comment mentions users: each mention's user and range, in characters, its `@` among
+/// them.
+pub type Mentioned = Vec<(UserId, Range<usize>)>;
+
+/// Where a comment mentions these users, who may see its ticket: by each mention the one with the
+/// longest name. Names are compared as they are unique: in compatibility form and without case.
 #[must_use]
-pub fn mentioned(body: &str, seeing: &[&User]) -> Vec<(UserId, Range<usize>)> {
+pub fn mentioned(body: &str, seeing: &[&User]) -> Mentioned {
     let names: Vec<String> = seeing.iter().map(|user| folded(&user.username)).collect();
     let mut known = HashSet::new();
     let mut found = Vec::new();
@@ -206,17 +210,6 @@ fn is_accent(content: char) -> bool {
     ('\u{300}'..='\u{36f}').contains(&content)
 }
 
-/// Those of the users who have a mentioned name: of each mention the one with the longest. Names
-/// are compared as they are unique: in compatibility form and without case.
-fn named<'a>(mentions: &[Mention], people: &[&'a (User, bool)]) -> Vec<&'a (User, bool)> {
-    let names: Vec<String> = people.iter().map(|(user, _)| folded(&user.username)).collect();
-    let bearer = |spelling: &String| {
-        let wanted = folded(spelling);
-        names.iter().position(|name| *name == wanted).map(|index| people[index])
-    };
-    mentions.iter().filter_map(|mention| mention.spellings.iter().find_map(bearer)).collect()
-}
-
 /// Whether a mention on the ticket notifies this account, which is a member of its project or not.
 #[must_use]
 pub fn may_see(ticket: &Ticket, is_open: bool, (user, is_member): &(User, bool)) -> bool {
@@ -225,8 +218,8 @@ pub fn may_see(ticket: &Ticket, is_open: bool, (user, is_member): &(User, bool))
     user.is_active && is_visible(ticket, &Caller::from(user), membership)
 }
 
-/// A comment on a ticket that its author may see, and the announcement to the mentioned users who
-/// may see the ticket. `people` are the accounts with the mentions' spellings, each with whether it
+/// A comment on a ticket that its author may see, the mentioned users who may see the ticket, and
+/// the announcement to them. `people` are the accounts with the mentions' spellings, each with whether it
 /// is a member of the project. The store gives the comment its id.
 #[must_use]
 pub fn comment(
@@ -236,11 +229,11 @@ pub fn comment(
     body: String,
     people: &[(User, bool)],
     now: Timestamp,
-) -> (Comment, Option<Announcement>) {
-    let seeing: Vec<&(User, bool)> =
-        people.iter().filter(|one| may_see(ticket, project.is_open, one)).collect();
-    let mut users: Vec<UserId> =
-        named(&mentions(&body), &seeing).into_iter().map(|(user, _)| user.id).collect();
+) -> (Comment, Mentioned, Option<Announcement>) {
+    let seeing = people.iter().filter(|one| may_see(ticket, project.is_open, one));
+    let seeing: Vec<&User> = seeing.map(|(user, _)| user).collect();
+    let mentioned = mentioned(&body, &seeing);
+    let mut users: Vec<UserId> = mentioned.iter().map(|(user, _)| *user).collect();
     users.sort_unstable();
     users.dedup();
     users.retain(|user| *user != author.id);
@@ -257,7 +250,7 @@ pub fn comment(
         body,
         created_at: now,
     };
-    (comment, announcement)
+    (comment, mentioned, announcement)
 }
 
 #[cfg(test)]

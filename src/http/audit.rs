@@ -14,9 +14,10 @@ use std::sync::Arc;
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use bellpull_domain::user::User;
-use bellpull_port::audit::AuditEntry;
-use bellpull_port::{AuditStore, Clock, StoreError};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::audit::AuditEntry;
+use bellpull_actors::port::{AuditStore, Clock, StoreError};
+use tokio::sync::OnceCell;
 
 use bellpull_auth::Principal;
 
@@ -42,6 +43,7 @@ pub(super) struct Act {
     path: String,
     address: IpAddr,
     is_service: bool,
+    recorded: OnceCell<()>,
 }
 
 impl Act {
@@ -68,15 +70,20 @@ impl Act {
             path,
             address,
             is_service: principal.is_service,
+            recorded: OnceCell::new(),
         })
     }
 
-    /// Records it with its outcome: `None` if its client left before the answer.
+    /// Records it once with its outcome: `None` if its client left before the answer.
     ///
     /// # Errors
     /// The store's, which is logged.
     pub(super) async fn record(&self, status: Option<StatusCode>) -> Result<(), StoreError> {
-        let Self { log, by, method, action, path, address, is_service } = self;
+        self.recorded.get_or_try_init(|| self.write(status)).await.copied()
+    }
+
+    async fn write(&self, status: Option<StatusCode>) -> Result<(), StoreError> {
+        let Self { log, by, method, action, path, address, is_service, recorded: _ } = self;
         let status = status.map(|status| status.as_u16());
         tracing::info!(
             target: "bellpull::audit",

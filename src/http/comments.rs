@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use bellpull_actors::directory::{CommandError, Tickets};
-use bellpull_domain::idempotency::Used;
-use bellpull_domain::ids::{CommentId, TicketId};
-use bellpull_port::{CommentStore, Page, ProjectStore, TicketStore};
+use bellpull_actors::directory::{CommandError, Commented, Tickets};
+use bellpull_actors::domain::idempotency::Used;
+use bellpull_actors::domain::ids::{CommentId, TicketId};
+use bellpull_actors::port::{CommentStore, Page, ProjectStore, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;
@@ -80,15 +80,15 @@ async fn create(
         visible(&*store, id, &caller).await?;
         return Err(bad);
     }
-    let (comment, is_repeated) = match tickets.comment_once(id, text, caller.clone(), key).await {
-        Err(CommandError::Used(Used::Repeated(comment))) => {
-            let comment = comments.comment(id, CommentId(comment)).await?;
-            (comment.ok_or(ApiError::NotFound)?, true)
+    let comment = match tickets.comment_once(id, text, caller.clone(), key).await {
+        Err(CommandError::Used(Used::Repeated(comment))) => CommentId(comment),
+        made => {
+            let Commented { comment, mentioned } = made?;
+            return Ok(created(res::Comment::new(comment, mentioned)));
         }
-        made => (made?, false),
     };
+    let comment = comments.comment(id, comment).await?.ok_or(ApiError::NotFound)?;
     let ticket = visible(&*store, id, &caller).await?;
     let mut shown = with_mentions(&*comments, &*projects, &ticket, vec![comment]).await?;
-    let answer = created(shown.pop());
-    Ok(if is_repeated { replayed(answer) } else { answer })
+    Ok(replayed(created(shown.pop())))
 }

@@ -3,7 +3,6 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -12,12 +11,9 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use bellpull_port::StoreError;
-use bellpull_port::exemplars;
-use bellpull_port::slow::{Slow, SlowKind, SlowLog, Waits};
-use bellpull_port::trace::Trace;
+use bellpull_actors::slow::{Slow, SlowKind, SlowLog, Waits};
+use bellpull_actors::trace::Trace;
 use futures_util::FutureExt;
-use tokio::task::JoinHandle;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
@@ -97,23 +93,17 @@ impl Recorder {
     /// acknowledged is in the audit log.
     async fn finish(mut self, status: StatusCode) -> bool {
         self.is_finished = true;
-        match self.record(Some(status)) {
+        match self.slot.record(Some(status)) {
             Some(recording) => matches!(recording.await, Ok(Ok(()))),
             None => true,
         }
-    }
-
-    /// In a task of its own: it is not ended with the request.
-    fn record(&self, status: Option<StatusCode>) -> Option<JoinHandle<Result<(), StoreError>>> {
-        let act = Arc::clone(self.slot.noted()?);
-        Some(tokio::spawn(async move { act.record(status).await }))
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.record(None);
+            self.slot.record(None);
         }
     }
 }

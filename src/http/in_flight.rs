@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bellpull_domain::ids::UserId;
-use bellpull_port::budget::{Budget, Room};
-use bellpull_port::slow::{Wait, waiting};
+use bellpull_actors::budget::{Budget, Room};
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::port::StoreError;
+use bellpull_actors::slow::{Wait, waiting};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::audit::Act;
@@ -172,9 +174,14 @@ impl Slot {
         let _ = self.0.act.set(Arc::new(act));
     }
 
-    /// What an admin changes by this request.
-    pub(super) fn noted(&self) -> Option<&Arc<Act>> {
-        self.0.act.get()
+    /// Records what an admin changes by this request, in a task of its own: it is not ended with
+    /// the request. A handler that knows the outcome before it has the answer begins with it.
+    pub(super) fn record(
+        &self,
+        status: Option<StatusCode>,
+    ) -> Option<JoinHandle<Result<(), StoreError>>> {
+        let act = Arc::clone(self.0.act.get()?);
+        Some(tokio::spawn(async move { act.record(status).await }))
     }
 
     /// Assigns the request to this principal.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::{Extension, Json};
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -24,6 +24,7 @@ use super::Edge;
 use super::body::Strict;
 use super::error::{ApiError, FieldErrors};
 use super::fields::{self, Fields, TextRule, kind, not_a_choice};
+use super::in_flight::Slot;
 use super::once::replayed;
 use super::openapi as doc;
 use super::query::EVENT_MAX;
@@ -73,6 +74,7 @@ impl FromRef<Edge> for SendService {
 )]
 pub(super) async fn send(
     State(service): State<SendService>,
+    Extension(slot): Extension<Slot>,
     Admin(principal): Admin,
     Strict(mut fields): Strict,
 ) -> Result<Response, ApiError> {
@@ -84,6 +86,7 @@ pub(super) async fn send(
         Recipients::Role(_) | Recipients::Project(_) | Recipients::All => None,
     };
     let sent = service.sends.send(new).await?;
+    slot.record(Some(StatusCode::ACCEPTED));
     let answer = Json(service.answer(sent.stored, named.map(|[user]| user)).await);
     let response = (StatusCode::ACCEPTED, answer).into_response();
     Ok(if sent.is_repeated { replayed(response) } else { response })

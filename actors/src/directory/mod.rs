@@ -16,7 +16,7 @@ use crate::vitals::Handle;
 use bellpull_port::call::{Call, CallOutcome};
 
 pub use crate::messages::{AttachError, Line, Session};
-pub use crate::ticket::message::CommandError;
+pub use crate::ticket::message::{CommandError, Commented};
 pub use channels::Channels;
 pub use projects::Projects;
 pub use tickets::Tickets;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Directory, Unanswered};
 use crate::ticket::message::{
-    CommandError, CommentAsk, TicketAsk, TicketMessage, TicketProtocol, unavailable,
+    CommandError, CommentAsk, Commented, TicketAsk, TicketMessage, TicketProtocol, unavailable,
 };
 use bellpull_domain::comment::Comment;
 use bellpull_domain::idempotency::IdempotencyKey;
@@ -96,7 +96,7 @@ impl Tickets {
         body: String,
         caller: Caller,
     ) -> Result<Comment, CommandError> {
-        self.comment_once(id, body, caller, None).await
+        Ok(self.comment_once(id, body, caller, None).await?.comment)
     }
 
     /// The same, for a request that may be repeated.
@@ -109,7 +109,7 @@ impl Tickets {
         body: String,
         caller: Caller,
         key: Option<IdempotencyKey>,
-    ) -> Result<Comment, CommandError> {
+    ) -> Result<Commented, CommandError> {
         self.put(id, CommentAsk { body, caller, key }, TicketMessage::Comment).await
     }
 

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 
-use super::message::{CommandError, CommentAsk, unavailable};
+use super::message::{CommandError, CommentAsk, Commented, unavailable};
 use super::{Known, TRIES, TicketEntity, TicketState, contended, outlive};
-use bellpull_domain::comment::{Comment, NewComment, comment, mentions};
-use bellpull_domain::stream::{StreamEvent, TicketNews};
-use bellpull_domain::ticket::{Refusal, is_visible};
-use bellpull_port::StoreError;
-use bellpull_port::call::Call;
-use bellpull_port::in_time;
-use bellpull_port::trace::Trace;
+use crate::call::Call;
+use crate::domain::comment::{NewComment, comment, mentions};
+use crate::domain::stream::{StreamEvent, TicketNews};
+use crate::domain::ticket::{Refusal, is_visible};
+use crate::port::StoreError;
+use crate::port::in_time;
+use crate::trace::Trace;
 
 impl TicketEntity {
     pub(super) async fn take_comment(
         &self,
-        call: Call<CommentAsk, Result<Comment, CommandError>>,
+        call: Call<CommentAsk, Result<Commented, CommandError>>,
         state: &mut TicketState,
     ) {
         if state.is_leaving {
@@ -42,7 +42,7 @@ impl TicketEntity {
         &self,
         ask: &CommentAsk,
         state: &mut TicketState,
-    ) -> Result<Comment, CommandError> {
+    ) -> Result<Commented, CommandError> {
         for _ in 0..TRIES {
             let was_known = state.known.is_some();
             let known = self.known(state).await?;
@@ -55,7 +55,7 @@ impl TicketEntity {
                     return Err(error);
                 }
                 Err(Unwritten::Failed(error)) => return Err(error),
-                Ok(comment) => return Ok(comment),
+                Ok(commented) => return Ok(commented),
             }
         }
         Err(contended())
@@ -65,7 +65,7 @@ impl TicketEntity {
         &self,
         Known { ticket, project }: &Known,
         CommentAsk { body, caller: author, key }: &CommentAsk,
-    ) -> Result<Comment, Unwritten> {
+    ) -> Result<Commented, Unwritten> {
         let membership = self.membership(project, author).await.map_err(Unwritten::Failed)?;
         if !is_visible(ticket, author, membership) {
             return Err(Unwritten::Refused(Refusal::NotFound.into()));
@@ -78,7 +78,7 @@ impl TicketEntity {
             let found = self.comments.people_named(&named, project.id);
             in_time(found).await.map_err(unavailable).map_err(Unwritten::Failed)?
         };
-        let (comment, announcement) =
+        let (comment, mentioned, announcement) =
             comment(ticket, project, author, body.clone(), &people, self.clock.now());
         let (ticket_version, key) = (ticket.version, key.clone());
         let new = NewComment { comment, ticket_version, announcement, key };
@@ -92,7 +92,7 @@ impl TicketEntity {
             }
             let said = || TicketNews::new(&ticket, StreamEvent::Comment(comment.clone()));
             projects.tell(ticket.project, said);
-            Ok(comment)
+            Ok(Commented { comment, mentioned })
         }));
         outlive(work).await.map_err(|error| match error {
             StoreError::Conflict => Unwritten::Changed,

@@ -2,6 +2,12 @@
 
 use serde_json::Value;
 
+use crate::call::Call;
+use crate::domain::comment::{Comment, Mentioned};
+use crate::domain::idempotency::{IdempotencyKey, Used};
+use crate::domain::ids::{ProjectId, TicketId};
+use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
+use crate::port::StoreError;
 use crate::supervisor::Protocol;
 use bellpull_domain::comment::Comment;
 use bellpull_domain::idempotency::{IdempotencyKey, Used};
@@ -43,7 +49,7 @@ pub enum TicketMessage {
     /// A command.
     Ask(Call<TicketAsk, Answer>),
     /// A comment on the ticket.
-    Comment(Call<CommentAsk, Result<Comment, CommandError>>),
+    Comment(Call<CommentAsk, Result<Commented, CommandError>>),
     /// The supervisor's wheel has turned.
     Tick,
     /// How is it?
@@ -62,6 +68,15 @@ pub struct CommentAsk {
     pub caller: Caller,
     /// The key that makes a retry the same request.
     pub key: Option<IdempotencyKey>,
+}
+
+/// A comment that is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commented {
+    /// It.
+    pub comment: Comment,
+    /// Whom it has notified, and its author where it mentions that one.
+    pub mentioned: Mentioned,
 }
 
 /// How ticket actors are addressed.

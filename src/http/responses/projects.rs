@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::{Assignee, times};
-use bellpull_domain::ids::UserId;
-use bellpull_domain::{comment, ticket, user};
+use bellpull_actors::domain::{comment, ticket, user};
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -95,7 +94,10 @@ impl Mentionable {
 }
 
 impl Comment {
-    pub(crate) fn new(comment: comment::Comment, mentions: Vec<(UserId, Range<usize>)>) -> Self {
+    pub(in crate::http) fn new(
+        comment: comment::Comment,
+        mentions: comment::Mentioned,
+    ) -> Self {
         let mentions = mentions.into_iter();
         Self {
             mentions: mentions

@@ -6,6 +6,7 @@ use bellpull_port::{AuditStore, Page, PageRequest, StoreError};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::PostgresStore;
+use super::ids::Sequence;
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use crate::audit_rows::{self, narrow};
@@ -14,17 +15,28 @@ use crate::audit_rows::{self, narrow};
 /// runs; its index compares bytes.
 const ACTION: &str = "action COLLATE \"C\"";
 
-const INSERT: &str = "INSERT INTO audit_log (at, user_id, username, role, action, path, address, \
-    status, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+/// The entry may be there: it is written again if the connection was lost. Another one with its id
+/// is of a history that this node does not know yet.
+const INSERT: &str = "INSERT INTO audit_log AS l (id, at, user_id, username, role, action, path, \
+    address, status, node) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status \
+    WHERE (l.at, l.user_id, l.path, l.node) = \
+    (excluded.at, excluded.user_id, excluded.path, excluded.node)";
 
 #[async_trait]
 impl AuditStore for PostgresStore {
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
         let AuditEntry { at, user, username, role, action, path, address, status, node } = entry;
-        let query = sqlx::query(INSERT).bind(at.as_millisecond()).bind(user.0).bind(username);
-        let query = query.bind(role).bind(action).bind(path).bind(address);
-        let query = query.bind(status.map(i64::from)).bind(node);
-        query.execute(&self.pool).await.map(drop).map_err(failed)
+        loop {
+            let id = self.next_id(Sequence::AuditLog).await?;
+            let query = sqlx::query(INSERT).bind(id).bind(at.as_millisecond()).bind(user.0);
+            let query = query.bind(&*username).bind(&*role).bind(&*action).bind(&*path);
+            let query = query.bind(&*address).bind(status.map(i64::from)).bind(&*node);
+            let written = query.execute(self.pool.by_key()).await.map_err(failed)?;
+            if written.rows_affected() > 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn audit(

@@ -27,16 +27,19 @@ pub(super) enum Sequence {
     Notifications,
     /// Deliveries.
     Deliveries,
+    /// Entries of the audit log.
+    AuditLog,
 }
 
 /// Each with its name and its increment; the migration has the same.
-const ALL: [(Sequence, &str, i64); 6] = [
+const ALL: [(Sequence, &str, i64); 7] = [
     (Sequence::Tickets, "ticket_ids", 16),
     (Sequence::Comments, "comment_ids", 64),
     (Sequence::Sends, "send_ids", 64),
     (Sequence::Messages, "message_ids", 1024),
     (Sequence::Notifications, "notification_ids", 8192),
     (Sequence::Deliveries, "delivery_ids", 8192),
+    (Sequence::AuditLog, "audit_log_id_seq", 1),
 ];
 
 /// The ids that this node may give out.

@@ -93,11 +93,16 @@ use database::Database;
 use ids::{BlockIds, Sequence};
 pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
-use transaction::{Work, begin, begin_with, failed};
+use transaction::{Work, begin, begin_with, failed, is_broken};
 use writer::{Write, WriterHandle};
 
 /// How long readiness waits.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How often ids are asked for again over another connection.
+const TRIES: u32 = 3;
+/// How many are taken at least.
+const IDS_AT_ONCE: i64 = 32;
 
 /// Tickets, inboxes and accounts in a PostgreSQL database.
 #[derive(Debug)]
@@ -176,10 +181,25 @@ impl PostgresStore {
         begin_with(&self.pool, sql).await.map_err(failed)
     }
 
-    /// Takes a block of ids.
+    /// The next id.
+    async fn next_id(&self, sequence: Sequence) -> Result<i64, StoreError> {
+        let mut tries = TRIES;
+        loop {
+            if let Some(id) = self.ids.take(sequence) {
+                return Ok(id);
+            }
+            // Ids that were reserved over a connection that then broke are not used: no harm in
+            // more.
+            match self.reserve_ids(sequence).await {
+                Err(error) if !is_broken(&error) || tries == 0 => return Err(failed(error)),
+                _ => tries = tries.saturating_sub(1),
+            }
+        }
+    }
+
     async fn reserve_ids(&self, sequence: Sequence) -> sqlx::Result<()> {
         let mut connection = self.pool.acquire().await?;
-        self.ids.reserve(&mut connection, sequence, 1).await
+        self.ids.reserve(&mut connection, sequence, IDS_AT_ONCE).await
     }
 
     /// Begins a transaction.

@@ -11,29 +11,15 @@ use sqlx::postgres::PgRow;
 use super::PostgresStore;
 use super::columns::{page_of, select_tickets, user_columns};
 use super::ids::Sequence;
-use super::transaction::{failed, is_broken};
+use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
 use crate::error::corrupt;
 use crate::rows::{Columns, get_name, get_time, int, string, ticket, user};
 
-/// How often ids are asked for again over another connection.
-const TRIES: u32 = 3;
-
 #[async_trait]
 impl TicketStore for PostgresStore {
     async fn reserve_ticket_id(&self) -> Result<TicketId, StoreError> {
-        let mut tries = TRIES;
-        if let Some(id) = self.ids.take(Sequence::Tickets) {
-            return Ok(TicketId(id));
-        }
-        // Ids that were reserved over a connection that then broke are not used: no harm in more.
-        while let Err(error) = self.reserve_ids(Sequence::Tickets).await {
-            if !is_broken(&error) || tries == 0 {
-                return Err(failed(error));
-            }
-            tries -= 1;
-        }
-        self.ids.take(Sequence::Tickets).map(TicketId).ok_or_else(|| corrupt("sequence"))
+        self.next_id(Sequence::Tickets).await.map(TicketId)
     }
 
     async fn ticket(&self, id: TicketId) -> Result<Option<Ticket>, StoreError> {

@@ -8,7 +8,7 @@ use bellpull_port::{AuditStore, PageRequest, RetentionStore};
 use super::people::{at, first};
 use super::{Fixture, Store};
 
-fn entry(ms: i64, user: i64, action: &str) -> AuditEntry {
+pub(super) fn entry(ms: i64, user: i64, action: &str) -> AuditEntry {
     AuditEntry {
         at: at(ms),
         user: UserId(user),

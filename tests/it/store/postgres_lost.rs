@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_domain::user::User;
-use bellpull_port::tickets::TicketFilter;
-use bellpull_port::{AccountStore, StoreError, TicketStore};
+use bellpull_actors::domain::user::User;
+use bellpull_actors::port::audit::AuditFilter;
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{AccountStore, AuditStore, StoreError, TicketStore};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 use tokio::time::timeout;
 
+use super::audit::entry;
 use super::people::{creation, default_project, first, new_user, people, person, raise};
 use crate::support::line::Line;
 use crate::support::postgres::{Database, server};
@@ -104,6 +106,26 @@ async fn a_hub_whose_connections_fall_silent_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_that_gets_no_answers_any_more_goes_on() {
     silenced(Line::silence_answers).await;
+}
+
+/// An entry that arrived, but whose answer did not, is written once.
+#[tokio::test]
+async fn an_entry_of_the_audit_log_whose_answer_is_lost_is_there_once() {
+    if !can_run() {
+        return;
+    }
+    let database = Database::create().await;
+    let (line, url) = line_to(&database).await;
+    // A single connection: it knows the statement.
+    let options = StoreOptions { exclusive: true, connections: 1, ..StoreOptions::default() };
+    let store = PostgresStore::open(&url, options).await.unwrap();
+    store.add_audit(entry(10, 1, "first")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    line.silence_answers();
+    store.add_audit(entry(20, 1, "second")).await.unwrap();
+    let entries = store.audit(AuditFilter::default(), first(9)).await.unwrap();
+    let actions: Vec<&str> = entries.rows.iter().map(|row| &*row.entry.action).collect();
+    assert_eq!(actions, ["second", "first"]);
 }
 
 /// A commit that is held back, over connections that stay open: its transaction waits at the
