@@ -85,6 +85,13 @@ impl Search {
     pub fn terms(&self) -> &[Term] {
         &self.terms
     }
+
+    /// Whether it finds a text, as an index of the text's words does.
+    #[must_use]
+    pub fn finds(&self, text: &Folded) -> bool {
+        let words: Vec<&str> = text.words().collect();
+        !self.terms.is_empty() && self.terms.iter().all(|term| term.is_among(&words))
+    }
 }
 
 impl Term {
@@ -109,6 +116,19 @@ impl Term {
         };
         let weight = runs.iter().map(weight).sum();
         Some(Self { words, is_prefix, is_character, weight })
+    }
+
+    /// Whether these words have its words, one after the other.
+    fn is_among(&self, words: &[&str]) -> bool {
+        let Some((last, before)) = self.words.split_last() else { return false };
+        words.windows(self.words.len()).any(|found| {
+            let ends = |word: &&str| match self.is_prefix {
+                true => word.starts_with(last.as_str()),
+                false => *word == last,
+            };
+            found.iter().zip(before).all(|(one, other)| one == other)
+                && found.last().is_some_and(ends)
+        })
     }
 }
 
@@ -197,21 +217,8 @@ mod tests {
         assert!(Search::of(&"again ".repeat(100)).is_ok());
     }
 
-    /// Whether a text has these words in this order: what an index does.
     fn finds(search: &str, text: &str) -> bool {
-        let folded = Folded::of(text);
-        let words: Vec<&str> = folded.words().collect();
-        Search::of(search).unwrap().terms().iter().all(|term| {
-            let (last, before) = term.words.split_last().unwrap();
-            words.windows(term.words.len()).any(|found| {
-                let (found_last, found_before) = found.split_last().unwrap();
-                let ends = match term.is_prefix {
-                    true => found_last.starts_with(last.as_str()),
-                    false => found_last == last,
-                };
-                found_before.iter().eq(before.iter()) && ends
-            })
-        })
+        Search::of(search).unwrap().finds(&Folded::of(text))
     }
 
     #[test]

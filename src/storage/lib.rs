@@ -24,6 +24,7 @@ pub mod postgres;
 mod provider_reports;
 mod requests;
 mod rows;
+mod seen_tickets;
 mod send_chunks;
 pub mod sqlite;
 mod supervised;

@@ -5,11 +5,9 @@
 //! an index, not rows with their joins. The newest are those that were created last: the ids come
 //! from blocks of several nodes and say nothing about time.
 
-use bellpull_domain::ids::UserId;
-use bellpull_domain::ticket::{Ticket, VisibleTo};
-use bellpull_domain::user::Role;
-use bellpull_port::tickets::TicketFilter;
-use bellpull_port::{Page, PageRequest, StoreError};
+use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{Page, PageRequest, StoreError};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::PostgresStore;
@@ -17,7 +15,8 @@ use super::columns::{page_of, select_tickets};
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use super::words;
-use crate::rows::ticket;
+use crate::storage::rows::ticket;
+use crate::storage::seen_tickets::{self, FEW, rule};
 
 impl PostgresStore {
     /// A page of the tickets that match the filter; the count and the rows are of one snapshot.
@@ -29,14 +28,41 @@ impl PostgresStore {
         if filter.search.as_ref().is_some_and(|search| search.terms().is_empty()) {
             return Ok(Page { count: 0, rows: Vec::new() });
         }
-        let mut sql = statement(filter, page);
+        let filter = filter.clone();
+        let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
         let read = async move |mut snapshot: Snapshot| {
+            if let Some(few) = few(&filter, &mut snapshot).await? {
+                return Ok(seen_tickets::page(few, filter.search.as_ref(), page).await);
+            }
+            let mut sql = statement(&filter, page);
             let rows = sql.build().fetch_all(&mut *snapshot).await.map_err(failed)?;
             page_of(&rows, "id", ticket)
         };
-        let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
         reads.read(READ_MAX, read).await
     }
+}
+
+/// The tickets that a search's caller may see and that fulfil its other conditions, if these are
+/// few.
+async fn few(
+    filter: &TicketFilter,
+    snapshot: &mut Snapshot,
+) -> Result<Option<Vec<Ticket>>, StoreError> {
+    // In the order of an index, or the server might read all tickets to find those of a project.
+    let of_projects = "CROSS JOIN LATERAL (SELECT t.id FROM tickets t WHERE t.project_id = p.id \
+                       ORDER BY t.number LIMIT 51) t";
+    let Some(mut ids) = seen_tickets::ids(filter, of_projects) else { return Ok(None) };
+    let ids: Vec<i64> =
+        ids.build_query_scalar().fetch_all(&mut **snapshot).await.map_err(failed)?;
+    if ids.len() > FEW {
+        return Ok(None);
+    }
+    let mut sql = QueryBuilder::new(select_tickets!());
+    sql.push(" WHERE t.deleted_at IS NULL AND t.id = ANY (").push_bind(ids).push(")");
+    narrow(&mut sql, filter);
+    sql.push(" ORDER BY t.created_at DESC, t.id DESC");
+    let rows = sql.build().fetch_all(&mut **snapshot).await.map_err(failed)?;
+    rows.iter().map(ticket).collect::<Result<_, _>>().map(Some)
 }
 
 /// The count of all, and a page of them.
@@ -75,6 +101,11 @@ fn push(sql: &mut QueryBuilder<Postgres>, filter: &TicketFilter) {
     if let Some(query) = query {
         sql.push(" AND w.words @@ ").push_bind(query).push("::tsquery");
     }
+    narrow(sql, filter);
+}
+
+/// The conditions of the filter without its words.
+fn narrow(sql: &mut QueryBuilder<Postgres>, filter: &TicketFilter) {
     match rule(filter) {
         VisibleTo::All => {}
         VisibleTo::Own(user) => {
@@ -107,10 +138,4 @@ fn push(sql: &mut QueryBuilder<Postgres>, filter: &TicketFilter) {
     if let Some(priority) = filter.priority {
         sql.push(" AND t.priority = ").push_bind(priority.as_str());
     }
-}
-
-/// Which tickets the filter's user may see: the domain's rule, as SQL.
-fn rule(filter: &TicketFilter) -> VisibleTo {
-    let rule = |(user, role): &(UserId, Role)| VisibleTo::of(*user, role);
-    filter.visible_to.as_ref().map_or(VisibleTo::All, rule)
 }

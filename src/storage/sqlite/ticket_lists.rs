@@ -1,22 +1,22 @@
 //! Lists of tickets: which index they use.
 //!
 //! A list is read in two steps. First the ids of its page, from indexes alone if the filters allow
-//! it: the full-text index for a search, else the tickets of the user or the developer that the
+//! it: the full-text index for a search (of a caller who sees more than a few), else the tickets of the user or the developer that the
 //! filters name, else the index of all tickets. Then the rows of these ids. So skipping to a deep
 //! page reads some bytes of an index, not rows with their joins.
 
-use bellpull_domain::ids::UserId;
-use bellpull_domain::search::{Search, Term};
-use bellpull_domain::ticket::{Ticket, VisibleTo};
-use bellpull_domain::user::Role;
-use bellpull_port::tickets::TicketFilter;
-use bellpull_port::{Page, PageRequest, StoreError};
+use bellpull_actors::domain::ids::UserId;
+use bellpull_actors::domain::search::{Search, Term};
+use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{Page, PageRequest, StoreError};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::SqliteStore;
 use super::columns::select_tickets;
 use super::rows::ticket;
 use super::slow_reads::{READ_MAX, read_error};
+use crate::storage::seen_tickets::{self, FEW, rule};
 
 impl SqliteStore {
     /// A page of the tickets that match the filter; the count and the rows are of one snapshot.
@@ -31,8 +31,8 @@ impl SqliteStore {
         let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
         let mut read = reads.begin(READ_MAX).await?;
         let mut snapshot = read.snapshot().await?;
-        if is_search_of_nothing(filter, &mut snapshot).await? {
-            return Ok(Page { count: 0, rows: Vec::new() });
+        if let Some(few) = few(filter, &mut snapshot).await? {
+            return Ok(seen_tickets::page(few, filter.search.as_ref(), page).await);
         }
         let mut count = count(filter);
         let count = count.build_query_scalar().fetch_one(&mut *snapshot).await;
@@ -43,20 +43,32 @@ impl SqliteStore {
     }
 }
 
-/// Whether a search is in no ticket: its caller has none. The index of words knows nothing of
-/// rights, so it would read all tickets' words first.
-async fn is_search_of_nothing(
+/// In this order: SQLite would read all tickets.
+const OF_PROJECTS: &str = "CROSS JOIN tickets t ON t.project_id = p.id";
+
+/// The tickets that a search's caller may see and that fulfil its other conditions, if these are
+/// few.
+async fn few(
     filter: &TicketFilter,
     connection: &mut SqliteConnection,
-) -> Result<bool, StoreError> {
-    let VisibleTo::Own(user) = rule(filter) else { return Ok(false) };
-    if filter.search.is_none() {
-        return Ok(false);
+) -> Result<Option<Vec<Ticket>>, StoreError> {
+    let Some(mut ids) = seen_tickets::ids(filter, OF_PROJECTS) else { return Ok(None) };
+    let ids: Vec<i64> =
+        ids.build_query_scalar().fetch_all(&mut *connection).await.map_err(read_error)?;
+    if ids.len() > FEW {
+        return Ok(None);
     }
-    let mut sql = QueryBuilder::new("SELECT NOT EXISTS (SELECT 1 ");
-    Lead::Own(user).push(&mut sql, &TicketFilter { search: None, ..filter.clone() });
+    let mut sql = QueryBuilder::new(select_tickets!());
+    sql.push(" WHERE t.deleted_at IS NULL AND t.id IN (");
+    let mut list = sql.separated(", ");
+    for id in ids {
+        list.push_bind(id);
+    }
     sql.push(")");
-    sql.build_query_scalar().fetch_one(connection).await.map_err(read_error)
+    Lead::All.narrow(&mut sql, filter);
+    sql.push(" ORDER BY t.id DESC");
+    let rows = sql.build().fetch_all(connection).await.map_err(read_error)?;
+    rows.iter().map(ticket).collect::<Result<_, _>>().map(Some)
 }
 
 /// How many tickets match the filter.
@@ -199,12 +211,6 @@ impl<'a> Lead<'a> {
     }
 }
 
-/// Which tickets the filter's user may see: the domain's rule, as SQL.
-fn rule(filter: &TicketFilter) -> VisibleTo {
-    let rule = |(user, role): &(UserId, Role)| VisibleTo::of(*user, role);
-    filter.visible_to.as_ref().map_or(VisibleTo::All, rule)
-}
-
 /// Whether a filter has more conditions than its words.
 fn is_narrowed(filter: &TicketFilter) -> bool {
     let TicketFilter { visible_to, status, project, priority, assigned_to, created_by, search: _ } =
@@ -229,8 +235,9 @@ fn words(search: &Search) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_domain::ids::ProjectId;
-    use bellpull_domain::ticket::{Priority, Status};
+    use bellpull_actors::domain::ids::ProjectId;
+    use bellpull_actors::domain::ticket::{Priority, Status};
+    use bellpull_actors::domain::user::Role;
     use sqlx::AssertSqlSafe;
 
     use super::super::StoreOptions;
@@ -295,6 +302,14 @@ mod tests {
                     assert!(is_own || !sorts, "{sql}: {plan:#?}");
                 }
             }
+        }
+        for role in [Role::Developer, Role::Client] {
+            let visible_to = Some((UserId(1), role));
+            let search = Some(Search::of("a").unwrap());
+            let filter = TicketFilter { visible_to, search, ..TicketFilter::default() };
+            let ids = seen_tickets::ids::<Sqlite>(&filter, OF_PROJECTS).unwrap();
+            let plan = plan(&store, ids.sql().as_str()).await;
+            assert!(plan.iter().all(|line| !line.starts_with("SCAN t")), "{plan:#?}");
         }
         let columns = |filter: &TicketFilter| count(filter).sql().as_str().to_owned();
         let all = plan(&store, &columns(&TicketFilter::default())).await;

@@ -205,8 +205,6 @@ async fn two_hundred_thousand_tickets<F: Fixture>() {
         join_all(raised).await;
     }
     println!("raised {TICKETS}: {:?}", begun.elapsed());
-    // A developer sees what is in open projects.
-    fixture.execute("UPDATE projects SET is_open = FALSE").await;
     let all = TicketFilter::default();
     let found =
         |text: &str| TicketFilter { search: Some(Search::of(text).unwrap()), ..all.clone() };
@@ -217,19 +215,21 @@ async fn two_hundred_thousand_tickets<F: Fixture>() {
         read("a search for all", store.tickets(&found("ticket"), first(20))).await;
         read("a search for few", store.tickets(&found("number 499"), first(20))).await;
         read("a search for nothing", store.tickets(&found("nothing"), first(20))).await;
-        for (who, few) in [("a client", &eve), ("a developer", &dan)] {
-            for text in ["ticket", "number 499", "ti nu of own", "nothing"] {
-                let visible_to = Some((few.id, few.role.clone()));
-                let filter = TicketFilter { visible_to, ..found(text) };
-                let mut times = Times::default();
-                for _ in 0..20 {
-                    times.of(store.tickets(&filter, first(20))).await.unwrap();
-                }
-                times.check(&format!("  {text:?} by {who} with one ticket"), CALL_MAX);
-            }
-        }
     };
     beside(store, &bob, "reading 200,000 tickets", reading).await;
+    // A developer sees what is in open projects.
+    fixture.execute("UPDATE projects SET is_open = FALSE").await;
+    for (who, few) in [("a client", &eve), ("a developer", &dan)] {
+        for text in ["ticket", "number 499", "ti nu of own", "nothing"] {
+            let visible_to = Some((few.id, few.role.clone()));
+            let filter = TicketFilter { visible_to, ..found(text) };
+            let mut times = Times::default();
+            for _ in 0..20 {
+                times.of(store.tickets(&filter, first(20))).await.unwrap();
+            }
+            times.check(&format!("  {text:?} by {who} with one ticket"), CALL_MAX);
+        }
+    }
 }
 
 macro_rules! large {

@@ -275,6 +275,7 @@ macro_rules! suite {
                 the_words_follow_the_ticket,
                 a_search_shows_what_its_caller_may_see,
                 a_search_is_paged_newest_first,
+                searches_of_callers_who_see_few_tickets_leave_the_index_alone,
             }
             lists {
                 tickets_are_shown_to_whom_they_concern,

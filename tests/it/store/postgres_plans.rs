@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_domain::send::Recipients;
-use bellpull_domain::user::Role;
-use bellpull_port::sends::BeginSend;
-use bellpull_port::{SendStore, Store};
+use bellpull_actors::domain::search::Search;
+use bellpull_actors::domain::send::Recipients;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::sends::BeginSend;
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{SendStore, Store, TicketStore};
 
-use super::people::{at, person, raise};
+use super::people::{at, first, person, raise};
 use super::sends::send;
 use crate::support::postgres::{Database, server};
 use crate::support::skip::skipped;
@@ -63,6 +65,41 @@ async fn tickets_are_found_by_their_keys_however_many_there_are() {
     are_counted(&database, "tickets", 200).await;
     let read = rows_read(&database, "tickets").await;
     assert!(read < 2_000, "{read} rows were read for 200 tickets");
+}
+
+/// A developer of a project with one ticket, beside one with many.
+#[tokio::test]
+async fn a_search_reads_the_tickets_that_its_caller_sees() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let database = Database::create().await;
+    let store = open(&database).await;
+    let client = person(&*store, "client", "client").await;
+    let dev = person(&*store, "dev", "developer").await;
+    for nth in 0..300 {
+        raise(&*store, &format!("Ticket {nth}"), &client).await;
+    }
+    raise(&*store, "Ticket of my own", &dev).await;
+    for sql in [
+        "UPDATE projects SET is_open = FALSE",
+        "INSERT INTO projects (id, key, name, is_open, created_at) VALUES (7, 'WEB', 'W', TRUE, 0)",
+        "UPDATE tickets SET project_id = 7, number = 1 WHERE id IN (SELECT min(id) FROM tickets)",
+        "ANALYZE",
+    ] {
+        database.execute(sql).await;
+    }
+    let search = Some(Search::of("ticket").unwrap());
+    let visible_to = Some((dev.id, dev.role.clone()));
+    let filter = TicketFilter { search, visible_to, ..TicketFilter::default() };
+    for _ in 0..50 {
+        assert_eq!(store.tickets(&filter, first(20)).await.unwrap().count, 2);
+    }
+    store.close().await;
+    drop(store);
+    are_counted(&database, "tickets", 301).await;
+    let read = rows_read(&database, "tickets").await;
+    assert!(read < 4_000, "{read} rows were read for 301 tickets and 50 searches");
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Searches: which words find which tickets, for whom, and what changes it.
 
-use bellpull_domain::ids::ProjectId;
-use bellpull_domain::search::Search;
-use bellpull_domain::ticket::{Command, Edit, Status};
-use bellpull_domain::user::{Role, User};
-use bellpull_port::tickets::TicketFilter;
-use bellpull_port::{PageRequest, ProjectStore, TicketStore};
+use bellpull_actors::domain::ids::{ProjectId, UserId};
+use bellpull_actors::domain::search::Search;
+use bellpull_actors::domain::ticket::{Command, Edit, Status};
+use bellpull_actors::domain::user::{Role, User};
+use bellpull_actors::port::tickets::TicketFilter;
+use bellpull_actors::port::{PageRequest, ProjectStore, TicketStore};
 
 use super::people::{creation, first, person, raise, step};
 use super::{Fixture, Store};
@@ -18,6 +18,16 @@ async fn titles(store: &impl Store, filter: &TicketFilter) -> Vec<String> {
     let page = store.tickets(filter, first(100)).await.unwrap();
     assert_eq!(page.count, i64::try_from(page.rows.len()).unwrap());
     page.rows.into_iter().map(|ticket| ticket.title).collect()
+}
+
+/// The same, of a search by all of its ways: in the index of words, and in the words of the few
+/// tickets that the client, the first account, has raised: all of them.
+async fn both(store: &impl Store, text: &str) -> Vec<String> {
+    let found = titles(store, &found_by(text)).await;
+    let visible_to = Some((UserId(1), Role::Client));
+    let of_few = titles(store, &TicketFilter { visible_to, ..found_by(text) }).await;
+    assert_eq!(found, of_few, "{text}");
+    found
 }
 
 pub(crate) async fn all_words_must_match_each_with_its_beginning<F: Fixture>() {
@@ -38,7 +48,7 @@ pub(crate) async fn all_words_must_match_each_with_its_beginning<F: Fixture>() {
         ("mail-e", &[]),
         ("mail e", &["e-mail is down"]),
     ] {
-        assert_eq!(titles(store, &found_by(text)).await, wanted, "{text}");
+        assert_eq!(both(store, text).await, wanted, "{text}");
     }
 }
 
@@ -81,10 +91,10 @@ pub(crate) async fn text_without_spaces_and_letters_that_fold_are_found<F: Fixtu
         ("شكرا 57", "شُكْرًا ٥٧"),
         ("す終", &many),
     ] {
-        assert_eq!(titles(store, &found_by(text)).await, [wanted], "{text}");
+        assert_eq!(both(store, text).await, [wanted], "{text}");
     }
     for text in ["害障", "障生", "生障害", "务重", "버웹", "ละ", "भ", "rasse"] {
-        assert_eq!(titles(store, &found_by(text)).await, [""; 0], "{text}");
+        assert_eq!(both(store, text).await, [""; 0], "{text}");
     }
 }
 
@@ -111,7 +121,7 @@ pub(crate) async fn a_key_and_a_number_find_one_ticket<F: Fixture>() {
         ("web-2", &[]),
         ("TKT-99", &[]),
     ] {
-        assert_eq!(titles(store, &found_by(text)).await, wanted, "{text}");
+        assert_eq!(both(store, text).await, wanted, "{text}");
     }
 }
 
@@ -122,7 +132,7 @@ pub(crate) async fn what_means_something_to_a_query_means_nothing_here<F: Fixtur
     raise(store, "near or not 100%", &client).await;
     for text in ["\"", "*", "%", "_", "\\", "'", "-", "()", "^:", "🔔", "\u{301}", "", " ", "…"]
     {
-        assert_eq!(titles(store, &found_by(text)).await, [""; 0], "{text}");
+        assert_eq!(both(store, text).await, [""; 0], "{text}");
     }
     for text in [
         "\"near",
@@ -143,11 +153,11 @@ pub(crate) async fn what_means_something_to_a_query_means_nothing_here<F: Fixtur
         "near + not",
     ] {
         // Whatever it finds, it is an answer.
-        titles(store, &found_by(text)).await;
+        both(store, text).await;
     }
     for text in ["\"near\"", "NEAR*", "-near", "^near", "(near)", "100% not", "or NOT", "near🔔"]
     {
-        assert_eq!(titles(store, &found_by(text)).await, ["near or not 100%"], "{text}");
+        assert_eq!(both(store, text).await, ["near or not 100%"], "{text}");
     }
 }
 
@@ -159,18 +169,18 @@ pub(crate) async fn the_words_follow_the_ticket<F: Fixture>() {
     let one = raise(store, "First light", &client).await.ticket;
     raise(store, "Second light", &client).await;
     let opened = store.commit(step(&one, Command::Open, &admin)).await.unwrap().ticket;
-    assert_eq!(titles(store, &found_by("first")).await, ["First light"], "after a step");
+    assert_eq!(both(store, "first").await, ["First light"], "after a step");
     let edit = Edit {
         title: Some("Changed lamp".to_owned()),
         description: Some("it flickers".to_owned()),
         ..Edit::default()
     };
     let edited = store.commit(step(&opened, Command::Edit(edit), &client)).await.unwrap().ticket;
-    assert_eq!(titles(store, &found_by("first")).await, [""; 0]);
-    assert_eq!(titles(store, &found_by("flicker lamp tkt-1")).await, ["Changed lamp"]);
-    assert_eq!(titles(store, &found_by("light")).await, ["Second light"]);
+    assert_eq!(both(store, "first").await, [""; 0]);
+    assert_eq!(both(store, "flicker lamp tkt-1").await, ["Changed lamp"]);
+    assert_eq!(both(store, "light").await, ["Second light"]);
     store.commit(step(&edited, Command::Delete, &admin)).await.unwrap();
-    assert_eq!(titles(store, &found_by("lamp")).await, [""; 0]);
+    assert_eq!(both(store, "lamp").await, [""; 0]);
     let fixture = fixture.reopen().await;
     assert_eq!(titles(&**fixture.store(), &found_by("light")).await, ["Second light"]);
 }
@@ -265,4 +275,32 @@ pub(crate) async fn a_search_is_paged_newest_first<F: Fixture>() {
         let titles: Vec<&str> = page.rows.iter().map(|ticket| ticket.title.as_str()).collect();
         assert_eq!((page.count, titles), (5, wanted.to_vec()));
     }
+}
+
+/// What others' tickets say is not looked at for a caller who sees few: nothing is found any more
+/// without the index, but one's own.
+pub(crate) async fn searches_of_callers_who_see_few_tickets_leave_the_index_alone<F: Fixture>() {
+    let fixture = F::make().await;
+    let store = &**fixture.store();
+    let [carl, many] =
+        [person(store, "carl", "client").await, person(store, "many", "client").await];
+    let dev = person(store, "dev", "developer").await;
+    for user in [&carl, &dev] {
+        raise(store, "lamp", user).await;
+    }
+    for _ in 0..60 {
+        raise(store, "lamp", &many).await;
+    }
+    fixture.execute("DELETE FROM ticket_words").await;
+    let found = async |user: &User| {
+        let visible_to = Some((user.id, user.role.clone()));
+        let filter = TicketFilter { visible_to, ..found_by("lam") };
+        store.tickets(&filter, first(9)).await.unwrap().count
+    };
+    assert_eq!((found(&carl).await, found(&many).await), (1, 0));
+    assert_eq!(found(&dev).await, 0, "the project is open");
+    fixture.execute("UPDATE projects SET is_open = FALSE").await;
+    assert_eq!(found(&dev).await, 1);
+    fixture.execute(&format!("INSERT INTO project_members VALUES (1, {})", dev.id)).await;
+    assert_eq!(found(&dev).await, 0);
 }

@@ -74,10 +74,20 @@ impl Process {
             }
             if Instant::now() > deadline {
                 let seconds = patience.as_secs();
-                return Err(self.failed(format!("it does not end within {seconds} s")));
+                let state = self.state();
+                return Err(self.failed(format!("it does not end within {seconds} s{state}")));
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Its state, and in which function of the kernel it waits, if the system tells.
+    fn state(&self) -> String {
+        let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.pid()));
+        let status = of("status").unwrap_or_default();
+        let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or_default();
+        let place = of("wchan").unwrap_or_default();
+        format!(" ({state} {place})")
     }
 
     /// SIGKILL; returns once it is gone.
