@@ -2,10 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json};
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use bellpull_actors::domain::event::Event;
+use bellpull_actors::domain::idempotency::Used;
+use bellpull_actors::domain::ids::{ProjectId, UserId};
+use bellpull_actors::domain::notification::{Kind, Message};
+use bellpull_actors::domain::routing::{Channel, Channels};
+use bellpull_actors::domain::send::{NewSend, Recipients, is_good_link};
+use bellpull_actors::domain::ticket::Priority;
+use bellpull_actors::domain::user::Role;
+use bellpull_actors::port::sends::StoredSend;
+use bellpull_actors::port::{Clock, InboxStore};
 use bellpull_actors::sends::{SendError, Sends};
 use bellpull_domain::event::Event;
 use bellpull_domain::idempotency::Used;

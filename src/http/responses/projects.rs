@@ -94,10 +94,7 @@ impl Mentionable {
 }
 
 impl Comment {
-    pub(in crate::http) fn new(
-        comment: comment::Comment,
-        mentions: comment::Mentioned,
-    ) -> Self {
+    pub(in crate::http) fn new(comment: comment::Comment, mentions: comment::Mentioned) -> Self {
         let mentions = mentions.into_iter();
         Self {
             mentions: mentions

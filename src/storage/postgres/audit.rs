@@ -19,7 +19,8 @@ const ACTION: &str = "action COLLATE \"C\"";
 /// is of a history that this node does not know yet.
 const INSERT: &str = "INSERT INTO audit_log AS l (id, at, user_id, username, role, action, path, \
     address, status, node) OVERRIDING SYSTEM VALUE \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET status = excluded.status \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status \
     WHERE (l.at, l.user_id, l.path, l.node) = \
     (excluded.at, excluded.user_id, excluded.path, excluded.node)";
 
