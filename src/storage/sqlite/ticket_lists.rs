@@ -1,9 +1,9 @@
 //! Lists of tickets: which index they use.
 //!
 //! A list is read in two steps. First the ids of its page, from indexes alone if the filters allow
-//! it: the full-text index for a search (of a caller who sees more than a few), else the tickets of the user or the developer that the
-//! filters name, else the index of all tickets. Then the rows of these ids. So skipping to a deep
-//! page reads some bytes of an index, not rows with their joins.
+//! it: the full-text index for a search of a caller who sees more than a few, else the tickets of
+//! the user or the developer that the filters name, else the index of all tickets. Then the rows of
+//! these ids. So skipping to a deep page reads some bytes of an index, not rows with their joins.
 
 use bellpull_actors::domain::ids::UserId;
 use bellpull_actors::domain::search::{Search, Term};
