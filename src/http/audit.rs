@@ -14,9 +14,9 @@ use std::sync::Arc;
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::audit::AuditEntry;
-use bellpull_actors::port::{AuditStore, Clock, StoreError};
+use bellpull_domain::user::User;
+use bellpull_port::audit::AuditEntry;
+use bellpull_port::{AuditStore, Clock, StoreError};
 use tokio::sync::OnceCell;
 
 use bellpull_auth::Principal;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use bellpull_actors::directory::{CommandError, Commented, Tickets};
-use bellpull_actors::domain::idempotency::Used;
-use bellpull_actors::domain::ids::{CommentId, TicketId};
-use bellpull_actors::port::{CommentStore, Page, ProjectStore, TicketStore};
+use bellpull_domain::idempotency::Used;
+use bellpull_domain::ids::{CommentId, TicketId};
+use bellpull_port::{CommentStore, Page, ProjectStore, TicketStore};
 use utoipa_axum::routes;
 
 use super::error::ApiError;

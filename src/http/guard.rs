@@ -11,8 +11,9 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use bellpull_actors::slow::{Slow, SlowKind, SlowLog, Waits};
-use bellpull_actors::trace::Trace;
+use bellpull_port::exemplars;
+use bellpull_port::slow::{Slow, SlowKind, SlowLog, Waits};
+use bellpull_port::trace::Trace;
 use futures_util::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 

@@ -2,11 +2,11 @@
 //! same on both databases. The index of words knows nothing of rights. It would find the words in
 //! the tickets of all, and a caller without any could keep it busy.
 
-use bellpull_actors::domain::plan::search_text;
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{Page, PageRequest};
+use bellpull_domain::plan::search_text;
+use bellpull_domain::search::Search;
+use bellpull_domain::ticket::{Ticket, VisibleTo};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{Page, PageRequest};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 /// So many tickets are few: of the longest ones, with letters that fold, their words take some 50

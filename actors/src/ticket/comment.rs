@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::message::{CommandError, CommentAsk, Commented, unavailable};
 use super::{Known, TRIES, TicketEntity, TicketState, contended, outlive};
-use crate::call::Call;
-use crate::domain::comment::{NewComment, comment, mentions};
-use crate::domain::stream::{StreamEvent, TicketNews};
-use crate::domain::ticket::{Refusal, is_visible};
-use crate::port::StoreError;
-use crate::port::in_time;
-use crate::trace::Trace;
+use bellpull_domain::comment::{NewComment, comment, mentions};
+use bellpull_domain::stream::{StreamEvent, TicketNews};
+use bellpull_domain::ticket::{Refusal, is_visible};
+use bellpull_port::StoreError;
+use bellpull_port::call::Call;
+use bellpull_port::in_time;
+use bellpull_port::trace::Trace;
 
 impl TicketEntity {
     pub(super) async fn take_comment(

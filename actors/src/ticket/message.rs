@@ -2,14 +2,8 @@
 
 use serde_json::Value;
 
-use crate::call::Call;
-use crate::domain::comment::{Comment, Mentioned};
-use crate::domain::idempotency::{IdempotencyKey, Used};
-use crate::domain::ids::{ProjectId, TicketId};
-use crate::domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};
-use crate::port::StoreError;
 use crate::supervisor::Protocol;
-use bellpull_domain::comment::Comment;
+use bellpull_domain::comment::{Comment, Mentioned};
 use bellpull_domain::idempotency::{IdempotencyKey, Used};
 use bellpull_domain::ids::{ProjectId, TicketId};
 use bellpull_domain::ticket::{Caller, Command, NewTicket, Refusal, Ticket};

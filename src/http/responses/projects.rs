@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Assignee, times};
-use bellpull_actors::domain::{comment, ticket, user};
+use bellpull_domain::{comment, ticket, user};
 use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -94,7 +94,7 @@ impl Mentionable {
 }
 
 impl Comment {
-    pub(in crate::http) fn new(comment: comment::Comment, mentions: comment::Mentioned) -> Self {
+    pub(crate) fn new(comment: comment::Comment, mentions: comment::Mentioned) -> Self {
         let mentions = mentions.into_iter();
         Self {
             mentions: mentions

@@ -5,9 +5,9 @@
 //! an index, not rows with their joins. The newest are those that were created last: the ids come
 //! from blocks of several nodes and say nothing about time.
 
-use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{Page, PageRequest, StoreError};
+use bellpull_domain::ticket::{Ticket, VisibleTo};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{Page, PageRequest, StoreError};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::PostgresStore;
@@ -15,8 +15,8 @@ use super::columns::{page_of, select_tickets};
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use super::words;
-use crate::storage::rows::ticket;
-use crate::storage::seen_tickets::{self, FEW, rule};
+use crate::rows::ticket;
+use crate::seen_tickets::{self, FEW, rule};
 
 impl PostgresStore {
     /// A page of the tickets that match the filter; the count and the rows are of one snapshot.

@@ -5,18 +5,18 @@
 //! the user or the developer that the filters name, else the index of all tickets. Then the rows of
 //! these ids. So skipping to a deep page reads some bytes of an index, not rows with their joins.
 
-use bellpull_actors::domain::ids::UserId;
-use bellpull_actors::domain::search::{Search, Term};
-use bellpull_actors::domain::ticket::{Ticket, VisibleTo};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{Page, PageRequest, StoreError};
+use bellpull_domain::ids::UserId;
+use bellpull_domain::search::{Search, Term};
+use bellpull_domain::ticket::{Ticket, VisibleTo};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{Page, PageRequest, StoreError};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::SqliteStore;
 use super::columns::select_tickets;
 use super::rows::ticket;
 use super::slow_reads::{READ_MAX, read_error};
-use crate::storage::seen_tickets::{self, FEW, rule};
+use crate::seen_tickets::{self, FEW, rule};
 
 impl SqliteStore {
     /// A page of the tickets that match the filter; the count and the rows are of one snapshot.
@@ -235,9 +235,9 @@ fn words(search: &Search) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bellpull_actors::domain::ids::ProjectId;
-    use bellpull_actors::domain::ticket::{Priority, Status};
-    use bellpull_actors::domain::user::Role;
+    use bellpull_domain::ids::ProjectId;
+    use bellpull_domain::ticket::{Priority, Status};
+    use bellpull_domain::user::Role;
     use sqlx::AssertSqlSafe;
 
     use super::super::StoreOptions;

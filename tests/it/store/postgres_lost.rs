@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::user::User;
-use bellpull_actors::port::audit::AuditFilter;
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{AccountStore, AuditStore, StoreError, TicketStore};
+use bellpull_domain::user::User;
+use bellpull_port::audit::AuditFilter;
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{AccountStore, AuditStore, StoreError, TicketStore};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;

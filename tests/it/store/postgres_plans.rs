@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bellpull::storage::StoreOptions;
 use bellpull::storage::postgres::PostgresStore;
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::send::Recipients;
-use bellpull_actors::domain::user::Role;
-use bellpull_actors::port::sends::BeginSend;
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{SendStore, Store, TicketStore};
+use bellpull_domain::search::Search;
+use bellpull_domain::send::Recipients;
+use bellpull_domain::user::Role;
+use bellpull_port::sends::BeginSend;
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{SendStore, Store, TicketStore};
 
 use super::people::{at, first, person, raise};
 use super::sends::send;

@@ -1,11 +1,11 @@
 //! Searches: which words find which tickets, for whom, and what changes it.
 
-use bellpull_actors::domain::ids::{ProjectId, UserId};
-use bellpull_actors::domain::search::Search;
-use bellpull_actors::domain::ticket::{Command, Edit, Status};
-use bellpull_actors::domain::user::{Role, User};
-use bellpull_actors::port::tickets::TicketFilter;
-use bellpull_actors::port::{PageRequest, ProjectStore, TicketStore};
+use bellpull_domain::ids::{ProjectId, UserId};
+use bellpull_domain::search::Search;
+use bellpull_domain::ticket::{Command, Edit, Status};
+use bellpull_domain::user::{Role, User};
+use bellpull_port::tickets::TicketFilter;
+use bellpull_port::{PageRequest, ProjectStore, TicketStore};
 
 use super::people::{creation, first, person, raise, step};
 use super::{Fixture, Store};
