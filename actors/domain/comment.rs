@@ -219,8 +219,8 @@ pub fn may_see(ticket: &Ticket, is_open: bool, (user, is_member): &(User, bool))
 }
 
 /// A comment on a ticket that its author may see, the mentioned users who may see the ticket, and
-/// the announcement to them. `people` are the accounts with the mentions' spellings, each with whether it
-/// is a member of the project. The store gives the comment its id.
+/// the announcement to them. `people` are the accounts with the mentions' spellings, each with
+/// whether it is a member of the project. The store gives the comment its id.
 #[must_use]
 pub fn comment(
     ticket: &Ticket,
