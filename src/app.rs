@@ -131,8 +131,22 @@ struct Inside {
 impl Inside {
     /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
-        let Self { store, hub, auth, readiness, clock, links, .. } = self;
-        let Self { templates, callers, epoch, writes, nodes, signals, slow, .. } = self;
+        let Self {
+            store,
+            hub,
+            auth,
+            readiness,
+            clock,
+            links,
+            templates,
+            callers,
+            epoch,
+            writes,
+            nodes,
+            signals,
+            slow,
+            ..
+        } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {

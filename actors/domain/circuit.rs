@@ -109,6 +109,12 @@ impl<T: Copy + PartialOrd + std::ops::Add<Duration, Output = T>> Circuit<T> {
         true
     }
 
+    /// Whether deliveries go out without a probe.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.stand, Stand::Closed { .. })
+    }
+
     /// `closed`, `open` or `half_open`: for operators.
     #[must_use]
     pub fn name(&self) -> &'static str {

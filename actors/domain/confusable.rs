@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_differ_by_every_ascii_character_but_not_by_case_or_script() {
+    fn addresses_differ_by_every_ascii_character_successor_of_by_case_or_script() {
         for (one, other) in [
             ("ann@example.com", "ANN@Example.com"),
             ("ann@example.com", "\u{430}nn@example.com"),

@@ -397,7 +397,7 @@ impl Auth {
         self.0.keys.read_anew().await;
     }
 
-    /// Has it receive what other nodes tell of logins and accounts.
+    /// Subscribes it to what other nodes tell of logins and accounts.
     pub fn subscribe(&self, broker: &dyn Broker) {
         let weak: Weak<Inner> = Arc::downgrade(&self.0);
         broker.subscribe(weak);

@@ -69,7 +69,7 @@ struct Shared {
     /// Whether messages were dropped of which the other nodes have not been told.
     has_lost: AtomicBool,
     current: Current,
-    /// Has connections made anew that do not work and have not ended.
+    /// Asks for new connections in place of those that do not work and have not ended.
     is_broken: Notify,
 }
 

@@ -163,7 +163,7 @@ pub(super) async fn elsewhere(
     }
 }
 
-/// Has the other node do it.
+/// Passes the request on to the node that it concerns.
 pub(super) async fn passed_on(
     nodes: &Membership,
     node: &Node,

@@ -106,7 +106,7 @@ pub(super) fn left(name: &NodeName) -> ApiError {
     ApiError::Conflict { code: "node_left", detail: format!("The node {name} has left.") }
 }
 
-/// Has the other node answer the caller.
+/// Passes the request to the other node, which answers the caller.
 ///
 /// # Errors
 /// [`ApiError::Unavailable`] if it does not answer.

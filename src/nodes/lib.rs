@@ -159,7 +159,7 @@ impl Membership {
         }
     }
 
-    /// Has this process stop as on SIGTERM, for an operator.
+    /// Stops this process as SIGTERM does, for an operator.
     pub fn drain(&self) {
         self.own.is_told_to_drain.send_replace(true);
     }

@@ -131,7 +131,7 @@ impl Certificate {
         }
     }
 
-    /// Has [`follow`] read the files now.
+    /// Makes [`follow`] read the files now.
     pub fn ask(&self) {
         self.asked.notify_one();
     }

@@ -18,7 +18,7 @@ use super::{ChannelMessage, ChannelStart};
 use crate::directory::Channels;
 use crate::failures::{Budget, Failures};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
-use crate::supervisor::RestartMail;
+use crate::supervisor::RestartRequest;
 use crate::vitals::{Handle, Vitals};
 use bellpull_port::call::{Call, CallOutcome};
 
@@ -37,7 +37,7 @@ pub(crate) enum ChannelsMessage {
     /// How are you all?
     Report(Call<usize, ActorReport>),
     /// An operator wants the child at that path started again.
-    Restart(RestartMail<String>),
+    Restart(RestartRequest<String>),
 }
 
 /// The supervisor, with all that its children are started from.
@@ -173,7 +173,7 @@ impl ChannelSupervisor {
     fn restart(
         &self,
         myself: &ActorRef<ChannelsMessage>,
-        call: RestartMail<String>,
+        call: RestartRequest<String>,
         state: &mut SupervisorState,
     ) {
         let Some(((path, operator), reply)) = call.open() else { return };
@@ -252,7 +252,7 @@ impl ChannelSupervisor {
     }
 }
 
-/// Has a child started again, at once or at that time.
+/// Restarts a child, at once or at that time.
 fn respawn(own: Handle<ChannelsMessage>, index: usize, at: Option<Instant>) {
     let Some(at) = at else { return own.cast(ChannelsMessage::Respawn(index)) };
     tokio::spawn(async move {

@@ -166,7 +166,7 @@ impl ChannelActor {
         metrics::gauge!("bellpull_deliveries_in_flight", "channel" => channel)
             .set(count(state.begun.len()));
         let is_held = state.hold.now(self.clock.now()).is_some();
-        let is_open = is_held || state.circuit.name() != "closed";
+        let is_open = is_held || !state.circuit.is_closed();
         metrics::gauge!("bellpull_circuit_open", "channel" => channel)
             .set(f64::from(u8::from(is_open)));
     }
@@ -204,7 +204,7 @@ impl ChannelActor {
                 return self.wake_at(until, state);
             }
         };
-        let is_probe = room == 1 && state.circuit.name() != "closed";
+        let is_probe = room == 1 && !state.circuit.is_closed();
         self.send_what_may_be_sent(room, is_probe, now, state);
         let wanted = if is_probe { 1 } else { LEASED_PER_PLACE * room };
         let held = state.queue.len() + state.places(now).taken;
@@ -283,19 +283,17 @@ impl ChannelActor {
 
     /// Counts an attempt, and reports it to the circuit breaker.
     fn judge(&self, attempt: &Attempt, state: &mut ChannelState) {
-        let outcome = match &attempt.outcome {
-            Outcome::Sent { .. } => "sent",
-            Outcome::Later { .. } | Outcome::AboutUs { .. } if attempt.due_at.is_some() => "later",
+        let (outcome, count) = match &attempt.outcome {
+            Outcome::Sent { .. } => ("sent", &mut state.sent),
+            Outcome::Later { .. } | Outcome::AboutUs { .. } if attempt.due_at.is_some() => {
+                ("later", &mut state.again)
+            }
             Outcome::Later { .. }
             | Outcome::AboutUs { .. }
             | Outcome::Refused { .. }
-            | Outcome::Gone { .. } => "failed",
+            | Outcome::Gone { .. } => ("failed", &mut state.failed),
         };
-        match outcome {
-            "sent" => state.sent += 1,
-            "later" => state.again += 1,
-            _ => state.failed += 1,
-        }
+        *count += 1;
         let channel = self.channel.as_str();
         metrics::counter!("bellpull_attempts_total", "channel" => channel, "outcome" => outcome)
             .increment(1);
@@ -425,7 +423,7 @@ impl ChannelActor {
         Duration::try_from(then.duration_since(self.clock.now())).unwrap_or(Duration::ZERO)
     }
 
-    /// Has the alarm ring then, or sooner where it is set already.
+    /// Sets the alarm to that time, unless it is set to an earlier one.
     fn wake_at(&self, then: Instant, state: &mut ChannelState) {
         match &state.alarm {
             Some((set, _)) if *set <= then => return,

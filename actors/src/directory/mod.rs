@@ -80,11 +80,11 @@ impl<P: Protocol> Directory<P> {
         // Only the first attempt may trust the map: an actor that returns requests is about to
         // leave it, and its supervisor knows that before it answers.
         let mut found = self.live.get(&id).map(|entry| entry.clone());
-        let mut but_not = None;
+        let mut successor_of = None;
         for _ in 0..TRIES {
             let actor = match found.take() {
                 Some(actor) => actor,
-                None => match self.obtain(Wanted { id, but_not }).await {
+                None => match self.obtain(Wanted { id, successor_of }).await {
                     Some(actor) => actor,
                     None => break,
                 },
@@ -99,7 +99,7 @@ impl<P: Protocol> Directory<P> {
                 CallOutcome::Returned(unasked) => question = unasked,
                 CallOutcome::Lost => return Err(Unanswered::Lost),
             }
-            but_not = Some(actor.actor().get_id());
+            successor_of = Some(actor.actor().get_id());
         }
         Err(Unanswered::Returned(question))
     }

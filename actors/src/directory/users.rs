@@ -173,7 +173,7 @@ impl Users {
         }
     }
 
-    /// Has this node's users compare their inboxes with the store. Returns at once; a comparison
+    /// Makes this node's users compare their inboxes with the store. Returns at once; a comparison
     /// that is still being requested is not requested again.
     pub(crate) fn compare_own(&self) {
         if self.is_comparing.swap(true, Relaxed) {

@@ -20,7 +20,7 @@ use crate::directory::{Directory, SupervisorSlot};
 use crate::failures::{Budget, Failures};
 use crate::observe::{ActorReport, RestartCause, TreeLog};
 use crate::supervisor::{
-    DynamicSupervisor, Entity, Live, Protocol, RestartMail, SupervisorMessage,
+    DynamicSupervisor, Entity, Live, Protocol, RestartRequest, SupervisorMessage,
 };
 use crate::vitals::{Handle, Vitals};
 use bellpull_port::call::{Call, CallOutcome, Reply};
@@ -51,7 +51,7 @@ pub(super) enum HubMessage {
     /// A report on all actors.
     Report(Call<usize, ActorReport>),
     /// An operator wants the actor at that path started again.
-    Restart(RestartMail<String>),
+    Restart(RestartRequest<String>),
     /// The counters of the actor at that path.
     Vitals(Call<String, Option<Arc<Vitals>>>),
     /// Kill the child at that path, as if it had failed; answers whether there is one.
@@ -88,7 +88,7 @@ pub(super) trait Permanent: Debug + Send + Sync + 'static {
     fn vitals(&self, path: &str) -> Option<Arc<Vitals>>;
 
     /// An operator wants a child of it started again that is not found by an id.
-    fn restart_below(&self, call: RestartMail<String>) {
+    fn restart_below(&self, call: RestartRequest<String>) {
         if let Some((_, reply)) = call.open() {
             reply.send(false);
         }
@@ -282,7 +282,7 @@ impl Root {
     fn restart(
         &self,
         myself: &ActorRef<HubMessage>,
-        call: RestartMail<String>,
+        call: RestartRequest<String>,
         state: &mut RootState,
     ) {
         let Some((path, _)) = call.question() else { return };
@@ -366,7 +366,7 @@ impl Root {
     }
 }
 
-/// Has a child started again, at once or at that time.
+/// Restarts a child, at once or at that time.
 fn respawn(own: Handle<HubMessage>, index: usize, at: Option<Instant>) {
     let Some(at) = at else { return own.cast(HubMessage::Respawn(index)) };
     tokio::spawn(async move {

@@ -15,7 +15,7 @@ use crate::observe::{ActorReport, TreeLog};
 use crate::retention::RetentionSchedule;
 use crate::scheduler::{Scheduler, SchedulerMessage};
 use crate::sends::Sends;
-use crate::supervisor::RestartMail;
+use crate::supervisor::RestartRequest;
 use crate::vitals::{Handle, Vitals};
 use bellpull_port::call::{Call, CallOutcome};
 use bellpull_port::{Clock, LeaseOwner, RetentionStore, SendStore, TicketStore};
@@ -145,7 +145,7 @@ impl Permanent for ChannelsPlace {
         place.up().map(|up| Arc::clone(up.vitals()))
     }
 
-    fn restart_below(&self, call: RestartMail<String>) {
+    fn restart_below(&self, call: RestartRequest<String>) {
         // While it is down the question returns unanswered, with the mail.
         if let Some(supervisor) = &*self.slot.borrow() {
             supervisor.cast(ChannelsMessage::Restart(call));

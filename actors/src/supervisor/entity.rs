@@ -72,23 +72,23 @@ pub type Live<P> = Arc<DashMap<<P as Protocol>::Id, Handle<<P as Protocol>::Mess
 pub struct Wanted<I> {
     /// The actor's id.
     pub id: I,
-    /// Not this one: it gave a question back, so it is leaving or dying.
-    pub but_not: Option<ActorId>,
+    /// Another one than this: it gave a request back, so it is leaving or dying.
+    pub successor_of: Option<ActorId>,
 }
 
 /// A request for an actor; the error is how long it stays down.
-pub type ObtainMail<P> =
+pub type ObtainRequest<P> =
     Call<Wanted<<P as Protocol>::Id>, Result<Handle<<P as Protocol>::Message>, Duration>>;
 
 /// An operator's request to restart the actor of an id, with the operator's name; the answer is
 /// whether there is one.
-pub type RestartMail<I> = Call<(I, Arc<str>), bool>;
+pub type RestartRequest<I> = Call<(I, Arc<str>), bool>;
 
 /// The messages of a dynamic supervisor.
 #[derive(Debug)]
 pub enum SupervisorMessage<P: Protocol> {
     /// Find or spawn the actor of an id.
-    Obtain(ObtainMail<P>),
+    Obtain(ObtainRequest<P>),
     /// A child has nothing to do and wants to leave.
     Idle {
         /// The actor's id.
@@ -103,7 +103,7 @@ pub enum SupervisorMessage<P: Protocol> {
     /// Report all children: at most this many, the busiest first.
     Report(Call<usize, ActorReport>),
     /// An operator wants a child started again.
-    Restart(RestartMail<P::Id>),
+    Restart(RestartRequest<P::Id>),
     /// Fail: for tests of failures.
     #[cfg(feature = "testing")]
     Panic,

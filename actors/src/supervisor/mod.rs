@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 pub use entity::{
-    Entity, Id, Live, Message, Note, ObtainMail, Parent, Protocol, RestartMail, SupervisorMessage,
-    Wanted,
+    Entity, Id, Live, Message, Note, ObtainRequest, Parent, Protocol, RestartRequest,
+    SupervisorMessage, Wanted,
 };
 
 use children::Children;
@@ -66,7 +66,7 @@ pub struct SupervisorState<E: Entity> {
     vitals: Arc<Vitals>,
     children: Children<Id<E>>,
     /// Callers that wait for the successor of an actor that is stopping.
-    waiting: HashMap<ActorId, Vec<ObtainMail<E::Protocol>>>,
+    waiting: HashMap<ActorId, Vec<ObtainRequest<E::Protocol>>>,
     /// Children that were killed because an operator requested their restart, with the operator's
     /// name, until their end is reported.
     asked: HashMap<ActorId, Arc<str>>,
@@ -173,14 +173,14 @@ impl<E: Entity> DynamicSupervisor<E> {
     async fn obtain(
         &self,
         myself: &ActorRef<SupervisorMessage<E::Protocol>>,
-        call: ObtainMail<E::Protocol>,
+        call: ObtainRequest<E::Protocol>,
         state: &mut SupervisorState<E>,
     ) {
-        let Some(Wanted { id, but_not }) = call.question().copied() else { return };
+        let Some(Wanted { id, successor_of }) = call.question().copied() else { return };
         let found = self.live.get(&id).map(|entry| entry.clone());
         if let Some(found) = found {
             let actor = found.actor().get_id();
-            if but_not == Some(actor) {
+            if successor_of == Some(actor) {
                 // Its end is not reported yet: the answer is its successor.
                 state.waiting.entry(actor).or_default().push(call);
             } else if let Some((_, reply)) = call.open() {
@@ -232,7 +232,7 @@ impl<E: Entity> DynamicSupervisor<E> {
 
     /// Kills a child because an operator requests its restart, or lets one start at once that is
     /// kept down.
-    fn restart(&self, call: RestartMail<Id<E>>, state: &mut SupervisorState<E>) {
+    fn restart(&self, call: RestartRequest<Id<E>>, state: &mut SupervisorState<E>) {
         let Some(((id, operator), reply)) = call.open() else { return };
         let found = self.live.get(&id).map(|entry| entry.clone());
         let Some(child) = found else { return reply.send(state.failures.hasten(id, &operator)) };

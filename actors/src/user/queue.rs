@@ -81,9 +81,7 @@ impl Queue {
     pub(super) fn unread(&self) -> Vec<MessageId> {
         let unread = |item: &Item| match item {
             Item::Row { line: Line { text: Text::Unread(message), .. }, .. } => Some(*message),
-            Item::Row { .. } | Item::AnnouncedMessage(_) | Item::Read(_) | Item::Reached { .. } => {
-                None
-            }
+            Item::Row { .. } | Item::Live(_) | Item::Read(_) | Item::Reached { .. } => None,
         };
         self.items.iter().filter_map(unread).take(PORTION).collect()
     }
@@ -93,9 +91,7 @@ impl Queue {
         (self.is_reading, self.room) = (false, texts.room);
         let lacking = self.items.iter_mut().filter_map(|item| match item {
             Item::Row { line: Line { text: text @ Text::Unread(_), .. }, .. } => Some(text),
-            Item::Row { .. } | Item::AnnouncedMessage(_) | Item::Read(_) | Item::Reached { .. } => {
-                None
-            }
+            Item::Row { .. } | Item::Live(_) | Item::Read(_) | Item::Reached { .. } => None,
         });
         for (text, content) in lacking.zip(texts.contents) {
             *text = Text::Read(content);

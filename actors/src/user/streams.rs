@@ -100,11 +100,11 @@ impl UserEntity {
                 }
             }
             StreamMessage::Ended { project, actor, why } => {
-                let is_his = |known: &&Subscription| {
+                let stands_there = |known: &&Subscription| {
                     known.stream.project == project && known.stands_at(actor)
                 };
                 let streams = state.sessions.iter().flat_map(|session| &session.rest.streams);
-                let ended: Vec<_> = streams.filter(is_his).map(|known| known.id).collect();
+                let ended: Vec<_> = streams.filter(stands_there).map(|known| known.id).collect();
                 for id in ended {
                     match why {
                         Parting::Lost => self.lost(myself, id, state),
@@ -332,7 +332,8 @@ fn not_watched() -> Answer {
     refused("not_subscribed", "This socket does not watch that stream.", None)
 }
 
-/// A user's own share of a span: neighbours in number are far apart in time.
+/// Spreads users evenly over `span_ms`: the same delay each time for one user, and neighbours by
+/// id far apart.
 fn spread(user: UserId, span_ms: u64) -> u64 {
     /// The golden ratio of the span of `u64`, as in Fibonacci hashing.
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;

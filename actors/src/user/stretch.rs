@@ -104,8 +104,8 @@ pub(super) enum Shape {
 /// One thing that a session is to be shown.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
-    /// A change, as it was announced.
-    AnnouncedMessage(Change),
+    /// A change as it was announced: a message, or a mark.
+    Live(Change),
     /// A stretch of changes; converted when it is shown, for only then is it known which of them
     /// the session was shown already.
     Read(Arc<Stretch>),
@@ -214,7 +214,7 @@ impl Item {
     /// The position that is reached with it.
     pub(super) fn last(&self) -> Seq {
         match self {
-            Self::AnnouncedMessage(change) => change.last(),
+            Self::Live(change) => change.last(),
             Self::Read(stretch) => stretch.head,
             Self::Row { line, shape: Shape::Added, .. } => line.seq,
             Self::Row { line, shape: Shape::Row { .. }, .. } => line.changed_seq,

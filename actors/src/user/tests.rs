@@ -119,7 +119,7 @@ impl Viewer {
                     self.entries.push(line.seq);
                 }
                 Item::Reached { unread_count, .. } => self.unread_count = unread_count,
-                Item::AnnouncedMessage(_) | Item::Read(_) => prop_assert!(false, "{item:?}"),
+                Item::Live(_) | Item::Read(_) => prop_assert!(false, "{item:?}"),
             }
         }
         Ok(())

@@ -142,7 +142,7 @@ impl Workers {
         }
     }
 
-    /// Has workers report when each socket has received this many marked frames since the last
+    /// Asks workers to report when each socket has received this many marked frames since the last
     /// reset.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ impl Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) class: Class,
-    /// Has one turn per round.
+    /// What gets one turn per round.
     pub(super) unit: u64,
     /// Whose budget decides when it may have a turn at all; `None` for other work.
     pub(super) subject: Option<Subject>,

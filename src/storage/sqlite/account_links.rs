@@ -16,7 +16,7 @@ use super::link_rows::stored_link;
 use super::rows::timestamp;
 use super::writer::{Done, LinkWrite, Write, mismatch};
 
-/// Has it written. Returns the logins that it ended, unless it was rejected.
+/// Writes it. Returns the logins that it ended, unless it was rejected.
 pub(super) async fn ended(
     store: &SqliteStore,
     write: LinkWrite,

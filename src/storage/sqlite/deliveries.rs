@@ -126,7 +126,7 @@ impl DeliveryStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Has it written; returns how many rows changed.
+    /// Writes it; returns how many rows changed.
     pub(super) async fn changed(&self, write: Write) -> Result<u64, StoreError> {
         let Done::Changed(rows) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(rows)

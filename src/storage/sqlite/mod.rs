@@ -136,7 +136,7 @@ pub struct SqliteStore {
     channels: Channels,
     epoch: Epoch,
     deferred: Arc<Deferred>,
-    /// Has deferred entries written before inboxes are listed.
+    /// Writes deferred entries before inboxes are listed.
     barrier: Barrier,
     _flusher: Option<Flusher>,
     /// Whether this is the hub's, which has the file for itself.

@@ -63,7 +63,7 @@ impl PostOffice {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// Has a node in this process send here, so many at once.
+    /// Makes a node in this process send here, so many at once.
     pub(super) fn configure(&self, config: &mut Config, in_flight: u32) {
         config.delivery.in_flight = in_flight;
         config.delivery.smtp = Some(SmtpConfig {

@@ -114,7 +114,7 @@ impl Caller {
         ticket["id"].as_i64().unwrap()
     }
 
-    /// Has an actor started again.
+    /// Restarts an actor.
     async fn restart(&self, path: &str) -> u16 {
         self.post(&format!("/api/operator/actors/{path}/restart/"), Value::Null).await.0
     }

@@ -26,7 +26,7 @@ pub(super) async fn lease(team: &Team) -> Vec<Leased> {
     team.hub.store().lease(&owner(), Channel::Email, 100.into(), now, until).await.unwrap()
 }
 
-/// Has an attempt come to that.
+/// Waits until an attempt came to that.
 pub(super) async fn record(team: &Team, leased: &Leased, outcome: Outcome) {
     let (delivery, number, started_at) = (leased.id, leased.attempt, Timestamp::now());
     let attempt = Attempt { delivery, number, started_at, took_ms: 12, outcome, due_at: None };

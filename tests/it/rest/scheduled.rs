@@ -9,7 +9,7 @@ use super::{Team, column, ids, service};
 
 const PATH: &str = "/api/scheduled/";
 
-/// Has it sent in so many milliseconds; its id.
+/// Schedules it in so many milliseconds; its id.
 async fn send_in(team: &Team, ms: i64) -> i64 {
     let send_at = Timestamp::now() + SignedDuration::from_millis(ms);
     let body = json!({"recipients": {"role": "client"}, "title": "Soon", "message": "At noon.",

@@ -203,7 +203,7 @@ impl Hub {
         ticket["id"].as_i64().unwrap()
     }
 
-    /// Has the actor at that path of the tree fail.
+    /// Makes the actor at that path of the tree fail.
     pub fn panic_at(&self, path: &str) {
         self.app.hub().panic_at(path);
     }

@@ -190,7 +190,7 @@ impl SessionState {
                     Change::Added { entry, .. } => entry.message.bytes(),
                     Change::Marked(marked) => size_of_val(&*marked.ids),
                 };
-                queue.add(bytes, || Item::AnnouncedMessage(change.clone()));
+                queue.add(bytes, || Item::Live(change.clone()));
             }
             Phase::Apart => {}
         }
@@ -342,7 +342,7 @@ impl SessionState {
                         queue.items.push_front(item);
                     }
                 }
-                Item::AnnouncedMessage(change) => self.show_change(&change),
+                Item::Live(change) => self.show_change(&change),
                 Item::Row { line, shape, unread_count } => {
                     if let Text::Read(content) = &line.text {
                         self.show_line(line.row(content), shape, unread_count);

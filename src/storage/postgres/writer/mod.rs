@@ -201,7 +201,7 @@ impl WriterHandle {
         Self { foreground, bulk, health }
     }
 
-    /// Has it written; it is on the server's disk when this returns `Ok`.
+    /// Queues a write and waits for it; it is on the server's disk when this returns `Ok`.
     pub(super) async fn write(&self, write: Write) -> Answer {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let queue = if write.is_bulk() { &self.bulk } else { &self.foreground };
@@ -224,7 +224,7 @@ impl WriterHandle {
         self.health.recent()
     }
 
-    /// Has everything queued written, and ends the writers. If they have ended already, nothing
+    /// Writes everything that is queued, and ends the writers. If they have ended already, nothing
     /// happens.
     pub(super) async fn close(&self) {
         for queue in [&self.foreground, &self.bulk] {

@@ -8,7 +8,7 @@ use bellpull_port::StoreError;
 use super::super::writer::{Write, WriterHandle};
 use super::Deferred;
 
-/// Has inboxes written before they are read.
+/// Writes the deferred entries of inboxes before these are read.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Barrier {
     deferred: Arc<Deferred>,

@@ -18,7 +18,7 @@ pub(super) struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     /// Slots are reused.
-    places: Vec<FanOutGuard>,
+    places: Vec<ListSlot>,
     free: Vec<u32>,
     /// The slot of each list by its lowest notification id. One counter gives out the ids, so the
     /// ranges of the lists do not overlap.
@@ -28,7 +28,7 @@ pub(super) struct Lists {
 }
 
 #[derive(Debug, Default)]
-struct FanOutGuard {
+struct ListSlot {
     /// The id of its row.
     id: i64,
     left: usize,
@@ -51,23 +51,23 @@ impl Lists {
     /// Begins a list.
     pub(super) fn begin(&mut self, id: i64) -> u32 {
         self.last_id = self.last_id.max(id);
-        let fan_out = FanOutGuard { id, ..FanOutGuard::default() };
+        let slot = ListSlot { id, ..ListSlot::default() };
         if let Some(place) = self.free.pop() {
-            self.places[place as usize] = fan_out;
+            self.places[place as usize] = slot;
             return place;
         }
-        self.places.push(fan_out);
+        self.places.push(slot);
         u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Appends an entry to a list.
     pub(super) fn add(&mut self, place: u32, user: UserId, id: i64, message: i64) -> Waiting {
-        let fan_out = &mut self.places[place as usize];
-        fan_out.left += 1;
-        let before = fan_out.owners.first().map(|(first, _)| *first);
+        let slot = &mut self.places[place as usize];
+        slot.left += 1;
+        let before = slot.owners.first().map(|(first, _)| *first);
         // Nearly always at the end: ids are given out in the order of the list.
-        let at = fan_out.owners.partition_point(|(known, _)| *known < id);
-        fan_out.owners.insert(at, (id, user));
+        let at = slot.owners.partition_point(|(known, _)| *known < id);
+        slot.owners.insert(at, (id, user));
         if at == 0 {
             before.and_then(|first| self.by_id.remove(&first));
             self.by_id.insert(id, place);
@@ -98,7 +98,7 @@ impl Lists {
     pub(super) fn ended_without(&self, counts: &Counts) -> Vec<i64> {
         let ended = counts.iter().map(|(place, count)| (&self.places[*place as usize], *count));
         ended
-            .filter(|(fan_out, count)| fan_out.left <= *count)
+            .filter(|(fan_out, count)| slot.left <= *count)
             .map(|(fan_out, _)| fan_out.id)
             .collect()
     }
@@ -106,13 +106,13 @@ impl Lists {
     /// Removes this many entries from their lists; returns how many they were.
     pub(super) fn take_off(&mut self, counts: &Counts) -> usize {
         for (place, count) in counts {
-            let fan_out = &mut self.places[*place as usize];
-            fan_out.left = fan_out.left.saturating_sub(*count);
-            if fan_out.left == 0 {
-                if let Some((first, _)) = fan_out.owners.first() {
+            let slot = &mut self.places[*place as usize];
+            slot.left = slot.left.saturating_sub(*count);
+            if slot.left == 0 {
+                if let Some((first, _)) = slot.owners.first() {
                     self.by_id.remove(first);
                 }
-                *fan_out = FanOutGuard::default();
+                *slot = ListSlot::default();
                 self.free.push(*place);
             }
         }

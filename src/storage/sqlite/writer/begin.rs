@@ -135,7 +135,7 @@ impl<'a> Beginnings<'a> {
         }))
     }
 
-    /// Has the request's key answered by this send from now on.
+    /// From now on the request's key is answered by this send.
     fn use_key(&mut self, begin: &'a BeginSend, stored: StoredSend, records: &mut Records<'a>) {
         let Some(key) = &begin.send.key else { return };
         let (made, id) = (Creates::Send, stored.id.0);

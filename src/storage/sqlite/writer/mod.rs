@@ -352,7 +352,7 @@ impl WriterHandle {
         Ok(Self { queue })
     }
 
-    /// Has it written; it is on the disk when this returns `Ok`.
+    /// Queues a write and waits for it; it is on the disk when this returns `Ok`.
     pub(super) async fn write(&self, write: Write) -> Answer {
         let unavailable = |text: &str| StoreError::Unavailable(text.to_owned());
         let (reply, answer) = oneshot::channel();
@@ -369,7 +369,7 @@ impl WriterHandle {
             .map_err(|_| unavailable("the writer gave up a group"))?
     }
 
-    /// Has everything queued written, and ends the writer. If it has ended already, nothing
+    /// Writes everything that is queued, and ends the writer. If it has ended already, nothing
     /// happens.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();

@@ -76,8 +76,8 @@ impl Queue {
     fn gather(&mut self, first: Option<WriterMessage>) -> Vec<Request> {
         let (mut group, mut rows) = (Vec::new(), 0);
         let mut next = first;
-        while let Some(content) = next {
-            match content {
+        while let Some(message) = next {
+            match message {
                 WriterMessage::Request(request) if request.write.can_wait() => {
                     self.low_priority.push_back(request);
                 }
