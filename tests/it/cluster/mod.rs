@@ -1,6 +1,7 @@
 //! Two nodes on one PostgreSQL database, each with a store of its own: what one process kept in
 //! memory holds for both, with a Redis between them and without.
 
+mod acl;
 mod by_hand;
 mod clocks;
 mod copies;

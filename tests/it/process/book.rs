@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::process::folder;
+use crate::support::process::{folder, run_ok};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
@@ -193,4 +193,18 @@ fn the_summary_has_every_page_once() {
         (name != "SUMMARY.md").then_some(name)
     });
     assert_eq!(unique, own.collect());
+}
+
+#[test]
+fn what_the_manifest_sets_are_settings() {
+    let text = fs::read_to_string(docs().join("deploy/kubernetes.yaml")).unwrap();
+    let (_folder, database) = folder();
+    let settings = run_ok(&database, &["config"]);
+    let is_of_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    let words = text.split(|letter| !is_of_name(letter));
+    let named: Vec<&str> = words.filter(|word| word.starts_with("BELLPULL_")).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        assert!(settings.contains(&format!("{name}]")), "{name} is no setting");
+    }
 }

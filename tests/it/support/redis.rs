@@ -91,6 +91,14 @@ impl Client {
         Self(TcpStream::connect(("127.0.0.1", server.port())).await.unwrap())
     }
 
+    /// What it answers to a command, in one read.
+    pub async fn ask(&mut self, words: &[&str]) -> String {
+        self.command(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).await;
+        let mut answer = [0; 4_096];
+        let length = self.0.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
     pub async fn publish(&mut self, topic: &str, message: &[u8]) {
         self.command(&[b"PUBLISH", topic.as_bytes(), message]).await;
         let mut answer = [0; 64];

@@ -106,6 +106,73 @@ async fn what_a_dying_line_swallowed_comes_again_in_each_family() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dying_line_swallowed_comes_again_in_bellpull_v1() {
+    let hub = hub().await;
+    let (root, carl) = (hub.user("root", "super_admin").await, hub.user("carl", "client").await);
+    for resumes in [false, true] {
+        let ada = hub.user(&format!("ada-{resumes}"), "admin").await;
+        let line = DyingLine::to(hub.address()).await;
+        let (mut socket, welcome) = Socket::v1_at(line.address, &ada.token, "").await;
+        raise(&hub, &carl, "seen").await;
+        let seen = socket.next().await;
+        socket.say(json!({"type": "ack", "seq": seen["seq"]}).to_string()).await;
+        socket.expect_nothing().await;
+        line.die();
+        raise(&hub, &carl, "LOST").await;
+        until_given_up(&hub, &root, &ada).await;
+
+        let since = format!("&since={}&epoch={}", seen["seq"], welcome["epoch"].as_str().unwrap());
+        let since = if resumes { since.as_str() } else { "" };
+        let (mut again, _) = Socket::v1(&hub, &ada, since).await;
+        let lost = again.next().await;
+        assert_eq!(lost["ticket"]["title"], "LOST", "{lost}");
+        again.say(json!({"type": "ack", "seq": lost["seq"]}).to_string()).await;
+        again.expect_nothing().await;
+        again.close().await;
+        let (mut last, _) = Socket::v1(&hub, &ada, "").await;
+        last.expect_nothing().await;
+    }
+}
+
+/// An event stream, read until this is in it; what was read.
+async fn read_until(stream: &mut reqwest::Response, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let chunk = tokio::time::timeout(super::PATIENCE, stream.chunk()).await.expect(wanted);
+        text += std::str::from_utf8(&chunk.unwrap().expect("no end")).unwrap();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dying_line_swallowed_comes_again_on_event_streams() {
+    let hub = hub().await;
+    let carl = hub.user("carl", "client").await;
+    let dialects = ["incident", "project", "inbox", "academy", "bellpull.v1"];
+    // As a browser comes back, and as a client that knows nothing of positions.
+    for (dialect, resumes) in dialects.into_iter().flat_map(|name| [(name, true), (name, false)]) {
+        let ada = hub.user(&format!("ada-{dialect}-{resumes}"), "admin").await;
+        let open = async |address: SocketAddr, last: Option<&str>| {
+            let url = format!("http://{address}/api/notifications/stream/?dialect={dialect}");
+            let request = bellpull::tls::client().build().unwrap().get(url);
+            let request = request.bearer_auth(&ada.token);
+            request.header("last-event-id", last.unwrap_or_default()).send().await.unwrap()
+        };
+        let line = DyingLine::to(hub.address()).await;
+        let mut stream = open(line.address, None).await;
+        raise(&hub, &carl, "seen").await;
+        let text = read_until(&mut stream, "seen").await;
+        let last = text.lines().find_map(|text| text.strip_prefix("id: ")).unwrap().to_owned();
+        line.die();
+        raise(&hub, &carl, "LOST").await;
+
+        let mut again = open(hub.address(), resumes.then_some(&*last)).await;
+        let text = read_until(&mut again, "LOST").await;
+        assert!(!resumes || !text.contains("seen"), "{dialect}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_comes_back_before_its_dead_line_is_noticed_misses_nothing() {
     let hub = Hub::start().await;
     let (ada, carl) = (hub.user("ada", "admin").await, hub.user("carl", "client").await);
