@@ -8,6 +8,7 @@ mod kill;
 mod late;
 mod outbound;
 mod passwords;
+mod postfix;
 mod push;
 mod scripted;
 mod sink;
