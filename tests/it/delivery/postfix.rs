@@ -54,9 +54,10 @@ impl Postfix {
         for name in ["bounce", "defer", "trace"] {
             services += &format!("{name} unix - - n - 0 bounce\n");
         }
-        for name in ["error", "anvil", "scache", "proxymap", "showq", "flush"] {
-            services += &format!("{name} unix n - n - 1 {name}\n");
+        for name in ["error", "anvil", "scache", "proxymap"] {
+            services += &format!("{name} unix - - n - 1 {name}\n");
         }
+        services += "showq unix n - n - - showq\nflush unix n - n - 0 flush\n";
         fs::write(root.path().join("conf/master.cf"), services).unwrap();
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         run(Command::new("chown")
