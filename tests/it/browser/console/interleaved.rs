@@ -163,7 +163,7 @@ async fn play_all(seeds: impl Iterator<Item = u64>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_users_at_once_over_bad_lines_see_the_same_in_the_end() {
-    play_all(0..6).await;
+    play_all(0..12).await;
 }
 
 /// `cargo test --test it -- --ignored --nocapture two_hundred_orders`; `SEEDS=40-59` for some.

@@ -134,3 +134,25 @@ async fn what_was_typed_of_a_ticket_that_is_deleted_is_shown() {
     ada.until("one('textarea[readonly]')?.value === 'half a sentence'").await;
     team.hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_that_another_has_saved_is_not_replaced_unseen() {
+    let team = Team::gather().await;
+    let (base, hub) = (team.hub.base(), &team.hub);
+    let view = "templates?event=ticket_opened";
+    let Some(mut ada) = open(&base, &team.ada, "admin", view).await else { return };
+    ada.until("fill('form input', 'By ada: {{ title }}')").await;
+    let path = "/api/templates/ticket_opened/EMAIL/en/";
+    let (_, template) = hub.get(&team.root, path).await;
+    let other = json!({"subject": "By root: {{ title }}", "text": template["text"],
+        "html": template["html"]});
+    let request = hub.request(reqwest::Method::PUT, path).bearer_auth(&team.root.token);
+    assert!(crate::support::answer(request.json(&other)).await.0 < 300);
+    ada.until("press('button', 'Save')").await;
+    ada.until("one('[data-theirs=subject]')?.textContent.includes('By root')").await;
+    assert_eq!(hub.get(&team.root, path).await.1["subject"], "By root: {{ title }}");
+    ada.until("press('button', 'Save')").await;
+    ada.until("one('.toasts')?.textContent.includes('Saved')").await;
+    assert_eq!(hub.get(&team.root, path).await.1["subject"], "By ada: {{ title }}");
+    team.hub.stop().await;
+}
