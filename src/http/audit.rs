@@ -9,7 +9,7 @@
 //! acknowledged: an error is logged, and the caller is answered 503.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::extract::MatchedPath;
 use axum::http::request::Parts;
@@ -43,6 +43,7 @@ pub(super) struct Act {
     path: String,
     address: IpAddr,
     is_service: bool,
+    logged: Once,
     recorded: OnceCell<()>,
 }
 
@@ -70,6 +71,7 @@ impl Act {
             path,
             address,
             is_service: principal.is_service,
+            logged: Once::new(),
             recorded: OnceCell::new(),
         })
     }
@@ -83,19 +85,21 @@ impl Act {
     }
 
     async fn write(&self, status: Option<StatusCode>) -> Result<(), StoreError> {
-        let Self { log, by, method, action, path, address, is_service, recorded: _ } = self;
+        let Self { log, by, method, action, path, address, is_service, logged, recorded: _ } = self;
         let status = status.map(|status| status.as_u16());
-        tracing::info!(
-            target: "bellpull::audit",
-            user = by.id.0,
-            username = %by.username,
-            role = by.role.as_str(),
-            %method,
-            path,
-            %address,
-            status,
-            "an admin's request"
-        );
+        logged.call_once(|| {
+            tracing::info!(
+                target: "bellpull::audit",
+                user = by.id.0,
+                username = %by.username,
+                role = by.role.as_str(),
+                %method,
+                path,
+                %address,
+                status,
+                "an admin's request"
+            );
+        });
         if *is_service && action == "POST /api/notifications/" {
             return Ok(());
         }

@@ -269,9 +269,13 @@ pub(crate) async fn a_search_is_paged_newest_first<F: Fixture>() {
         (3, &["lamp 11"]),
         (4, &[]),
     ];
-    for (page, wanted) in pages {
+    let of_few = Some((client.id, client.role.clone()));
+    for ((page, wanted), visible_to) in
+        pages.iter().flat_map(|page| [(*page, None), (*page, of_few.clone())])
+    {
         let request = PageRequest { page, page_size: 2 };
-        let page = store.tickets(&found_by("lamp"), request).await.unwrap();
+        let filter = TicketFilter { visible_to, ..found_by("lamp") };
+        let page = store.tickets(&filter, request).await.unwrap();
         let titles: Vec<&str> = page.rows.iter().map(|ticket| ticket.title.as_str()).collect();
         assert_eq!((page.count, titles), (5, wanted.to_vec()));
     }
