@@ -73,10 +73,10 @@ impl Lists {
             self.by_id.insert(id, place);
         }
         // Nearly always the last one: the entries of one message are adjacent.
-        let known = fan_out.messages.iter().rposition(|known| *known == message);
+        let known = slot.messages.iter().rposition(|known| *known == message);
         let nth = known.unwrap_or_else(|| {
-            fan_out.messages.push(message);
-            fan_out.messages.len() - 1
+            slot.messages.push(message);
+            slot.messages.len() - 1
         });
         Waiting { id, fan_out: place, message: u32::try_from(nth).unwrap_or(u32::MAX) }
     }
@@ -97,10 +97,7 @@ impl Lists {
     /// The rows of the lists that are empty without this many entries.
     pub(super) fn ended_without(&self, counts: &Counts) -> Vec<i64> {
         let ended = counts.iter().map(|(place, count)| (&self.places[*place as usize], *count));
-        ended
-            .filter(|(fan_out, count)| slot.left <= *count)
-            .map(|(fan_out, _)| fan_out.id)
-            .collect()
+        ended.filter(|(slot, count)| slot.left <= *count).map(|(slot, _)| slot.id).collect()
     }
 
     /// Removes this many entries from their lists; returns how many they were.
