@@ -9,8 +9,8 @@ use bellpull_port::tickets::TicketFilter;
 use bellpull_port::{Page, PageRequest};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-/// So many tickets are few: of the longest ones, with letters that fold, their words take some 50
-/// ms.
+/// So many tickets are few. Their texts are read and folded for each search, and one text may have
+/// 10,000 characters.
 pub(super) const FEW: usize = 50;
 /// Reads one more than few.
 pub(super) const LIMIT: &str = " LIMIT 51";
@@ -56,7 +56,7 @@ pub(super) async fn page(
 ) -> Page<Ticket> {
     let mut found = Vec::new();
     for ticket in tickets {
-        // To fold a long text takes a millisecond.
+        // Other tasks go on between two long texts.
         tokio::task::yield_now().await;
         let Ticket { key, title, description, .. } = &ticket;
         if search.is_none_or(|search| search.finds(&search_text(key, title, description))) {
