@@ -7,7 +7,7 @@
 //! failed connection is retried, whatever had been sent on it (even between the text and its
 //! acknowledgement: the `Message-ID` stays the same).
 
-use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -19,14 +19,13 @@ use bellpull_port::Sender;
 use bellpull_port::trace::Trace;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
+use tokio_rustls::TlsConnector;
 
 use super::link::Unsubscribe;
+use super::mail_connection::{Credentials, Tls};
 use super::mail_limits::StepLimits;
 use super::mail_server::{MailServer, Way};
 use super::mail_turns::{Failure, Refused};
@@ -34,7 +33,7 @@ use super::renderer::Renderer;
 use super::template::Rendered;
 use super::{refused, said};
 use bellpull_config::delivery::SmtpConfig;
-use bellpull_tls::extra_roots;
+use bellpull_tls::{certificates, outbound_tls};
 
 /// Sends over SMTP.
 #[derive(Debug)]
@@ -158,10 +157,7 @@ impl Sender for EmailSender {
             Err(error) => return refused(&format!("no e-mail can be made of it: {error}")),
         };
         match self.server.send(&message).await {
-            Ok(response) => {
-                let said = response.message().collect::<Vec<_>>().join(" ");
-                Outcome::Sent { provider_id: Some(super::said(&said)) }
-            }
+            Ok(reply) => Outcome::Sent { provider_id: Some(said(&reply.text())) },
             Err(error) => judge(&error),
         }
     }
@@ -170,15 +166,17 @@ impl Sender for EmailSender {
 /// The route to the server, with the configured certificate authority.
 pub(super) fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
     let url: Url = config.url.reveal().parse().map_err(|_| EmailSetup::Url)?;
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EmailSetup::Url)?.to_owned();
-    let parameters = || parameters(config, host.clone());
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(EmailSetup::Url)?;
+    // An IPv6 address stands in brackets in a URL, and nowhere else.
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let connector = || connector(config);
     let wish = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value);
     let (tls, port) = match (url.scheme(), wish.as_deref()) {
-        ("smtps", None) => (Tls::Wrapper(parameters()?), 465),
-        ("smtp", Some("required")) => (Tls::Required(parameters()?), 587),
-        ("smtp", Some("opportunistic")) => (Tls::Opportunistic(parameters()?), 587),
+        ("smtps", None) => (Tls::Wrapper(connector()?), 465),
+        ("smtp", Some("required")) => (Tls::Required(connector()?), 587),
+        ("smtp", Some("opportunistic")) => (Tls::Opportunistic(connector()?), 587),
         ("smtp", None) if config.ca_file.is_some() => return Err(EmailSetup::NoTls),
-        ("smtp", None) => (Tls::None, 25),
+        ("smtp", None) => (Tls::Never, 25),
         _ => return Err(EmailSetup::Url),
     };
     let plain = |text: &str| percent_decode_str(text).decode_utf8().map(String::from);
@@ -188,7 +186,7 @@ pub(super) fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
         (user, Some(password)) => {
             let both = plain(user).and_then(|user| Ok((user, plain(password)?)));
             let (user, password) = both.map_err(|_| EmailSetup::Url)?;
-            Some(Credentials::new(user, password))
+            Some(Credentials { user, password })
         }
     };
     // A name in the path is the older way to give it.
@@ -201,12 +199,13 @@ pub(super) fn way(config: &SmtpConfig) -> Result<Way, EmailSetup> {
 }
 
 /// A name for `EHLO`: a domain with a dot, or an address in brackets.
-fn hello(name: &str) -> Option<ClientId> {
+fn hello(name: &str) -> Option<String> {
     if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        return match address.strip_prefix("IPv6:") {
-            Some(address) => address.parse().ok().map(ClientId::Ipv6),
-            None => address.parse().ok().map(ClientId::Ipv4),
+        let is_address = match address.strip_prefix("IPv6:") {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => address.parse::<Ipv4Addr>().is_ok(),
         };
+        return is_address.then(|| name.to_owned());
     }
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -215,33 +214,21 @@ fn hello(name: &str) -> Option<ClientId> {
             && !label.ends_with('-')
     };
     let is_domain = name.len() <= 253 && name.contains('.') && name.split('.').all(is_label);
-    is_domain.then(|| ClientId::Domain(name.to_owned()))
+    is_domain.then(|| name.to_owned())
 }
 
 /// The host's name, if it is fully qualified: servers refuse a bare one.
-fn own_name() -> Option<ClientId> {
+fn own_name() -> Option<String> {
     let name = hostname::get().ok()?.into_string().ok()?;
     // A host that is called by a number is no address literal.
     hello(&name).filter(|_| name.parse::<std::net::IpAddr>().is_err())
 }
 
-/// Which certificates are trusted.
-fn parameters(config: &SmtpConfig, host: String) -> Result<TlsParameters, EmailSetup> {
-    let unusable = |error: &dyn std::fmt::Display| EmailSetup::NoCertificates(error.to_string());
-    let mut builder = TlsParameters::builder(host);
-    if let Some(file) = &config.ca_file {
-        let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-        let bundle = Certificate::from_pem(&pem).map_err(|error| unusable(&error))?;
-        if !pem.windows(5).any(|five| five == b"BEGIN") {
-            return Err(unusable(&"it has no certificate in PEM"));
-        }
-        builder = builder.add_root_certificate(bundle);
-    }
-    if !extra_roots().is_empty() {
-        let bundle = Certificate::from_pem(extra_roots()).map_err(|error| unusable(&error))?;
-        builder = builder.add_root_certificate(bundle);
-    }
-    builder.build().map_err(|error| unusable(&error))
+/// Trusts the configured certificate authority besides the public ones.
+fn connector(config: &SmtpConfig) -> Result<TlsConnector, EmailSetup> {
+    let pem = config.ca_file.as_deref().map(certificates).transpose();
+    let tls = pem.and_then(|pem| outbound_tls(&pem.unwrap_or_default()));
+    Ok(TlsConnector::from(tls.map_err(EmailSetup::NoCertificates)?))
 }
 
 /// A subject that contains what looks like an encoded word (RFC 2047): the library would send it as
@@ -278,24 +265,17 @@ fn address(text: &str) -> Option<Address> {
 
 /// What an SMTP error means for a delivery.
 fn judge(failure: &Failure) -> Outcome {
-    let Refused(step, error) = match failure {
+    let Refused(step, problem) = match failure {
         Failure::Smtp(refused) => refused,
         Failure::OnlyAscii(_) => return refused(&failure.to_string()),
         Failure::Silent(_) => {
             return Outcome::Later { error: failure.to_string(), after: None, is_outage: true };
         }
     };
-    let mut text = error.to_string();
-    // The cause of a failed connection is one level down.
-    if let Some(cause) = std::error::Error::source(error)
-        && !text.contains(&cause.to_string())
-    {
-        let _ = write!(text, ": {cause}");
-    }
-    let error_text = said(&text);
-    match error.status() {
-        Some(code) => fault(*step, code.into(), &text).outcome(error_text, None),
-        None => Outcome::Later { error: error_text, after: None, is_outage: true },
+    let text = problem.to_string();
+    match problem.code() {
+        Some(code) => fault(*step, code, &text).outcome(said(&text), None),
+        None => Outcome::Later { error: said(&text), after: None, is_outage: true },
     }
 }
 
@@ -498,7 +478,7 @@ mod tests {
             stream.write_all(b"220 mail.example\r\n").await.unwrap();
             let (mut heard, mut buffer) = (Vec::new(), [0; 64 * 1024]);
             let greeting: &str = "250-mail.example\r\n250-8BITMIME\r\n250 PIPELINING\r\n";
-            for answer in [greeting, greeting].into_iter().chain(answers.iter().copied()) {
+            for answer in [greeting].into_iter().chain(answers.iter().copied()) {
                 let read = stream.read(&mut buffer).await.unwrap();
                 heard.push(String::from_utf8(buffer[..read].to_vec()).unwrap());
                 stream.write_all(answer.as_bytes()).await.unwrap();
@@ -506,7 +486,7 @@ mod tests {
             let mut rest = String::new();
             let _ = stream.read_to_string(&mut rest).await;
             heard.push(rest);
-            heard.split_off(2)
+            heard.split_off(1)
         });
         (url, server)
     }
@@ -581,7 +561,7 @@ mod tests {
             ("[192.0.2.1]", "[192.0.2.1]"),
             ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
         ] {
-            assert_eq!(hello(name).unwrap().to_string(), shown);
+            assert_eq!(hello(name).unwrap(), shown);
         }
         for bad in ["vm", "", "hub..example", "-a.b", "a b.c", "[hub]", "[::1]", "hub.example."] {
             assert!(hello(bad).is_none(), "{bad}");
@@ -607,7 +587,7 @@ mod tests {
             per_s: 0,
         };
         let named = way(&config).unwrap().hello.unwrap();
-        assert_eq!(named.to_string(), "hub.example.com");
+        assert_eq!(named, "hub.example.com");
         let way = Way { hello: None, ..way(&config).unwrap() };
         let reached = MailServer::new(way, 0, StepLimits::all(SOON)).reach().await;
         assert!(reached.is_err(), "it closes the connection");

@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`template`] with [`defaults`], [`proof`] and [`template_service`] (message
 //! texts, including those that admins wrote), [`link`] and [`account_link`] (links in them),
-//! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`], [`mail_limits`] and
-//! [`mail_turns`]; [`provider`] (what the HTTP adapters share), [`whatsapp`] with its [`reports`],
-//! [`sms`] with its [`sms_reports`], and, for addresses that users name
-//! ([`bellpull_config::outside`]), [`push`] with [`push_crypt`] and [`webhook`], and [`callers`]
+//! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`], [`mail_limits`],
+//! [`mail_turns`] and [`mail_connection`]; [`provider`] (what the HTTP adapters share),
+//! [`whatsapp`] with its [`reports`], [`sms`] with its [`sms_reports`], and, for addresses that
+//! users name ([`bellpull_config::outside`]), [`push`] with [`push_crypt`] and [`webhook`], and [`callers`]
 //! (the clients of both, also for a user's test, [`called`]); [`channels`] (which channels are on,
 //! and their senders) and [`runtime`] (the runtime they run on).
 //!
@@ -21,6 +21,7 @@ pub mod email;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 pub mod link;
+mod mail_connection;
 pub mod mail_limits;
 mod mail_server;
 mod mail_turns;

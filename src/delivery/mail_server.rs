@@ -1,13 +1,12 @@
 //! Connections to a mail server: opened, reused, closed.
 //!
-//! The library's own pool keeps a connection whose message was aborted in the middle, and the next
-//! message would take its late replies for its own: a rejected mail would count as sent. This pool
-//! keeps only connections on which every command has been answered, and each step has a time limit,
-//! because a server may accept a connection and then stay silent.
+//! Only connections on which every command has been answered are kept: on one whose message was
+//! aborted in the middle, the next message would take late replies for its own, and a rejected mail
+//! would count as sent. Each step has a time limit, because a server may accept a connection and
+//! then stay silent.
 //!
-//! A turn is one write: the library writes the end of a text separately from the text, and Nagle's
-//! algorithm with delayed acknowledgements makes that 40 ms per mail. If the server accepts
-//! pipelining (`PIPELINING`), a mail takes two turns instead of four.
+//! A turn is one write. If the server accepts pipelining (`PIPELINING`), a mail takes two turns
+//! instead of four.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,14 +15,9 @@ use std::time::{Duration, Instant};
 
 use bellpull_domain::fault::smtp::SmtpStep;
 use lettre::Message;
-use lettre::transport::smtp::Error as SmtpError;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Tls};
-use lettre::transport::smtp::commands::Ehlo;
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::Response;
 use tokio::time::timeout;
 
+use super::mail_connection::{Connection, Credentials, Problem, Reply, Tls};
 use super::mail_limits::StepLimits;
 use super::mail_turns::{Failure, Line, Refused, Said, in_time};
 
@@ -40,18 +34,16 @@ const CHECK_MAX: Duration = Duration::from_secs(15);
 const QUIT_MAX: Duration = Duration::from_secs(2);
 
 /// Where the server is, and how to connect.
-#[derive(Debug)]
 pub(super) struct Way {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Tls,
     pub(super) credentials: Option<Credentials>,
     /// The hub's name in `EHLO`; `None`: its address.
-    pub(super) hello: Option<ClientId>,
+    pub(super) hello: Option<String>,
 }
 
 /// A server and the idle connections to it.
-#[derive(Debug)]
 pub(super) struct MailServer {
     way: Way,
     kept_max: usize,
@@ -66,9 +58,9 @@ struct Idle {
     is_swept: bool,
 }
 
-impl std::fmt::Debug for Idle {
+impl std::fmt::Debug for MailServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Idle").field("connections", &self.connections.len()).finish()
+        f.debug_struct("MailServer").field("host", &self.way.host).finish_non_exhaustive()
     }
 }
 
@@ -82,7 +74,7 @@ impl MailServer {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(super) async fn send(&self, message: &Message) -> Result<Response, Failure> {
+    pub(super) async fn send(&self, message: &Message) -> Result<Reply, Failure> {
         loop {
             let (mut line, is_used) = self.line().await?;
             match line.hand_over(message, self.limits).await {
@@ -115,8 +107,7 @@ impl MailServer {
         while let Some((since, mut line)) = self.take() {
             let age = since.elapsed();
             let is_there = age < FRESH
-                || (age < IDLE_MAX
-                    && timeout(CHECK_MAX, line.connection.test_connected()).await == Ok(true));
+                || (age < IDLE_MAX && is_answered(line.connection.command("NOOP\r\n")).await);
             if is_there {
                 return Ok((line, true));
             }
@@ -130,41 +121,27 @@ impl MailServer {
     async fn open(&self) -> Result<Line, Failure> {
         let Way { host, port, tls, credentials, hello } = &self.way;
         let limits = self.limits;
-        let wrapper = if let Tls::Wrapper(parameters) = tls { Some(parameters) } else { None };
         let at = (host.as_str(), *port);
         let hello = &match hello {
             Some(hello) => hello.clone(),
             None => own_address(at).await,
         };
-        let opening = AsyncSmtpConnection::connect_tokio1(
-            at,
-            Some(limits.connect),
-            hello,
-            wrapper.cloned(),
-            None,
-        );
-        // The greeting and the first `EHLO`, after the connection.
-        let mut connection = in_time(limits.connect + 2 * limits.command, opened(opening)).await?;
+        let opening = Connection::open(at, tls, limits.connect);
+        let mut connection = in_time(limits.connect + limits.command, opened(opening)).await?;
+        in_time(2 * limits.command, opened(connection.greet(hello))).await?;
         let starttls = match tls {
-            Tls::Required(parameters) => Some(parameters),
-            Tls::Opportunistic(parameters) if connection.can_starttls() => Some(parameters),
-            Tls::None | Tls::Opportunistic(_) | Tls::Wrapper(_) => None,
+            Tls::Required(connector) => Some(connector),
+            Tls::Opportunistic(connector) if connection.offers("STARTTLS") => Some(connector),
+            Tls::Never | Tls::Opportunistic(_) | Tls::Wrapper(_) => None,
         };
-        if let Some(parameters) = starttls {
-            in_time(2 * limits.command, opened(connection.starttls(parameters.clone(), hello)))
-                .await?;
+        if let Some(connector) = starttls {
+            let encrypting = connection.start_tls(connector, host, hello);
+            connection = in_time(2 * limits.command, opened(encrypting)).await?;
         }
         if let Some(credentials) = credentials {
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            in_time(3 * limits.command, opened(connection.auth(&mechanisms, credentials))).await?;
+            in_time(3 * limits.command, opened(connection.log_in(credentials))).await?;
         }
-        // `EHLO` is sent again because the library keeps only the extensions that it uses itself. A
-        // server that rejects a second one gets the steps one by one.
-        let said =
-            in_time(limits.command, opened(connection.command(Ehlo::new(hello.clone())))).await;
-        let is_offer = |line: &str| line.eq_ignore_ascii_case("PIPELINING");
-        let pipelines = said.is_ok_and(|said| said.message().any(is_offer));
-        Ok(Line { connection, pipelines })
+        Ok(Line { connection })
     }
 
     fn keep(&self, line: Line) {
@@ -188,7 +165,7 @@ impl MailServer {
 }
 
 /// The address from which a connection to the server comes, as a name for `EHLO`.
-async fn own_address(server: (&str, u16)) -> ClientId {
+async fn own_address(server: (&str, u16)) -> String {
     let found = async {
         let server = tokio::net::lookup_host(server).await?.next().ok_or(ErrorKind::NotFound)?;
         let any: IpAddr = match server {
@@ -201,15 +178,20 @@ async fn own_address(server: (&str, u16)) -> ClientId {
         socket.local_addr()
     };
     match found.await.map(|address| address.ip().to_canonical()) {
-        Ok(IpAddr::V4(address)) => ClientId::Ipv4(address),
-        Ok(IpAddr::V6(address)) => ClientId::Ipv6(address),
+        Ok(IpAddr::V4(address)) => format!("[{address}]"),
+        Ok(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
         // The connection fails too, and says why.
-        Err(_) => ClientId::Ipv4(Ipv4Addr::LOCALHOST),
+        Err(_) => "[127.0.0.1]".to_owned(),
     }
 }
 
+/// Whether a kept connection still is one.
+async fn is_answered(step: impl Future<Output = Result<Reply, Problem>>) -> bool {
+    timeout(CHECK_MAX, step).await.is_ok_and(|said| said.is_ok())
+}
+
 /// A step before any mail.
-async fn opened<T>(step: impl Future<Output = Result<T, SmtpError>>) -> Result<T, Refused> {
+async fn opened<T>(step: impl Future<Output = Result<T, Problem>>) -> Result<T, Refused> {
     step.await.map_err(|error| Refused(SmtpStep::Opening, error))
 }
 
@@ -231,6 +213,141 @@ async fn sweep(idle: Weak<Mutex<Idle>>) {
 /// Sends `QUIT` in a task of its own, so that no caller waits for it.
 fn leave(mut line: Line) {
     tokio::spawn(async move {
-        let _ = timeout(QUIT_MAX, line.connection.quit()).await;
+        let _ = timeout(QUIT_MAX, line.connection.command("QUIT\r\n")).await;
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::email::way;
+    use bellpull_config::Secret;
+    use bellpull_config::delivery::SmtpConfig;
+
+    /// A server on that address that answers each line, or the end of a text, by `answer`; it
+    /// returns the commands that it was sent on one connection.
+    async fn server(address: &str, answer: fn(&str) -> Vec<u8>) -> (u16, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (read, mut write) = stream.into_split();
+            write.write_all(&answer("")).await.unwrap();
+            let (mut lines, mut heard, mut is_text) = (BufReader::new(read).lines(), vec![], false);
+            while let Ok(Some(line)) = lines.next_line().await {
+                if is_text && line != "." {
+                    continue;
+                }
+                is_text = !is_text && line == "DATA";
+                write.write_all(&answer(&line)).await.unwrap();
+                heard.push(line);
+            }
+            heard
+        });
+        (port, server)
+    }
+
+    fn at(url: String) -> MailServer {
+        let config = SmtpConfig {
+            url: Secret::new(url),
+            from: "desk@example.com".to_owned(),
+            hello: Some("hub.example.com".to_owned()),
+            ca_file: None,
+            per_s: 0,
+        };
+        MailServer::new(way(&config).unwrap(), 0, StepLimits::all(Duration::from_secs(5)))
+    }
+
+    fn mail() -> Message {
+        let to = "ada@example.com".parse().unwrap();
+        Message::builder()
+            .from("desk@example.com".parse().unwrap())
+            .to(to)
+            .body("x".to_owned())
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_a_code_whatever_stands_around_it() {
+        type Answer = fn(&str) -> Vec<u8>;
+        fn code(line: &str) -> &'static str {
+            match line {
+                "" => "220",
+                "DATA" => "354",
+                "QUIT" => "221",
+                _ => "250",
+            }
+        }
+        let forms: [Answer; 6] = [
+            |line| format!("{}\r\n", code(line)).into(),
+            |line| format!("{0}-\r\n{0}\r\n", code(line)).into(),
+            |line| format!("{} ok\n", code(line)).into(),
+            |line| [code(line).as_bytes(), b" gr\xfc\xdfe\r\n"].concat(),
+            |line| format!("{0}-a\r\n{0}- b\r\n{0} \r\n", code(line)).into(),
+            |line| format!("{}\t{}\r\n", code(line), "x".repeat(4_000)).into(),
+        ];
+        for (at_form, answer) in forms.into_iter().enumerate() {
+            let (port, server) = server("127.0.0.1", answer).await;
+            let said = at(format!("smtp://127.0.0.1:{port}")).send(&mail()).await;
+            assert_eq!(said.unwrap().code, 250, "{at_form}");
+            let heard = server.await.unwrap();
+            assert_eq!(heard.last().unwrap(), "QUIT", "{at_form}: {heard:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_reply_ends_the_connection() {
+        for answer in [
+            (|_| b"hello\r\n".to_vec()) as fn(&str) -> Vec<u8>,
+            |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+            |_| [&b"220 "[..], &[b'x'; 20_000]].concat(),
+            |_| b"220-x\r\n".repeat(20_000),
+        ] {
+            let (port, server) = server("127.0.0.1", answer).await;
+            let failure = at(format!("smtp://127.0.0.1:{port}")).send(&mail()).await.unwrap_err();
+            assert!(failure.to_string().contains("no reply of a mail server"), "{failure}");
+            server.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_extensions_is_greeted_the_old_way() {
+        let (port, server) = server("127.0.0.1", |line| match line.get(..4) {
+            None if line.is_empty() => b"220 old\r\n".to_vec(),
+            Some("EHLO") => b"502 5.5.1 what?\r\n".to_vec(),
+            Some("DATA") => b"354 go on\r\n".to_vec(),
+            _ => b"250 ok\r\n".to_vec(),
+        })
+        .await;
+        at(format!("smtp://127.0.0.1:{port}")).send(&mail()).await.unwrap();
+        let heard = server.await.unwrap();
+        assert_eq!(heard[..2], ["EHLO hub.example.com", "HELO hub.example.com"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_the_encryption_is_not_heard_after_it() {
+        let (port, server) = server("127.0.0.1", |line| match line {
+            "" => b"220 x\r\n".to_vec(),
+            "STARTTLS" => b"220 go on\r\n250 AUTH PLAIN\r\n".to_vec(),
+            _ => b"250 STARTTLS\r\n".to_vec(),
+        })
+        .await;
+        let url = format!("smtp://127.0.0.1:{port}?tls=required");
+        let failure = at(url).send(&mail()).await.unwrap_err();
+        assert!(failure.to_string().contains("STARTTLS"), "{failure}");
+        assert_eq!(server.await.unwrap(), ["EHLO hub.example.com", "STARTTLS"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_may_be_named_by_an_address_of_either_family() {
+        for (address, host) in [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")] {
+            let (port, server) = server(address, |_| b"250 ok\r\n".to_vec()).await;
+            at(format!("smtp://{host}:{port}")).reach().await.unwrap();
+            assert_eq!(server.await.unwrap(), ["EHLO hub.example.com", "QUIT"]);
+        }
+    }
 }

@@ -6,13 +6,9 @@ use std::time::Duration;
 use bellpull_domain::fault::smtp::SmtpStep;
 use lettre::Message;
 use lettre::address::Envelope;
-use lettre::transport::smtp::Error as SmtpError;
-use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter, ServerInfo};
-use lettre::transport::smtp::response::Response;
 use tokio::time::timeout;
 
+use super::mail_connection::{Connection, Problem, Reply};
 use super::mail_limits::StepLimits;
 
 /// The status of a server that closes the connection.
@@ -20,21 +16,19 @@ const GOING_AWAY: u16 = 421;
 
 /// A connection after its greeting.
 pub(super) struct Line {
-    pub(super) connection: AsyncSmtpConnection,
-    /// Whether the server supports pipelining.
-    pub(super) pipelines: bool,
+    pub(super) connection: Connection,
 }
 
 /// A server's reply to a step.
 pub(super) enum Said {
-    Yes(Response),
+    Yes(Reply),
     No(Refused),
 }
 
 /// A step that failed: the server's reply, or why there was none.
 #[derive(Debug, thiserror::Error)]
 #[error("{1}")]
-pub(super) struct Refused(pub(super) SmtpStep, #[source] pub(super) SmtpError);
+pub(super) struct Refused(pub(super) SmtpStep, #[source] pub(super) Problem);
 
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +41,7 @@ pub(super) enum Failure {
     Silent(Duration),
     /// The server does not support a character of the message.
     #[error("the server takes no letters but ASCII: it has no {0}")]
-    OnlyAscii(Extension),
+    OnlyAscii(&'static str),
 }
 
 impl Line {
@@ -60,8 +54,8 @@ impl Line {
     ) -> Result<Said, Failure> {
         let text = message.formatted();
         let text = String::from_utf8_lossy(&text);
-        let steps = opening(self.connection.server_info(), message.envelope(), &text)?;
-        if self.pipelines {
+        let steps = opening(&self.connection, message.envelope(), &text)?;
+        if self.connection.offers("PIPELINING") {
             let limit = limits.envelope(&steps);
             if let Said::No(refused) = in_time(limit, self.say_at_once(&steps)).await? {
                 return Ok(Said::No(refused));
@@ -75,22 +69,22 @@ impl Line {
                 }
             }
         }
-        in_time(limits.text(text.len()), self.say(SmtpStep::Text, Text(&text))).await
+        in_time(limits.text(text.len()), self.say(SmtpStep::Text, &Text(&text).to_string())).await
     }
 
-    async fn say(&mut self, step: SmtpStep, text: impl Display) -> Result<Said, Refused> {
+    async fn say(&mut self, step: SmtpStep, text: &str) -> Result<Said, Refused> {
         answered(step, self.connection.command(text).await)
     }
 
     /// Sends all steps in one write and reads the reply to each.
     async fn say_at_once(&mut self, steps: &[String]) -> Result<Said, Refused> {
-        let mut said = self.say(SmtpStep::Sender, steps.concat()).await?;
+        let mut said = self.say(SmtpStep::Sender, &steps.concat()).await?;
         let mut refused = None;
         for at in 1..steps.len() {
             if let Said::No(error) = said {
                 refused.get_or_insert(error);
             }
-            let next = self.connection.read_response().await;
+            let next = self.connection.reply().await;
             said = match (answered(step_of(at, steps.len()), next), refused.take()) {
                 (Err(_), Some(refused)) => return Err(refused),
                 (next, earlier) => {
@@ -126,37 +120,36 @@ pub(super) async fn in_time<T>(
 }
 
 /// A server's reply, unless it announces that it closes the connection.
-fn answered(step: SmtpStep, said: Result<Response, SmtpError>) -> Result<Said, Refused> {
+fn answered(step: SmtpStep, said: Result<Reply, Problem>) -> Result<Said, Refused> {
     match said {
-        Ok(response) => Ok(Said::Yes(response)),
-        Err(error) if error.status().is_some_and(|code| u16::from(code) != GOING_AWAY) => {
-            Ok(Said::No(Refused(step, error)))
+        Ok(reply) => Ok(Said::Yes(reply)),
+        Err(problem) if problem.code().is_some_and(|code| code != GOING_AWAY) => {
+            Ok(Said::No(Refused(step, problem)))
         }
-        Err(error) => Err(Refused(step, error)),
+        Err(problem) => Err(Refused(step, problem)),
     }
 }
 
 /// The commands before the text.
-fn opening(server: &ServerInfo, envelope: &Envelope, text: &str) -> Result<Vec<String>, Failure> {
-    let mut parameters = Vec::new();
-    let mut need = |extension: Extension, parameter| {
-        parameters.push(parameter);
-        match server.supports_feature(extension) {
-            true => Ok(()),
-            false => Err(Failure::OnlyAscii(extension)),
-        }
+fn opening(server: &Connection, envelope: &Envelope, text: &str) -> Result<Vec<String>, Failure> {
+    let needed = |extension| match server.offers(extension) {
+        true => Ok(()),
+        false => Err(Failure::OnlyAscii(extension)),
     };
-    let addresses = envelope.from().into_iter().chain(envelope.to());
-    if addresses.into_iter().any(|address| !address.to_string().is_ascii()) {
-        need(Extension::SmtpUtfEight, MailParameter::SmtpUtfEight)?;
+    let mut parameters = String::new();
+    let mut addresses = envelope.from().into_iter().chain(envelope.to());
+    if addresses.any(|address| !address.to_string().is_ascii()) {
+        needed("SMTPUTF8")?;
+        parameters.push_str(" SMTPUTF8");
     }
     if !text.is_ascii() {
-        let eight_bit = MailParameter::Body(MailBodyParameter::EightBitMime);
-        need(Extension::EightBitMime, eight_bit)?;
+        needed("8BITMIME")?;
+        parameters.push_str(" BODY=8BITMIME");
     }
-    let mut steps = vec![Mail::new(envelope.from().cloned(), parameters).to_string()];
-    steps.extend(envelope.to().iter().map(|to| Rcpt::new(to.clone(), Vec::new()).to_string()));
-    steps.push(Data.to_string());
+    let from = envelope.from().map(ToString::to_string).unwrap_or_default();
+    let mut steps = vec![format!("MAIL FROM:<{from}>{parameters}\r\n")];
+    steps.extend(envelope.to().iter().map(|to| format!("RCPT TO:<{to}>\r\n")));
+    steps.push("DATA\r\n".to_owned());
     Ok(steps)
 }
 

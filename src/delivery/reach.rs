@@ -27,13 +27,7 @@ pub async fn mail(config: &SmtpConfig, to: Option<&str>) -> Result<String, Strin
     let way = way(config).map_err(setup)?;
     let host = way.host.clone();
     let server = MailServer::new(way, 0, StepLimits::all(PATIENCE));
-    let failed = |error: super::mail_turns::Failure| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        said(&match cause.filter(|cause| !error.to_string().contains(cause)) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        })
-    };
+    let failed = |failure: super::mail_turns::Failure| said(&failure.to_string());
     let Some(to) = to else {
         server.reach().await.map_err(failed)?;
         return Ok(format!("{host} lets us in"));
@@ -47,8 +41,7 @@ pub async fn mail(config: &SmtpConfig, to: Option<&str>) -> Result<String, Strin
         .body("`bellpull check` has sent this mail.\n".to_owned())
         .map_err(|error| error.to_string())?;
     let answer = server.send(&message).await.map_err(failed)?;
-    let text = answer.message().collect::<Vec<_>>().join(" ");
-    Ok(format!("{host} has taken a mail to {to}: {}", said(&text)))
+    Ok(format!("{host} has taken a mail to {to}: {}", said(&answer.text())))
 }
 
 /// Asks the Cloud API for our number.

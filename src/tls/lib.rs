@@ -18,7 +18,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use self::certificate::{BadFiles, Certificate, follow};
-pub use self::outbound::{BadOutbound, extra_roots, outbound_client, set_outbound};
+pub use self::outbound::{BadOutbound, certificates, outbound_client, outbound_tls, set_outbound};
 pub use self::own::Own;
 use self::own::OwnOrPublic;
 

@@ -7,7 +7,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use reqwest::{NoProxy, Proxy};
 use rustls::pki_types::CertificateDer;
@@ -43,17 +43,29 @@ struct Outbound {
 static OUTBOUND: OnceLock<Outbound> = OnceLock::new();
 
 /// Created once: it holds all the roots.
-static TLS: LazyLock<Option<ClientConfig>> = LazyLock::new(|| {
+static TLS: LazyLock<Option<ClientConfig>> =
+    LazyLock::new(|| outbound_tls(&[]).ok().map(Arc::unwrap_or_clone));
+
+/// TLS for a server outside, which may be certified by these authorities too (in PEM).
+///
+/// # Errors
+/// Why one of these cannot be used.
+pub fn outbound_tls(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
     for certificate in CertificateDer::pem_slice_iter(extra_roots()).flatten() {
         if let Err(error) = roots.add(certificate) {
             warn!(%error, "a trusted certificate cannot be used");
         }
     }
-    let builder = ClientConfig::builder_with_provider(provider()?);
-    let builder = builder.with_safe_default_protocol_versions().ok()?;
-    Some(builder.with_root_certificates(roots).with_no_client_auth())
-});
+    let provider = provider().ok_or("no cryptography")?;
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
 
 /// Uses these settings for everything that leaves from now on; a second call changes nothing.
 ///
@@ -94,12 +106,15 @@ pub fn outbound_client() -> reqwest::ClientBuilder {
 }
 
 /// Certificates in PEM that are trusted besides the public roots; empty without any.
-pub fn extra_roots() -> &'static [u8] {
+fn extra_roots() -> &'static [u8] {
     &OUTBOUND.get_or_init(Outbound::default).pem
 }
 
-/// A file's text, with a line break at its end.
-fn certificates(file: &Path) -> Result<Vec<u8>, String> {
+/// The certificates in a file, in PEM, with a line break at their end.
+///
+/// # Errors
+/// Why they cannot be used.
+pub fn certificates(file: &Path) -> Result<Vec<u8>, String> {
     let mut pem = read(file, FILE_MAX).map_err(|error| error.to_string())?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
