@@ -111,6 +111,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    /// Its body, if it is one to be read.
+    pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
     /// What a status other than 2xx means. `error` is the provider's own error text; a body that is
     /// not the provider's JSON is left out, because it may repeat the request.
     pub(super) fn judge(&self, error: Option<String>) -> Outcome {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellpull_domain::delivery::{Leased, Outcome, PushTarget, Target};
+use bellpull_domain::fault::push::has_ended;
 use bellpull_domain::routing::Channel;
 use bellpull_domain::text::shortened;
 use bellpull_domain::ticket::Priority;
@@ -178,9 +179,10 @@ fn urgency(leased: &Leased) -> &'static str {
 
 /// The service's error text is left out: some services repeat the endpoint, which is a secret.
 fn judge(answer: &Answer) -> Outcome {
-    match answer.status.as_u16() {
+    let status = answer.status.as_u16();
+    match status {
         200..300 => Outcome::Sent { provider_id: None },
-        status @ (404 | 410) => {
+        _ if has_ended(status, &answer.text()) => {
             Outcome::Gone { error: format!("HTTP {status}: the browser's subscription has ended") }
         }
         _ => answer.judge(None),
@@ -240,6 +242,8 @@ mod tests {
             let is_gone = matches!(outcome(Reply::json(status, "x")).await, Outcome::Gone { .. });
             assert!(is_gone, "{status}");
         }
+        let other_key = Reply::json(400, r#"{"reason":"VapidPkHashMismatch"}"#);
+        assert!(matches!(outcome(other_key).await, Outcome::Gone { .. }));
         let error = "HTTP 403".to_owned();
         assert_eq!(outcome(Reply::json(403, "x")).await, Outcome::Refused { error });
         let busy = Outcome::Later {

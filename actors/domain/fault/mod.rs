@@ -6,6 +6,7 @@
 //! something, so it opens the channel's circuit and costs no attempt.
 
 pub mod meta;
+pub mod push;
 pub mod smtp;
 pub mod twilio;
 

@@ -4,14 +4,14 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "322a23c6b1f3d9be1c1732ea96be155a1e9af21e411093caf76ef4b1a0ed9bd5";
+pub(super) const SOURCES: &str = "1ff9ac012583419c88133a51bd5dd18655dcab98b95fe27503afd0d5768fef91";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DYZkHq-E.js",
+        path: "assets/index-DXNuznPw.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DYZkHq-E.js"),
-        gzip: include_bytes!("assets/index-DYZkHq-E.js.gz"),
+        bytes: include_bytes!("assets/index-DXNuznPw.js"),
+        gzip: include_bytes!("assets/index-DXNuznPw.js.gz"),
     },
     Embedded {
         path: "assets/index-q9fEtcIB.css",
