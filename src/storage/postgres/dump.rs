@@ -46,6 +46,18 @@ pub enum DumpError {
     /// There is no schema in which the tables could be.
     #[error("the database has no schema for its tables: create the one that search_path names")]
     NoSchema,
+    /// The tables would come into another schema than the one that is used.
+    #[error(
+        "the backup has its tables in the schema {was}, and the database's search_path leads to \
+         {is}. Restore with a URL that ends in ?options=-csearch_path={was} (the schema must \
+         exist); ALTER SCHEMA can rename it afterwards"
+    )]
+    OtherSchema {
+        /// That of the backup.
+        was: String,
+        /// The database's.
+        is: String,
+    },
     /// The database has tables.
     #[error(
         "the database is not empty: it has {0} tables of a hub. Restore into a new one (createdb)"
@@ -135,7 +147,7 @@ pub async fn restore_dump(url: &str, from: &Path, epoch: &str) -> Result<(), Dum
     std::fs::File::open(from).map_err(failed)?;
     let mut connection = connect_once(url).await?;
     let own = OwnObjects::read();
-    schema_of(&mut connection).await?;
+    let schema = schema_of(&mut connection).await?;
     let sql = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() \
                AND tablename = ANY ($1)";
     let query = sqlx::query_scalar(sql).bind(&own.tables);
@@ -147,8 +159,13 @@ pub async fn restore_dump(url: &str, from: &Path, epoch: &str) -> Result<(), Dum
     let listed = run("pg_restore", listing.arg("--list").arg(from)).await?;
     let listed = String::from_utf8_lossy(&listed);
     let mut list = NamedTempFile::with_prefix(".bellpull-").map_err(failed)?;
-    for line in listed.lines().filter(|line| own.has(line)) {
-        writeln!(list, "{line}").map_err(failed)?;
+    for line in listed.lines() {
+        match own.schema_of(line) {
+            None => {}
+            Some(was) if was == schema => writeln!(list, "{line}").map_err(failed)?,
+            // A dump names the schema of each entry: nothing maps it to another.
+            Some(was) => return Err(DumpError::OtherSchema { was: was.to_owned(), is: schema }),
+        }
     }
     let mut command = program("pg_restore", url);
     command.args(["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]);

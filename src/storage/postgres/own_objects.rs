@@ -54,26 +54,25 @@ impl OwnObjects {
         }
     }
 
-    /// Whether a line of `pg_restore --list` is of the hub: `ID; OID OID KIND SCHEMA NAME OWNER`.
-    /// Names of tables are not compared: dumps of the hub have no others.
-    pub(super) fn has(&self, line: &str) -> bool {
-        let Some((_, rest)) = line.split_once("; ") else { return false };
-        let mut words = rest.splitn(3, ' ');
-        let Some(entry) = words.nth(2) else { return false };
-        let kind = KINDS
-            .into_iter()
-            .find(|kind| entry.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' ')));
-        let Some(kind) = kind else { return false };
-        let name = entry.get(kind.len() + 1..).and_then(|rest| rest.split(' ').nth(1));
-        let name = name.unwrap_or_default();
-        match kind {
+    /// The schema of a line of `pg_restore --list`, if it is of the hub: `ID; OID OID KIND SCHEMA
+    /// NAME OWNER`. Names of tables are not compared: dumps of the hub have no others.
+    pub(super) fn schema_of<'a>(&self, line: &'a str) -> Option<&'a str> {
+        let (_, rest) = line.split_once("; ")?;
+        let entry = rest.splitn(3, ' ').nth(2)?;
+        let rest_of = |kind: &str| entry.strip_prefix(kind)?.strip_prefix(' ');
+        let (kind, rest) =
+            KINDS.into_iter().find_map(|kind| rest_of(kind).map(|rest| (kind, rest)))?;
+        let (schema, rest) = rest.split_once(' ')?;
+        let name = rest.split(' ').next().unwrap_or_default();
+        let is_own = match kind {
             "FUNCTION" => {
                 let name = name.split('(').next().unwrap_or_default();
                 self.functions.iter().any(|own| own == name)
             }
             "TABLE" | "TABLE DATA" => self.tables.iter().any(|own| own == name),
             _ => true,
-        }
+        };
+        is_own.then_some(schema)
     }
 }
 
@@ -107,7 +106,7 @@ mod tests {
             ("; Archive created at 2026-11-25", false),
             ("", false),
         ] {
-            assert_eq!(own.has(line), is_own, "{line}");
+            assert_eq!(own.schema_of(line), is_own.then_some("public"), "{line}");
         }
     }
 }

@@ -310,6 +310,21 @@ async fn a_dump_holds_the_hubs_own_tables_and_its_owner_restores_it() {
     assert!(output.status.success(), "{output:?}");
     run(&on(&into, "public"), &["restore", dump.to_str().unwrap()]);
     assert!(run(&on(&into, "public"), &["user", "list"]).contains("\"ada\""));
+    // Into another schema: refused, by both names, before anything is written.
+    let sql = format!(
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE SCHEMA desk; \
+        GRANT ALL ON SCHEMA public, desk TO {role}"
+    );
+    into.execute(&sql).await;
+    let output = command(&file)
+        .env("BELLPULL_DATABASE_URL", on(&into, "desk"))
+        .args(["restore", dump.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("in the schema public"), "{told}");
+    assert!(told.contains("search_path leads to desk"), "{told}");
+    run(&on(&into, "public"), &["restore", dump.to_str().unwrap()]);
     let drop_role = format!("DROP OWNED BY {role}");
     for database in [&from, &into] {
         database.execute(&drop_role).await;
