@@ -106,6 +106,8 @@ install 'PATH=$PATH:/usr/sbin command -v haproxy' haproxy
 install 'command -v caddy' caddy
 install 'PATH=$PATH:/usr/sbin command -v apache2' apache2-bin
 install 'command -v promtool' prometheus
+# A pooler before PostgreSQL.
+install 'PATH=$PATH:/usr/sbin command -v pgbouncer' pgbouncer
 export PATH="$PATH:/usr/sbin"
 
 # Third-party clients, pinned, beside what cargo builds. They are installed anew only when

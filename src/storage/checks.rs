@@ -65,16 +65,17 @@ pub async fn identity(url: &str) -> Option<Identity> {
 
 async fn look_at_server(url: &str) -> Result<String, String> {
     let mut connection = postgres::connect_once(url).await.map_err(|error| error.to_string())?;
-    let found = ask(&mut connection).await.map_err(|error| error.to_string());
+    let found = match postgres::unusable_at(&mut connection, url).await {
+        Ok(None) => ask(&mut connection).await.map_err(|error| error.to_string()),
+        Ok(Some(reason)) => Ok(Err(reason)),
+        Err(error) => Err(error.to_string()),
+    };
     // The server ends it in any case.
     let _ = connection.close().await;
     found?
 }
 
 async fn ask(connection: &mut PgConnection) -> sqlx::Result<Result<String, String>> {
-    if let Some(reason) = postgres::unusable(connection).await? {
-        return Ok(Err(reason));
-    }
     let version: String =
         sqlx::query_scalar("SHOW server_version").fetch_one(&mut *connection).await?;
     let sql = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor, Row};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::commit_marks;
@@ -33,7 +33,7 @@ pub(super) async fn connect(url: &str, options: &StoreOptions) -> Result<Databas
     if options.exclusive {
         warn_of_lost_writes(&mut first).await;
     }
-    let reason = unusable(&mut first).await;
+    let reason = unusable(&mut first, &address).await;
     if let Some(reason) = reason.map_err(|error| OpenError::connecting(&server, error))? {
         return Err(OpenError::Unusable { server, reason });
     }
@@ -55,11 +55,26 @@ fn address_of(url: &str) -> Result<PgConnectOptions, OpenError> {
         .extra_float_digits(None))
 }
 
-/// What is wrong with the server, if it is not one that a hub can write to.
+/// What is wrong with the server at `url`, if it is not one that a hub can write to.
 ///
 /// # Errors
-/// It does not answer.
-pub(crate) async fn unusable(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
+/// Why it does not answer.
+pub(crate) async fn unusable_at(
+    connection: &mut PgConnection,
+    url: &str,
+) -> Result<Option<String>, OpenError> {
+    let address = address_of(url)?;
+    let reason = unusable(connection, &address).await;
+    reason.map_err(|error| OpenError::connecting(&Server::of(&address), error))
+}
+
+async fn unusable(
+    connection: &mut PgConnection,
+    address: &PgConnectOptions,
+) -> sqlx::Result<Option<String>> {
+    if is_spread(connection, address).await {
+        return Ok(Some(POOLER.to_owned()));
+    }
     let sql = "SELECT pg_is_in_recovery(), current_setting('server_encoding'), \
                current_setting('synchronous_commit')";
     let (is_standby, encoding, durable): (bool, String, String) =
@@ -76,6 +91,22 @@ pub(crate) async fn unusable(connection: &mut PgConnection) -> sqlx::Result<Opti
     } else {
         None
     })
+}
+
+/// Whether what another connection sets is seen on this one: a pooler gives the statements of both
+/// to the same connection of the server. `false` if that cannot be tried.
+///
+/// Without prepared statements, which may fail there.
+async fn is_spread(connection: &mut PgConnection, address: &PgConnectOptions) -> bool {
+    let tried = async {
+        let mut other = address.connect().await?;
+        connection.execute("SET bellpull.probe = 'own'").await?;
+        other.execute("SET bellpull.probe = 'other'").await?;
+        let row = sqlx::raw_sql("SHOW bellpull.probe").fetch_one(&mut *connection).await?;
+        other.close().await?;
+        row.try_get::<String, _>(0)
+    };
+    matches!(timeout(CONNECTED_WITHIN, tried).await, Ok(Ok(found)) if found != "own")
 }
 
 async fn first(address: &PgConnectOptions, server: &Server) -> Result<PgConnection, OpenError> {

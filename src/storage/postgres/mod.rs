@@ -82,7 +82,7 @@ use bellpull_port::inbox::Taken;
 use bellpull_port::{Store, StoreError, StoreSize};
 use tokio::sync::{Mutex, Semaphore};
 
-pub(crate) use connect::{Schema, connect_once, schema, unusable};
+pub(crate) use connect::{Schema, connect_once, schema, unusable_at};
 pub use open_error::OpenError;
 
 use super::StoreOptions;
