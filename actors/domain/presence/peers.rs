@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::super::ids::UserId;
 use super::super::stream::StreamEvent;
+use super::roster::PEOPLE_MAX;
 use super::{Held, NodeKey, PresenceNews, PresenceReport, Roster};
 
 /// How often a node with sessions says that it is alive.
@@ -21,6 +22,9 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 
 /// A node that was silent for so many heartbeats has left: after 12 to 15 s.
 const SILENT_MAX: u32 = 4;
+
+/// How many other nodes are known; further ones are not listened to until one of these has left.
+const PEERS_MAX: usize = 256;
 
 /// Users in one message: some 20 KiB.
 const TOGETHER_MAX: usize = 256;
@@ -88,7 +92,8 @@ impl Peers {
     pub fn receive(&mut self, news: PresenceNews, roster: &mut Roster) -> Heard {
         let PresenceNews { node, version, report } = news;
         let mut heard = Heard::default();
-        if node == self.own {
+        let is_new = !self.known.contains_key(&node);
+        if node == self.own || (is_new && self.known.len() >= PEERS_MAX) {
             return heard;
         }
         let known = self.known.get_mut(&node);
@@ -119,7 +124,8 @@ impl Peers {
                 if is_first {
                     peer.arriving.clear();
                 }
-                peer.arriving.extend(held);
+                let room = PEOPLE_MAX.saturating_sub(peer.arriving.len());
+                peer.arriving.extend(held.into_iter().take(room));
                 if is_last {
                     (peer.version, peer.is_asked) = (version, false);
                     let all = std::mem::take(&mut peer.arriving);
@@ -446,5 +452,34 @@ mod tests {
             here.peers.receive(part, &mut here.roster);
         }
         assert_eq!(here.roster.count(), 1_000);
+    }
+
+    #[test]
+    fn what_comes_from_other_nodes_has_a_limit() {
+        let person = |id| Person { id: UserId(id), username: format!("u{id}").into() };
+        let held = |id| Held { person: person(id), viewing: None, typing: Vec::new() };
+        let (mut peers, mut roster) = (Peers::new("own".into(), 0), Roster::default());
+        let mut receive = |node: &str, version, report| {
+            peers.receive(PresenceNews { node: node.into(), version, report }, &mut roster);
+            (peers.known.get(node).map_or(0, |peer| peer.arriving.len()), peers.count())
+        };
+        // A list that never ends.
+        let part = 8_192;
+        for from in 0..10 {
+            let held = (from * part..(from + 1) * part).map(held).collect();
+            let report = PresenceReport::All { held, is_first: from == 0, is_last: false };
+            let (arriving, _) = receive("a", 1, report);
+            assert!(arriving <= PEOPLE_MAX, "{arriving}");
+        }
+        let end = PresenceReport::All { held: vec![held(-1)], is_first: false, is_last: true };
+        assert_eq!(receive("a", 1, end).0, 0);
+        let user = UserId(i64::MAX);
+        let one_more = PresenceReport::Changed { user, held: Some(held(user.0)) };
+        receive("a", 2, one_more);
+        for nth in 0..2 * PEERS_MAX {
+            let (_, known) = receive(&format!("node-{nth}"), 1, PresenceReport::Alive);
+            assert!(known <= PEERS_MAX, "{known}");
+        }
+        assert_eq!(roster.present().len(), PEOPLE_MAX);
     }
 }

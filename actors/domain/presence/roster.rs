@@ -23,6 +23,10 @@ pub const TYPING_LASTS: Duration = Duration::from_secs(5);
 /// A session types on at most this many tickets; further ones are ignored.
 const TYPING_MAX: usize = 16;
 
+/// With so many users, further ones of other nodes are not shown. Only this node's own are bounded
+/// by its sockets.
+pub(super) const PEOPLE_MAX: usize = 65_536;
+
 /// A session of a user, distinct from the user's others.
 pub type SessionNumber = u64;
 
@@ -136,6 +140,9 @@ impl Roster {
     /// Another node reports a user's sessions there.
     pub fn hold(&mut self, node: &NodeKey, held: Held) -> Vec<StreamEvent> {
         let Held { person, viewing, typing } = held;
+        if self.people.len() >= PEOPLE_MAX && !self.people.contains_key(&person.id) {
+            return Vec::new();
+        }
         let (user, origin) = (person.id, Origin::Peer(node.clone()));
         let mut events = self.join_from(person, origin.clone());
         let typing = typing.into_iter().take(TYPING_MAX).map(|ticket| (ticket, REPORTED)).collect();
