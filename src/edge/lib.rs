@@ -5,7 +5,8 @@
 //! a session; [`accept`] reads what a client wants. [`listen`] accepts
 //! connections, within [`address_limit`], and gives those that begin with a WebSocket handshake to
 //! the socket edge; around each connection are [`strict_heads`], [`write_limit`] and [`prefixed`],
-//! around a request's body `unread_body`, and its answer counts in [`unsent`].
+//! around a request's body `unread_body`, and its answer counts in [`unsent`]; [`send_queue`]
+//! is what the kernel holds of a connection.
 
 pub mod accept;
 pub mod address_limit;
@@ -17,6 +18,7 @@ mod handshakes;
 pub mod listen;
 pub mod prefixed;
 mod proxies;
+pub mod send_queue;
 pub mod stream;
 pub mod strict_heads;
 pub mod tls;

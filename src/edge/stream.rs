@@ -6,6 +6,7 @@
 use std::ffi::c_int;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -90,6 +91,14 @@ impl Stream {
         }
     }
 
+    /// Its number in the kernel, which is its own for as long as it is open.
+    pub(super) fn number(&self) -> RawFd {
+        match self {
+            Self::Plain(tcp) => tcp.as_raw_fd(),
+            Self::Tls(tls) => tls.tcp().as_raw_fd(),
+        }
+    }
+
     /// Half-closes it: the client sees the end after the last byte.
     pub fn shutdown_write(&self) {
         match self {
@@ -101,7 +110,7 @@ impl Stream {
 }
 
 /// Whether the kernel holds nothing of a connection that its other side has not acknowledged.
-pub(super) fn is_acknowledged(tcp: &TcpStream) -> bool {
+pub(super) fn is_acknowledged(tcp: impl AsFd) -> bool {
     /// `SIOCOUTQ`, as in `linux/sockios.h` of all but four old architectures.
     type Unacknowledged = rustix::ioctl::Getter<0x5411, c_int>;
     // SAFETY: the kernel writes one `int`, and nothing else; tcp(7).

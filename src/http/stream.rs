@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{FromRef, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -19,6 +20,7 @@ use super::who::{Address, bearer};
 use super::{Edge, openapi as doc};
 use crate::sse;
 use bellpull_auth::{Auth, Principal};
+use bellpull_edge::send_queue::SendQueue;
 use bellpull_edge::{HandshakeLimit, agent};
 use bellpull_wire::{BadWish, Dialect, Wish};
 
@@ -85,6 +87,7 @@ async fn stream(
     State(handles): State<Handles>,
     Address(address): Address,
     headers: HeaderMap,
+    queue: Option<Extension<SendQueue>>,
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let Handles { auth, users, epoch, handshakes } = handles;
@@ -98,7 +101,7 @@ async fn stream(
     if principal.is_service {
         return Err(ApiError::Forbidden("A service token has no inbox.".to_owned()));
     }
-    let (outlet, events, line) = sse::stream(dialect, epoch);
+    let (outlet, events, line) = sse::stream(dialect, epoch, queue.map(|Extension(queue)| queue));
     let start = SessionStart {
         outlet: Box::new(outlet),
         feed,

@@ -1,4 +1,4 @@
-//! What a user actor does with the store's answer about what other nodes said of its inbox.
+//! What a user actor does with the store's answer about what it was told of its inbox.
 
 use ractor::ActorRef;
 
@@ -35,7 +35,7 @@ impl UserEntity {
         tracing::warn!(
             user = state.id.0,
             from = from.0,
-            "what other nodes said of an inbox is not what the store has: it is shown again"
+            "an inbox is not what was shown of it: it is shown again"
         );
         metrics::counter!("bellpull_inboxes_shown_again_total").increment(1);
         (state.follow, state.gap) = (Follow::default(), Gap::None);

@@ -64,6 +64,8 @@ pub(super) struct Follow {
     at: Option<Seq>,
     /// Where it began: changes up to there were never applied here.
     begun_at: Seq,
+    /// Up to where the store was read: hints up to there may come after that.
+    read_to: Seq,
     /// The highest known number.
     target: Seq,
     waiting: BTreeMap<Seq, (Change, Source)>,
@@ -100,7 +102,7 @@ impl Follow {
             return Applied::new();
         }
         self.at = Some(head);
-        self.begun_at = head;
+        (self.begun_at, self.read_to) = (head, head);
         self.target = self.target.max(head);
         self.drain()
     }
@@ -132,6 +134,7 @@ impl Follow {
         // Waiting changes up to its end are in it: a change of many rows is one transaction.
         self.waiting = self.waiting.split_off(&stretch.head.next());
         self.at = Some(at.max(stretch.head));
+        self.read_to = self.read_to.max(stretch.head);
         self.target = self.target.max(stretch.head);
         Some(self.drain())
     }
@@ -175,6 +178,12 @@ impl Follow {
         claims(change).any(|new| {
             unsure.claims.iter().any(|known| known.number == new.number && *known != new)
         })
+    }
+
+    /// Whether a change takes numbers that another one was applied with: the store gives out none
+    /// twice, unless it is not what it was.
+    pub(super) fn is_again(&self, change: &Change) -> bool {
+        self.at.is_some_and(|at| change.last() <= at) && change.last() > self.read_to
     }
 
     /// The store has confirmed what it was asked.

@@ -113,7 +113,7 @@ impl UserEntity {
         if state.follow.at().is_none() && !state.follows() {
             return; // no session shows it, and later ones read the store
         }
-        let is_contradicted = state.follow.contradicts(&change);
+        let is_contradicted = state.follow.contradicts(&change) || state.follow.is_again(&change);
         let applied = state.follow.offer(change, source);
         self.apply(myself, &applied, state);
         let is_wanted = is_contradicted || state.follow.is_full();

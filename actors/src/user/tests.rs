@@ -357,3 +357,16 @@ fn a_number_that_the_store_has_not_reached_is_forgotten() {
     assert!(follow.has_gap());
     assert_eq!(follow.offer(added(5, 5), Source::Peer).len(), 2);
 }
+
+#[test]
+fn numbers_that_are_given_out_again_are_noticed_and_late_hints_are_not() {
+    let mut follow = Follow::default();
+    follow.begin(Seq(3));
+    for (n, source) in [(4, Source::Own), (5, Source::Peer)] {
+        assert!(!follow.is_again(&added(n, n)));
+        follow.offer(added(n, n), source);
+    }
+    assert!(!follow.is_again(&added(3, 3)), "it was read, and its hint came after that");
+    assert!(follow.is_again(&added(4, 40)), "the store has lost what it had there");
+    assert!(follow.is_again(&read(&[50, 60], 4)));
+}

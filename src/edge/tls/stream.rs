@@ -80,6 +80,11 @@ impl TlsStream {
         self.0.tcp.peer_addr().ok()
     }
 
+    /// Its connection.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.0.tcp
+    }
+
     /// Whether the other side's kernel has acknowledged all that was written.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.0.state().session.unsent().is_empty()

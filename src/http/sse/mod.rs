@@ -12,11 +12,12 @@ pub(crate) use outlet::SseOutlet;
 pub(crate) use pipe::{Events, Line};
 
 /// The two ends of a session: the actor's write side, and the body that the client reads.
-/// `epoch` is the store's: positions are told with it.
+/// `epoch` is the store's: positions are told with it. `queue` is the connection's.
 pub(crate) fn stream(
     dialect: bellpull_wire::Dialect,
     epoch: std::sync::Arc<str>,
+    queue: Option<bellpull_edge::send_queue::SendQueue>,
 ) -> (SseOutlet, Events, Line) {
     let (writer, events, line) = pipe::pipe();
-    (SseOutlet::new(writer, dialect, epoch), events, line)
+    (SseOutlet::new(writer, dialect, epoch, queue), events, line)
 }

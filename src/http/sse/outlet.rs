@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::pipe::{Backlog, Writer};
+use bellpull_edge::send_queue::SendQueue;
 use bellpull_wire::code_and_reason;
 use bellpull_wire::{self, Dialect, Texts};
 
@@ -42,6 +43,8 @@ pub(crate) struct SseOutlet {
     burst: Backlog,
     /// The queued bytes, in the budget of all sessions.
     room: Option<Room>,
+    /// What the kernel holds of its connection.
+    queue: Option<SendQueue>,
     is_closed: bool,
 }
 
@@ -95,12 +98,17 @@ impl Pushed {
 }
 
 impl SseOutlet {
-    pub(super) fn new(writer: Writer, dialect: Dialect, epoch: Arc<str>) -> Self {
+    pub(super) fn new(
+        writer: Writer,
+        dialect: Dialect,
+        epoch: Arc<str>,
+        queue: Option<SendQueue>,
+    ) -> Self {
         let mut pushed = Pushed::new(epoch);
         // Part of the first event: clients exist to which one of its own is an empty event.
         pushed.bytes.extend_from_slice(format!("retry: {RETRY_MS}\n").as_bytes());
         let burst = Backlog { events: 0, bytes: 0 };
-        Self { writer, dialect, pushed, burst, room: None, is_closed: false }
+        Self { writer, dialect, pushed, burst, room: None, queue, is_closed: false }
     }
 
     /// The position to resume from after a frame, in the sense of its dialect: of new entries, or
@@ -219,6 +227,10 @@ impl Outlet for SseOutlet {
     fn is_one_way(&self) -> bool {
         true
     }
+
+    fn is_acknowledged(&self) -> bool {
+        self.writer.has_handed_over() && self.queue.as_ref().is_none_or(SendQueue::is_acknowledged)
+    }
 }
 
 impl Drop for SseOutlet {
@@ -241,7 +253,7 @@ mod tests {
 
     #[test]
     fn it_begins_with_a_pause_and_ends_with_a_reason() {
-        let (mut outlet, events, _line) = stream(Dialect::BellpullV1, "e1".into());
+        let (mut outlet, events, _line) = stream(Dialect::BellpullV1, "e1".into(), None);
         outlet.push(Outgoing::Reset);
         outlet.push(Outgoing::Ping);
         outlet.push(Outgoing::ProtocolPong(b"none"));
@@ -256,14 +268,14 @@ mod tests {
 
     #[test]
     fn one_that_is_dropped_says_come_back() {
-        let (outlet, events, _line) = stream(Dialect::Incident, "e1".into());
+        let (outlet, events, _line) = stream(Dialect::Incident, "e1".into(), None);
         drop(outlet);
         assert!(text(events).contains("event: close\ndata: {\"code\":1012,"));
     }
 
     #[test]
     fn a_slow_reader_is_one_behind_whose_first_burst_too_much_waits() {
-        let (mut outlet, events, _line) = stream(Dialect::BellpullV1, "e1".into());
+        let (mut outlet, events, _line) = stream(Dialect::BellpullV1, "e1".into(), None);
         for _ in 0..1_000 {
             outlet.push(Outgoing::Ping);
         }

@@ -39,6 +39,8 @@ struct Waiting {
     is_closed: bool,
     /// The client has disconnected.
     is_gone: bool,
+    /// It did so before everything was taken.
+    is_cut: bool,
     body: Option<Waker>,
 }
 
@@ -110,6 +112,13 @@ impl Writer {
 
     pub(super) fn waiting_bytes(&self) -> usize {
         self.0.waiting().bytes.len()
+    }
+
+    /// Whether the connection has taken everything that was written. What it had not when it ended
+    /// never was.
+    pub(super) fn has_handed_over(&self) -> bool {
+        let waiting = self.0.waiting();
+        waiting.bytes.is_empty() && !waiting.is_cut
     }
 
     /// Whole seconds since the connection last took bytes.
@@ -192,6 +201,7 @@ impl Drop for Events {
     fn drop(&mut self) {
         let mut waiting = self.0.waiting();
         waiting.is_gone = true;
+        waiting.is_cut = !waiting.bytes.is_empty();
         waiting.bytes = Vec::new();
         waiting.ends.clear();
         let is_news = !waiting.is_closed;

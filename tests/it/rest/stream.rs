@@ -324,3 +324,51 @@ async fn who_may_not_and_what_will_not_do() {
     assert_eq!(status(Method::GET, &query, None, false).await, 401, "a ticket is good once");
     hub.stop().await;
 }
+
+/// A client whose kernel has little room, and which reads nothing.
+async fn open_and_read_nothing(hub: &Hub, who: &Person) -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2_304).unwrap();
+    let address = hub.address();
+    let token = who.token.clone();
+    tokio::task::spawn_blocking(move || {
+        use std::io::Write;
+        socket.connect(&address.into()).unwrap();
+        let head = format!("GET {PATH}?dialect=incident HTTP/1.1\r\nHost: x\r\n");
+        write!(&socket, "{head}Authorization: Bearer {token}\r\n\r\n").unwrap();
+        socket
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stream_s_client_has_not_taken_when_it_breaks_off_comes_again() {
+    let hub = Hub::start().await;
+    let (root, ada) = (hub.user("root", "super_admin").await, hub.user("ada", "client").await);
+    let socket = open_and_read_nothing(&hub, &ada).await;
+    let path = format!("user/{}", ada.id);
+    let sessions = async || {
+        let (_, tree) = hub.get(&root, "/api/operator/tree/").await;
+        tree.to_string().matches(&format!("\"{path}\"")).count()
+    };
+    while sessions().await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let titles: Vec<String> = (1..=4).map(|n| format!("Number {n}")).collect();
+    for title in &titles {
+        let body = json!({"recipients": [ada.id], "title": title, "message": "x".repeat(3_000)});
+        assert_eq!(hub.post(&root, "/api/notifications/", body).await.0, 202);
+    }
+    // All of it is with the kernel by then; most of it never leaves.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(socket);
+    while sessions().await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut again = Events::ask(&hub, &ada, &format!("{PATH}?dialect=incident"), None).await;
+    assert_eq!(again.next().await.unwrap().data["type"], "connection_established");
+    let last = again.next().await.expect("an event").data.to_string();
+    assert!(titles.iter().any(|title| last.contains(title)), "{last}");
+}

@@ -9,7 +9,8 @@
 //! Nothing of this is done for each frame. On a turn of the wheel (5 s) a session with news is
 //! pinged, and what had been sent by then is confirmed on a later turn, once the client has said
 //! something since. An event stream's client says nothing: there it is confirmed once the
-//! connection has stayed open for as long as a silent socket may.
+//! connection has stayed open for as long as a silent socket may, and the kernel at its other side
+//! has acknowledged it.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl SessionState {
         if let Some((seq, since)) = self.unconfirmed.as_ref().and_then(|waits| waits.sent) {
             let waited = now.saturating_duration_since(since);
             let has_arrived = match self.outlet.is_one_way() {
-                true => waited >= silent_max,
+                true => waited >= silent_max && self.outlet.is_acknowledged(),
                 false => self.outlet.silent() < waited,
             };
             if !has_arrived {
