@@ -14,9 +14,11 @@ use super::ids::{ProjectId, UserId, WebhookId};
 pub const PER_USER_MAX: u32 = 10;
 /// The most webhooks of one project.
 pub const PER_PROJECT_MAX: u32 = 20;
-/// How many consecutive deliveries that were given up, each after all its attempts, disable a
-/// webhook: it has been failing for about a day.
+/// A webhook is disabled after at least so many consecutive deliveries that were given up, each
+/// after all its attempts, …
 pub const FAILURES_MAX: u32 = 20;
+/// … if the first of them was so long ago: a deployment or an outage of a night disables none.
+pub const FAILING_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// How long a secret continues to sign beside its successor: long enough to deploy the new one to
 /// every server.
 pub const OLD_SECRET_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -140,32 +142,33 @@ pub enum HookEnd {
 pub struct Health {
     /// How many consecutive deliveries were given up.
     pub failures: u32,
+    /// When the first of them was.
+    pub failing_since: Option<Timestamp>,
     /// Why it is to be switched off, if it is.
     pub off_reason: Option<String>,
 }
 
 impl Health {
-    /// The state after another delivery. A reason, once set, stays.
+    /// The state after another delivery, which ended at that time. A reason, once set, stays.
     #[must_use]
-    pub fn after(mut self, end: HookEnd) -> Self {
+    pub fn after(self, end: HookEnd, at: Timestamp) -> Self {
         if self.off_reason.is_some() {
             return self;
         }
-        match end {
-            HookEnd::Taken => self.failures = 0,
-            HookEnd::GivenUp => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures >= FAILURES_MAX {
-                    let text = format!("{FAILURES_MAX} deliveries in a row came to nothing.");
-                    self.off_reason = Some(text);
-                }
-            }
-            HookEnd::Gone => {
-                self.failures = self.failures.saturating_add(1);
-                self.off_reason = Some("It answered 410 Gone.".to_owned());
-            }
+        if end == HookEnd::Taken {
+            return Self::default();
         }
-        self
+        let since = self.failing_since.unwrap_or(at);
+        let failures = self.failures.saturating_add(1);
+        let has_failed_long = failures >= FAILURES_MAX && at.duration_since(since) >= FAILING_MAX;
+        let off_reason = match end {
+            HookEnd::Gone => Some("It answered 410 Gone.".to_owned()),
+            HookEnd::Taken | HookEnd::GivenUp => has_failed_long.then(|| {
+                let hours = FAILING_MAX.as_hours();
+                format!("{failures} deliveries in a row came to nothing, for {hours} hours.")
+            }),
+        };
+        Self { failures, failing_since: Some(since), off_reason }
     }
 }
 
@@ -174,20 +177,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_failures_in_a_row_switch_off() {
-        let after = |ends: &[HookEnd]| {
-            ends.iter().fold(Health::default(), |health, end| health.after(*end))
+    fn only_failures_in_a_row_and_for_a_day_switch_off() {
+        let hour = |n: i32| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(n.into());
+        let after = |health: Health, ends: &[(HookEnd, i32)]| {
+            ends.iter().fold(health, |health, (end, at)| health.after(*end, hour(*at)))
         };
-        let mut ends = vec![HookEnd::GivenUp; 19];
-        assert_eq!(after(&ends), Health { failures: 19, off_reason: None });
-        ends.push(HookEnd::Taken);
-        assert_eq!(after(&ends), Health::default());
-        ends.extend([HookEnd::GivenUp; 20]);
-        let off = after(&ends);
-        assert_eq!(off.failures, FAILURES_MAX);
-        assert!(off.off_reason.as_ref().unwrap().contains("20 deliveries in a row"));
-        assert_eq!(off.clone().after(HookEnd::Taken), off, "only its owner switches it on");
-        let gone = after(&[HookEnd::Gone]);
+        let given_up = |at| (HookEnd::GivenUp, at);
+        // A second's deployment, with much to tell.
+        let many = after(Health::default(), &[given_up(1); 500]);
+        let wanted = Health { failures: 500, failing_since: Some(hour(1)), off_reason: None };
+        assert_eq!(many, wanted);
+        assert_eq!(after(many.clone(), &[(HookEnd::Taken, 2)]), Health::default());
+        let still = after(many.clone(), &[given_up(24)]);
+        assert_eq!(still.off_reason, None);
+        let off = after(still, &[given_up(25)]);
+        assert!(off.off_reason.as_ref().unwrap().contains("502 deliveries in a row"));
+        assert_eq!(after(off.clone(), &[(HookEnd::Taken, 26)]), off, "its owner switches it on");
+        // Little to tell, for long.
+        let daily: Vec<_> = (0..19).map(|day| given_up(24 * day)).collect();
+        let few = after(Health::default(), &daily);
+        assert_eq!((few.failures, few.off_reason.as_ref()), (19, None));
+        assert!(after(few, &[given_up(500)]).off_reason.is_some());
+        let gone = after(Health::default(), &[(HookEnd::Gone, 0)]);
         assert!(gone.off_reason.unwrap().contains("410"));
     }
 

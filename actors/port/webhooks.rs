@@ -54,6 +54,12 @@ pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Webhook>, StoreError>;
 
+    /// Those that the hub has switched off and whose owner has not been told.
+    async fn untold_webhooks(&self) -> Result<Vec<Webhook>, StoreError>;
+
+    /// The caller tells the owner: `true` for the first one.
+    async fn tell_webhook(&self, id: WebhookId) -> Result<bool, StoreError>;
+
     /// Replaces one's secret. The previous one signs beside it for a while; the one before that
     /// does not any more. `false` if there is none.
     async fn rotate_secret(

@@ -9,12 +9,12 @@ use bellpull_domain::plan;
 use bellpull_domain::plan::attempt::{Delivery, Moved};
 use bellpull_domain::webhook::Health;
 
-/// A delivery as read, with its webhook and that one's failures.
+/// A delivery as read, with its webhook and that one's state.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) delivery: Delivery,
     /// If the webhook is enabled.
-    pub(super) hook: Option<(WebhookId, u32)>,
+    pub(super) hook: Option<(WebhookId, Health)>,
 }
 
 /// What is written.
@@ -41,10 +41,9 @@ pub(super) fn planned<'a>(
             continue;
         }
         planned.attempts.push(attempt);
-        if let (Some((hook, failures)), Some(end)) = (*hook, plan::webhook::end_of(attempt)) {
-            let health = planned.hooks.remove(&hook);
-            let health = health.unwrap_or(Health { failures, off_reason: None });
-            planned.hooks.insert(hook, health.after(end));
+        if let (Some((hook, health)), Some(end)) = (&*hook, plan::webhook::end_of(attempt)) {
+            let health = planned.hooks.remove(hook).unwrap_or_else(|| health.clone());
+            planned.hooks.insert(*hook, health.after(end, attempt.started_at));
         }
         let Some(mut moved) = plan::attempt::after(*delivery, attempt) else { continue };
         *delivery = moved.delivery;

@@ -145,12 +145,9 @@ impl LeasedRow {
         step.or_else(no_address).or(self.stopped_by).or(self.called_off)
     }
 
-    /// Its recipient has done something since it was written. A step of an escalation that is due
-    /// goes to whom its policy names, whether or not they may see the ticket.
+    /// Its recipient has done something, or lost a right, since it was written.
     pub(super) fn call_off(&mut self, rule: Rule) {
-        if rule != Rule::NotVisible || self.step.is_none() || self.failures > 0 {
-            self.called_off = Some(rule);
-        }
+        self.called_off = Some(rule);
     }
 
     /// Whether it has to be looked at again what its recipient wants. The contents of a digest that

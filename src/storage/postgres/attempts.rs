@@ -36,8 +36,8 @@ const DELIVERIES: &str = "SELECT d.id, d.status, d.rule, d.leases, \
     WHERE d.id = ANY ($1) ORDER BY d.id FOR UPDATE OF d";
 
 /// Those of these webhooks that are enabled, locked.
-const WEBHOOKS: &str =
-    "SELECT id, failures FROM webhooks WHERE id = ANY ($1) AND is_active ORDER BY id FOR UPDATE";
+const WEBHOOKS: &str = "SELECT id, failures, failing_since FROM webhooks WHERE id = ANY ($1) AND is_active \
+    ORDER BY id FOR UPDATE";
 
 /// Adds those attempts that were not recorded before, and names them.
 const ATTEMPTS: &str = "INSERT INTO delivery_attempts \
@@ -55,8 +55,9 @@ const MOVE: &str = "UPDATE deliveries d SET status = v.status, rule = v.rule, \
 /// A webhook that does not exist any more, or that has failed for too long, is disabled. Its other
 /// deliveries are suppressed when they are due.
 const HEALTH: &str = "UPDATE webhooks w SET failures = v.failures, off_reason = v.off_reason, \
-    is_active = v.off_reason IS NULL FROM unnest($1::bigint[], $2::bigint[], $3::text[]) \
-    AS v (id, failures, off_reason) WHERE w.id = v.id \
+    failing_since = v.failing_since, is_active = v.off_reason IS NULL \
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) \
+    AS v (id, failures, off_reason, failing_since) WHERE w.id = v.id \
     AND (w.failures <> v.failures OR v.off_reason IS NOT NULL)";
 
 /// Removes subscriptions that do not exist any more. Other deliveries to them are held back when
@@ -107,16 +108,19 @@ async fn known(
     for row in &rows {
         ids.extend(row.int("webhook_id")?);
     }
-    let mut hooks: HashMap<i64, u32> = HashMap::new();
+    let mut hooks: HashMap<i64, Health> = HashMap::new();
     if !ids.is_empty() {
         let query = sqlx::query(WEBHOOKS).bind(ids.into_iter().collect::<Vec<i64>>());
         for row in query.fetch_all(connection).await.map_err(failed)? {
-            hooks.insert(int(&row, "id")?, count(&row, "failures")?);
+            let failing_since = optional_timestamp(row.int("failing_since")?)?;
+            let failures = count(&row, "failures")?;
+            let health = Health { failures, failing_since, off_reason: None };
+            hooks.insert(int(&row, "id")?, health);
         }
     }
     let known = |row: &PgRow| {
         let hook = row.int("webhook_id")?;
-        let hook = hook.and_then(|id| Some((WebhookId(id), *hooks.get(&id)?)));
+        let hook = hook.and_then(|id| Some((WebhookId(id), hooks.get(&id)?.clone())));
         Ok((DeliveryId(int(row, "id")?), Known { delivery: delivery(row)?, hook }))
     };
     rows.iter().map(known).collect()
@@ -195,7 +199,9 @@ async fn save_health(
     let failures: Vec<i64> = hooks.values().map(|health| i64::from(health.failures)).collect();
     let reasons: Vec<Option<&str>> =
         hooks.values().map(|health| health.off_reason.as_deref()).collect();
-    let query = sqlx::query(HEALTH).bind(ids).bind(failures).bind(reasons);
+    let since = hooks.values().map(|health| health.failing_since);
+    let since: Vec<Option<i64>> = since.map(|at| at.map(Timestamp::as_millisecond)).collect();
+    let query = sqlx::query(HEALTH).bind(ids).bind(failures).bind(&reasons).bind(since);
     query.execute(connection).await.map(drop).map_err(failed)
 }
 

@@ -95,7 +95,8 @@ impl WebhookStore for PostgresStore {
         let after = changed(before, &changes, now);
         let sql = "UPDATE webhooks SET url = $2, lane = coalesce($3, lane), events = $4, \
                    description = $5, is_active = $6, failures = $7, off_reason = $8, \
-                   updated_at = $9 WHERE id = $1";
+                   failing_since = CASE WHEN $7 = 0 THEN NULL ELSE failing_since END, \
+                   is_told = $8 IS NOT NULL AND is_told, updated_at = $9 WHERE id = $1";
         let query = sqlx::query(sql)
             .bind(id.0)
             .bind(&after.url)
@@ -109,6 +110,21 @@ impl WebhookStore for PostgresStore {
         query.execute(&mut *work).await.map_err(failed)?;
         work.commit().await?;
         Ok(Some(after))
+    }
+
+    async fn untold_webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        let sql = concat!(select_webhooks!(), " WHERE off_reason IS NOT NULL AND NOT is_told");
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(webhook).collect()
+    }
+
+    async fn tell_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
+        let mut work = self.begin().await?;
+        let sql = "UPDATE webhooks SET is_told = true WHERE id = $1 AND NOT is_told \
+                   AND off_reason IS NOT NULL";
+        let told = sqlx::query(sql).bind(id.0).execute(&mut *work).await.map_err(failed)?;
+        work.commit().await?;
+        Ok(told.rows_affected() > 0)
     }
 
     async fn rotate_secret(

@@ -62,6 +62,17 @@ impl WebhookStore for SqliteStore {
         self.write_webhook(WebhookWrite::Change(id, changes), now).await
     }
 
+    async fn untold_webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        let sql = concat!(select_webhooks!(), " WHERE off_reason IS NOT NULL AND NOT is_told");
+        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(webhook).collect()
+    }
+
+    async fn tell_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
+        let write = Box::new(WebhookWrite::Tell(id));
+        Ok(self.changed(Write::Webhook(write, Timestamp::UNIX_EPOCH)).await? > 0)
+    }
+
     async fn rotate_secret(
         &self,
         id: WebhookId,

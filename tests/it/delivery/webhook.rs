@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::scripted::Scripted;
 use super::{Colleague, until};
 use crate::clients::tools;
 use crate::support::now_s;
@@ -207,6 +208,13 @@ async fn a_webhook_is_called_signed_and_called_again_with_the_same_words() {
     until("it is switched off", async || ada.get(at, &path).await["is_active"] == false).await;
     let off = ada.get(at, &path).await;
     assert!(off["off_reason"].as_str().unwrap().contains("410"), "{off}");
+    let told = "/api/notifications/?event=webhook_disabled";
+    // Of hers, and of the project's.
+    until("its owner is told", async || ada.get(at, told).await["count"] == 2).await;
+    let told = ada.get(at, told).await["results"][0].clone();
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("127.0.0.1") && message.contains("410"), "{message}");
+    assert!(!message.contains("/mine"), "a path may be a secret: {message}");
     assert!(hub.terminate().success());
 }
 
@@ -276,5 +284,58 @@ async fn the_operators_own_network_is_not_called() {
     assert_eq!((&tried["ok"], &tried["status"]), (&json!(false), &json!(null)));
     assert!(tried["error"].as_str().unwrap().contains("public internet"), "{tried}");
     assert!(receiver.calls("x").is_empty());
+    assert!(hub.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_lost_the_right_is_told_nothing_that_waited() {
+    let (receiver, mails) = (Receiver::default(), Scripted::default());
+    let (url, smtp) = (receiver.start().await, mails.start().await);
+    let (_folder, database) = folder();
+    let settings = [
+        ("BELLPULL_WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("BELLPULL_RETRY_BASE_MS", "50"),
+        ("BELLPULL_RETRY_ATTEMPTS", "100"),
+        ("BELLPULL_SMTP_URL", &smtp),
+        ("BELLPULL_SMTP_FROM", "desk@example.com"),
+    ];
+    let hub = Process::serve(&database, &settings);
+    let at = hub.address;
+    let root = Colleague::join(&database, "root", "super_admin", "");
+    let dora = Colleague::join(&database, "dora", "developer", "");
+    let steps = json!({"steps": [{"channel": "SYSTEM", "after_s": 0},
+        {"channel": "EMAIL", "after_s": 3}]});
+    let path = "/api/escalations/ticket_assigned/";
+    assert_eq!(root.ask(at, Method::PUT, path, &steps).await.0, 200);
+    dora.post(at, HOOKS, json!({"url": format!("{url}/mine")})).await;
+    let closed = json!({"key": "SEC", "name": "Secret"});
+    let project = root.post(at, "/api/projects/", closed).await["id"].clone();
+    let members = format!("/api/projects/{project}/members/");
+    root.post(at, &members, json!({"user": dora.id})).await;
+    let ticket = json!({"title": "Theirs", "project": project});
+    let ticket = root.post(at, "/api/tickets/", ticket).await["id"].clone();
+    receiver.answer.store(503, Relaxed);
+    let assign = json!({"developers": [dora.id]});
+    root.post(at, &format!("/api/tickets/{ticket}/assign/"), assign).await;
+    until("it was tried", async || !receiver.calls("mine").is_empty()).await;
+    let gone = format!("{members}{}/", dora.id);
+    assert!(root.ask(at, Method::DELETE, &gone, &json!({})).await.0 < 300);
+    for channel in ["WEBHOOK", "EMAIL"] {
+        let path = format!("/api/deliveries/?channel={channel}&status=SUPPRESSED");
+        let held_back = async || root.get(at, &path).await["count"].as_i64() >= Some(1);
+        until(&format!("{channel} is held back"), held_back).await;
+        let all = root.get(at, &path).await["results"].as_array().unwrap().clone();
+        let rules: Vec<&Value> = all.iter().map(|one| &one["rule"]).collect();
+        assert!(
+            rules.iter().all(|rule| ["not_visible", "moved_on"].contains(&rule.as_str().unwrap())),
+            "{rules:?}"
+        );
+    }
+    let tried = receiver.calls("mine").len();
+    receiver.answer.store(0, Relaxed);
+    until("none waits", async || root.count(at, "WEBHOOK", "QUEUED").await == 0).await;
+    let later = receiver.calls("mine").split_off(tried);
+    assert!(later.iter().all(|call| call.json()["event"] != "ticket_assigned"));
+    assert!(mails.taken().is_empty());
     assert!(hub.terminate().success());
 }

@@ -21,7 +21,7 @@ use bellpull_port::{
 };
 use futures_util::future::join_all;
 
-use super::outbox::{due, lease, reachable};
+use super::outbox::{due, lease, reachable as user_with_addresses};
 use super::people::{Marks, at, first, news, person, raise, step, tell};
 use super::sends::send;
 use super::{Fixture, Store};
@@ -38,6 +38,13 @@ fn policy(steps: &[(Channel, u32)]) -> Escalation {
 async fn set(store: &impl Store, event: &str, steps: &[(Channel, u32)]) {
     let event = Event::from_name(event);
     store.set_escalation(&event, policy(steps), at(1)).await.unwrap().unwrap();
+}
+
+/// A user with addresses who may see every ticket: what waits goes to no one else.
+async fn reachable(store: &impl Store, name: &str) -> User {
+    let user = user_with_addresses(store, name).await;
+    let is_admin = UserChanges { role: Some("admin".parse().unwrap()), ..Default::default() };
+    store.update_user(user.id, is_admin).await.unwrap()
 }
 
 type Shown = (Channel, DeliveryStatus, Option<Rule>);
@@ -239,10 +246,7 @@ pub(crate) async fn what_is_with_a_provider_when_its_ticket_moves_on_is_not_trie
     let fixture = F::make().await;
     let store = &**fixture.store();
     let client = reachable(store, "client").await;
-    // What has waited goes only to a recipient who may see the ticket.
     let admin = reachable(store, "admin").await;
-    let is_admin = UserChanges { role: Some("admin".parse().unwrap()), ..Default::default() };
-    let admin = store.update_user(admin.id, is_admin).await.unwrap();
     let others = [reachable(store, "ann").await, reachable(store, "bob").await];
     set(store, "news", &[(Sms, 1)]).await;
     set(store, "ticket_opened", &[(Sms, 1)]).await;

@@ -150,7 +150,7 @@ macro_rules! suite {
                 what_a_project_was_told_is_kept_with_its_deliveries,
                 an_old_secret_signs_beside_the_new_one_for_a_day,
                 a_webhook_that_is_gone_is_switched_off,
-                a_webhook_that_fails_for_long_is_switched_off,
+                a_webhook_that_fails_for_long_is_switched_off_and_its_owner_told_once,
                 a_record_that_is_repeated_counts_once,
                 a_full_lane_does_not_hold_up_the_others,
                 what_is_in_a_full_lane_is_not_due,

@@ -337,31 +337,48 @@ pub(crate) async fn a_webhook_that_is_gone_is_switched_off<F: Fixture>() {
     assert_eq!((on.is_active, on.failures, on.off_reason), (true, 0, None));
 }
 
-pub(crate) async fn a_webhook_that_fails_for_long_is_switched_off<F: Fixture>() {
+pub(crate) async fn a_webhook_that_fails_for_long_is_switched_off_and_its_owner_told_once<
+    F: Fixture,
+>() {
     let fixture = with_hooks::<F>().await;
     let store = &**fixture.store();
     let ann = person(store, "ann", "client").await;
     let id = hook(store, HookOwner::User(ann.id), "a.example", &[]).await.id;
     let mut count = 0;
-    let mut end = async |outcome: Outcome| {
+    let mut end = async |outcome: Outcome, hour: i64| {
         count += 1;
         tell(store, &format!("news{count}"), &ann, &[ann.id]).await;
         let leased = lease(store, 50 + count).await;
-        store.record(vec![attempt(&leased[0], outcome)]).await.unwrap();
+        let started_at = at(hour * 3_600_000);
+        store.record(vec![Attempt { started_at, ..attempt(&leased[0], outcome) }]).await.unwrap();
         store.webhook(id).await.unwrap().unwrap()
     };
+    for n in 1..=FAILURES_MAX {
+        let still = end(given_up(), 1).await;
+        assert_eq!((still.failures, still.is_active), (n, true), "a short outage");
+    }
+    let fine = end(Outcome::Sent { provider_id: None }, 2).await;
+    assert_eq!((fine.failures, fine.is_active), (0, true));
     for n in 1..FAILURES_MAX {
-        assert_eq!(end(given_up()).await.failures, n);
+        assert!(end(given_up(), 26 + i64::from(n)).await.is_active, "they were not in a row");
     }
-    let fine = end(Outcome::Sent { provider_id: None }).await;
-    assert_eq!((fine.failures, fine.is_active), (0, true), "they were not in a row");
-    for _ in 1..FAILURES_MAX {
-        assert!(end(given_up()).await.is_active);
-    }
-    let off = end(Outcome::Refused { error: "HTTP 404".to_owned() }).await;
+    assert!(store.untold_webhooks().await.unwrap().is_empty());
+    assert!(!store.tell_webhook(id).await.unwrap());
+    let off = end(Outcome::Refused { error: "HTTP 404".to_owned() }, 51).await;
     assert!(!off.is_active);
-    assert!(off.off_reason.unwrap().contains("in a row"));
+    assert!(off.off_reason.clone().unwrap().contains("in a row"));
     assert_eq!(tell(store, "last", &ann, &[ann.id]).await.channels, Channels::NONE);
+    assert_eq!(store.untold_webhooks().await.unwrap(), [off]);
+    assert!(store.tell_webhook(id).await.unwrap());
+    assert!(!store.tell_webhook(id).await.unwrap(), "another node has told it");
+    assert!(store.untold_webhooks().await.unwrap().is_empty());
+    // Switched on again, it begins anew.
+    store.change_webhook(id, changes(true), at(70)).await.unwrap();
+    for _ in 0..FAILURES_MAX {
+        assert!(end(given_up(), 60).await.is_active);
+    }
+    assert!(!end(given_up(), 90).await.is_active);
+    assert!(store.tell_webhook(id).await.unwrap());
 }
 
 pub(crate) async fn a_record_that_is_repeated_counts_once<F: Fixture>() {

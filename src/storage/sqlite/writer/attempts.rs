@@ -9,6 +9,7 @@ use bellpull_domain::notification::DeliveryStatus;
 use bellpull_domain::plan;
 use bellpull_domain::plan::attempt::{Delivery, Moved};
 use bellpull_domain::plan::step::Step;
+use bellpull_domain::webhook::Health;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -23,7 +24,8 @@ use super::{Write, hung_lanes, push, reports, webhooks};
 /// The deliveries with these ids, each with its webhook if that is enabled.
 const DELIVERIES: &str = "SELECT d.id, d.status, d.rule, d.leases, d.leased_until IS NOT NULL, \
     d.failures, d.due_at, d.sent_at, d.until_seen, \
-    n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL, d.digest_id IS NOT NULL, w.id, w.failures \
+    n.read_at IS NOT NULL OR n.deleted_at IS NOT NULL, d.digest_id IS NOT NULL, w.id, w.failures, \
+    w.failing_since \
     FROM json_each(?1) i CROSS JOIN deliveries d ON d.id = i.value \
     LEFT JOIN notifications n ON d.until_seen IS NOT NULL AND n.id = d.notification_id \
     LEFT JOIN webhooks w ON d.channel = 'WEBHOOK' AND w.id = d.target_id AND w.is_active = 1";
@@ -106,7 +108,9 @@ fn known(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, Known)> {
     };
     let hook: Option<i64> = row.get(11)?;
     let failures: Option<u32> = row.get(12)?;
-    let hook = hook.map(|id| (WebhookId(id), failures.unwrap_or_default()));
+    let (failures, failing_since) = (failures.unwrap_or_default(), instant(row, 13)?);
+    let health = Health { failures, failing_since, off_reason: None };
+    let hook = hook.map(|id| (WebhookId(id), health));
     Ok((DeliveryId(row.get(0)?), Known { delivery, hook }))
 }
 

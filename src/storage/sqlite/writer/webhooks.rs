@@ -26,6 +26,7 @@ pub(in super::super) enum WebhookWrite {
     Create(NewWebhook, Option<IdempotencyKey>),
     Change(WebhookId, WebhookChanges),
     Rotate(WebhookId, HookSecret),
+    Tell(WebhookId),
     Delete(WebhookId),
 }
 
@@ -39,6 +40,7 @@ pub(super) fn apply(
         WebhookWrite::Create(new, once) => create(connection, new, once.as_ref(), now),
         WebhookWrite::Change(id, changes) => change(connection, *id, changes, now),
         WebhookWrite::Rotate(id, secret) => rotate(connection, *id, secret, now),
+        WebhookWrite::Tell(id) => tell(connection, *id),
         WebhookWrite::Delete(id) => {
             let sql = "DELETE FROM webhooks WHERE id = ?";
             Ok(Ok(Done::Changed(execute(connection, sql, (id.0,))?)))
@@ -107,7 +109,8 @@ fn change(
     let after = changed(before, changes, now);
     let sql = "UPDATE webhooks SET url = ?2, lane = ifnull(?3, lane), events = ?4, \
                description = ?5, is_active = ?6, failures = ?7, off_reason = ?8, \
-               updated_at = ?9 WHERE id = ?1";
+               failing_since = iif(?7 = 0, NULL, failing_since), \
+               is_told = ?8 IS NOT NULL AND is_told, updated_at = ?9 WHERE id = ?1";
     let values = (
         id.0,
         &after.url,
@@ -121,6 +124,12 @@ fn change(
     );
     execute(connection, sql, values)?;
     Ok(Ok(Done::Webhook(Some(Box::new(after)))))
+}
+
+fn tell(connection: &Connection, id: WebhookId) -> Result<Answer, Failure> {
+    let sql = "UPDATE webhooks SET is_told = 1 WHERE id = ? AND NOT is_told \
+               AND off_reason IS NOT NULL";
+    Ok(Ok(Done::Changed(execute(connection, sql, (id.0,))?)))
 }
 
 fn find(connection: &Connection, id: WebhookId) -> Result<Option<Webhook>, Failure> {
@@ -147,10 +156,11 @@ pub(super) fn save_health(
     connection: &Connection,
     hooks: BTreeMap<WebhookId, Health>,
 ) -> rusqlite::Result<()> {
-    for (hook, Health { failures, off_reason }) in hooks {
-        let sql = "UPDATE webhooks SET failures = ?2, off_reason = ?3, is_active = ?3 IS NULL \
-                   WHERE id = ?1 AND (failures <> ?2 OR ?3 IS NOT NULL)";
-        execute(connection, sql, (hook.0, failures, off_reason))?;
+    for (hook, Health { failures, failing_since, off_reason }) in hooks {
+        let sql = "UPDATE webhooks SET failures = ?2, off_reason = ?3, is_active = ?3 IS NULL, \
+                   failing_since = ?4 WHERE id = ?1 AND (failures <> ?2 OR ?3 IS NOT NULL)";
+        let since = failing_since.map(Timestamp::as_millisecond);
+        execute(connection, sql, (hook.0, failures, off_reason, since))?;
     }
     Ok(())
 }
