@@ -25,8 +25,10 @@ const QUOTED_CHARS_MAX: usize = 140;
 const SIGNS: &str = "@.+-_";
 /// How many names one mention is looked up by: a name may have some full stops.
 const SPELLINGS_MAX: usize = 4;
-/// The backticks that begin a block of code.
+/// The backticks or tildes that begin a block of code.
 const FENCE: usize = 3;
+/// What begins a mention: `@`, and its forms in full and in small width.
+const BEGINS: [char; 3] = ['@', '\u{ff20}', '\u{fe6b}'];
 /// The first of the characters of Chinese, Japanese and Korean, whose words have no spaces.
 const SPACELESS: char = '\u{2e80}';
 
@@ -89,10 +91,14 @@ fn places(body: &str) -> Vec<Mention> {
         let start = prose.as_ptr().addr() - body.as_ptr().addr();
         let mut before = ' ';
         for (at, content) in prose.char_indices() {
-            if content == '@' && !is_part_of_word(before) {
-                found.push(Mention { at: start + at, spellings: spellings(&prose[at + 1..]) });
+            if BEGINS.contains(&content) && !is_part_of_word(before) {
+                let spellings = spellings(&prose[at + content.len_utf8()..]);
+                found.push(Mention { at: start + at, spellings });
             }
-            before = content;
+            // It emphasises, or is within the word before it.
+            if content != '_' {
+                before = content;
+            }
         }
     }
     found
@@ -134,8 +140,8 @@ pub fn mentioned(body: &str, seeing: &[&User]) -> Mentioned {
 pub fn unfinished(text: &str) -> Option<&str> {
     let word = prose(text).last().filter(|word| text.ends_with(word))?;
     let is_begin = |at: &usize| !word[..*at].chars().next_back().is_some_and(is_part_of_word);
-    let at = word.rmatch_indices('@').map(|(at, _)| at).find(is_begin)?;
-    Some(&word[at + 1..]).filter(|name| name.chars().all(is_in_name))
+    let (at, begin) = word.rmatch_indices(BEGINS.as_slice()).find(|(at, _)| is_begin(at))?;
+    Some(&word[at + begin.len()..]).filter(|name| name.chars().all(is_in_name))
 }
 
 /// Whether an `@` after this character is within a word.
@@ -146,20 +152,30 @@ fn is_part_of_word(before: char) -> bool {
 
 /// The parts of a comment that are neither code, between backticks, nor a link.
 fn prose(body: &str) -> impl Iterator<Item = &str> {
-    let is_link = |word: &str| word.contains("://") || word.starts_with("www.");
-    let mut fence = None;
+    let mut fence: Option<(char, usize)> = None;
     let lines = body.split('\n').filter(move |line| {
-        let ticks = line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+        let line = line.trim_start();
+        let run = |of: char| line.chars().take_while(|content| *content == of).count();
         match fence {
-            Some(open) if ticks >= open => fence = None,
-            None if ticks >= FENCE => fence = Some(ticks),
+            Some((of, open)) if run(of) >= open => fence = None,
             Some(_) => {}
-            None => return true,
+            None => fence = ['`', '~'].map(|of| (of, run(of))).into_iter().find(|it| it.1 >= FENCE),
         }
-        false
+        fence.is_none() && !line.starts_with("```") && !line.starts_with("~~~")
     });
     let unquoted = lines.flat_map(outside_code);
-    unquoted.flat_map(|part| part.split_whitespace()).filter(move |word| !is_link(word))
+    unquoted.flat_map(|part| part.split_whitespace()).filter(|word| !is_link(word))
+}
+
+/// Whether a word is an address of the web: with a scheme, or a host before a path.
+fn is_link(word: &str) -> bool {
+    let is_host = |host: &str| {
+        host.contains('.') && host.chars().all(|c| c.is_alphanumeric() || ".-:".contains(c))
+    };
+    let host = word.trim_start_matches(|c: char| !c.is_alphanumeric()).split('/').next();
+    let is_mention = word.starts_with(BEGINS);
+    let has_path = !is_mention && word.contains('/') && host.is_some_and(is_host);
+    word.contains("://") || word.starts_with("www.") || has_path
 }
 
 /// The parts of a line that are not between two runs of as many backticks. A run that none of its
@@ -286,6 +302,11 @@ mod tests {
             ("```java\n@property\n```\n@bob", vec![vec!["bob"]]),
             ("````\n```\n@property\n````\n@bob", vec![vec!["bob"]]),
             ("```\n@property", vec![]),
+            ("~~~\n@property\n```\n@x\n~~~\n@bob", vec![vec!["bob"]]),
+            ("  ~~~~ java\n@property\n~~~\n@x\n~~~~\n@bob", vec![vec!["bob"]]),
+            ("x.example/@bob (social.example:8080/@bob) and/@carl", vec![vec!["carl"]]),
+            ("\u{ff20}bob x\u{ff20}y.example \u{fe6b}carl", vec![vec!["bob"], vec!["carl"]]),
+            ("_@bob_ x_@carl", vec![vec!["bob_", "bob"]]),
         ] {
             assert_eq!(spelt(body), names, "{body}");
         }
@@ -312,6 +333,7 @@ mod tests {
             ("`@bob`", None),
             ("```\n@prop", None),
             ("请@李", Some("李")),
+            ("\u{ff20}bo", Some("bo")),
         ] {
             assert_eq!(unfinished(text), typed, "{text}");
         }

@@ -1,5 +1,7 @@
 //! The forms of addresses, with the errors for users.
 
+use crate::text::is_invisible;
+
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3), in bytes.
 pub const EMAIL_BYTES_MAX: usize = 254;
 
@@ -15,7 +17,12 @@ const LABEL_BYTES_MAX: usize = 63;
 /// # Errors
 /// What is wrong with it, as a text for users.
 pub fn check_email(email: &str) -> Result<(), &'static str> {
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>,;:\"()[]\\".contains(c);
+    // What cannot be seen is left out on the way: the mail would go to another domain.
+    let plain = |c: char| {
+        !c.is_whitespace() && !c.is_control() && !is_invisible(c) && !"<>,;:\"()[]\\".contains(c)
+    };
+    // No top-level domain is a number.
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     let is_good = email.len() <= EMAIL_BYTES_MAX
         && email.chars().all(plain)
         && email.split_once('@').is_some_and(|(local, domain)| {
@@ -24,6 +31,7 @@ pub fn check_email(email: &str) -> Result<(), &'static str> {
                 && !domain.contains('@');
             is_local
                 && domain.split('.').all(is_label)
+                && !domain.rsplit('.').next().is_some_and(is_number)
                 && (domain.contains('.') || domain == "localhost")
         });
     if is_good { Ok(()) } else { Err("Enter a valid email address.") }
@@ -71,6 +79,11 @@ mod tests {
             "a@b",
             "a@b@c.example",
             "@b.example",
+            "a@b\u{200b}.example",
+            "a@b\u{ad}.example",
+            "a\u{2060}@b.example",
+            "a@123.456",
+            "a@192.0.2.1",
             &too_long,
             &long_label,
         ] {
