@@ -15,7 +15,7 @@ const SERVICE_NAME_MAX: usize = 80;
 const LEEWAY_MS: i64 = 60_000;
 
 /// What Keycloak calls its tokens that are no access tokens.
-const OTHER_TYPES: [&str; 3] = ["ID", "Refresh", "Offline"];
+const OTHER_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
 
 /// The largest integer that every client's JSON can hold.
 const ID_MAX: i64 = (1 << 53) - 1;

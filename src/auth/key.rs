@@ -93,6 +93,8 @@ struct KeySet {
 /// The signing keys of a key set. One that cannot be used is skipped, whatever is wrong with it
 /// (RFC 7517, 5): a set has keys for other applications too.
 pub(super) fn from_jwks(text: &str) -> Result<Vec<Key>, &'static str> {
+    // Editors of Windows begin a file with a mark of its encoding.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let set: KeySet = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key Set")?;
     let mut keys = Vec::new();
     for value in set.keys {

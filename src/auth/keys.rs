@@ -81,6 +81,9 @@ impl Keys {
 /// 7517, 4.5: they may have one), or several that fit a token without one, each is tried.
 pub(super) fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> {
     let header = decode_header(token).map_err(|error| bad_token(error.kind()))?;
+    if header.typ.as_deref().is_some_and(is_of_other_use) {
+        return Err(AuthError::BadToken("it is not an access token"));
+    }
     let mut refused = why_none_fits(keys, header.alg);
     for key in fitting(keys, header.alg, header.kid.as_deref()).take(TRIED_MAX) {
         match key.open(token) {
@@ -91,6 +94,13 @@ pub(super) fn open_with(keys: &[Key], token: &str) -> Result<Claims, AuthError> 
         }
     }
     Err(refused)
+}
+
+/// Whether a token is typed as something else than an access token (RFC 8725, 3.11): `logout+jwt`,
+/// `secevent+jwt`. Those of access tokens end in `at+jwt` (RFC 9068); `JWT` says nothing.
+fn is_of_other_use(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    typ.ends_with("+jwt") && !typ.ends_with("at+jwt")
 }
 
 /// The keys of the algorithm with that id; if none has it, those without an id; for a token without
@@ -113,4 +123,25 @@ fn fitting<'k>(
 fn why_none_fits(keys: &[Key], algorithm: Algorithm) -> AuthError {
     let has_algorithm = keys.iter().any(|key| key.algorithm == algorithm);
     AuthError::BadToken(if has_algorithm { UNKNOWN_KEY } else { BAD_ALGORITHM })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_typed_as_something_else_opens_nothing() {
+        for (typ, is_other) in [
+            ("JWT", false),
+            ("jwt", false),
+            ("at+jwt", false),
+            ("application/at+JWT", false),
+            ("application/okta-internal-at+jwt", false),
+            ("logout+jwt", true),
+            ("application/secevent+jwt", true),
+            ("DPoP+JWT", true),
+        ] {
+            assert_eq!(is_of_other_use(typ), is_other, "{typ}");
+        }
+    }
 }

@@ -98,6 +98,7 @@ async fn every_wrong_kind_of_claims_is_refused() {
         (json!({"typ": "ID"}), "it is not an access token"),
         (json!({"typ": "Refresh"}), "it is not an access token"),
         (json!({"typ": "Offline"}), "it is not an access token"),
+        (json!({"typ": "Logout"}), "it is not an access token"),
         (json!({"typ": "id"}), "it is not an access token"),
         (json!({"token_use": "id"}), "it is not an access token"),
         (json!({"token_use": ["access"]}), "it is not an access token"),
