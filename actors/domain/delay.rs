@@ -42,7 +42,10 @@ impl Preferences {
 
     /// The user's time zone; UTC by default.
     fn timezone(&self) -> TimeZone {
-        self.quiet_hours.as_ref().map_or(TimeZone::UTC, QuietHours::zone)
+        match &self.timezone {
+            Some(name) => zone(name),
+            None => self.quiet_hours.as_ref().map_or(TimeZone::UTC, QuietHours::zone),
+        }
     }
 }
 
@@ -66,11 +69,15 @@ impl QuietHours {
         self.days.contains(&day(date.weekday()))
     }
 
-    /// A zone that this machine does not know any more counts as UTC: a notification at the wrong
-    /// hour is better than none.
     fn zone(&self) -> TimeZone {
-        TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
+        zone(&self.timezone)
     }
+}
+
+/// A zone that this machine does not know any more counts as UTC: a notification at the wrong hour
+/// is better than none.
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
 impl EmailDigest {
@@ -260,6 +267,23 @@ mod tests {
                     prop_assert_ne!(before.offset(), shown.offset());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_digest_is_due_in_its_own_zone_whatever_the_quiet_hours_are() {
+        let now: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
+        for (zone, due) in [
+            (None, "2026-01-16T08:00:00Z"),
+            (Some("America/New_York"), "2026-01-15T13:00:00Z"),
+            (Some("Asia/Kolkata"), "2026-01-16T02:30:00Z"),
+            (Some("No/Where"), "2026-01-16T08:00:00Z"),
+        ] {
+            let timezone = zone.map(str::to_owned);
+            let email_digest = EmailDigest::Daily;
+            let preferences = Preferences { email_digest, timezone, ..Preferences::default() };
+            let delay = preferences.delay(Channel::Email, now).unwrap();
+            assert_eq!(delay.until, due.parse().unwrap(), "{zone:?}");
         }
     }
 }

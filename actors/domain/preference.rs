@@ -47,6 +47,9 @@ pub struct Preferences {
     /// The language of external messages; English by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
+    /// The time zone of digests, an IANA name; that of quiet hours by default, else UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
 }
 
 /// From `start` until the next `end`, on the days on which it begins.
@@ -156,6 +159,8 @@ pub struct PreferenceChanges {
     pub email_digest: Option<EmailDigest>,
     /// Another language, or `Some(None)` for none any more.
     pub locale: Option<Option<Locale>>,
+    /// Another time zone of digests, or `Some(None)` for none any more.
+    pub timezone: Option<Option<String>>,
 }
 
 impl Preferences {
@@ -173,6 +178,9 @@ impl Preferences {
         }
         if let Some(locale) = &changes.locale {
             self.locale.clone_from(locale);
+        }
+        if let Some(timezone) = &changes.timezone {
+            self.timezone.clone_from(timezone);
         }
         let is_wished = |wish: &Wish| *wish != Wish::Unsubscribed;
         let wished = self.events.values().filter(|wishes| wishes.values().any(is_wished));

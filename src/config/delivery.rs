@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use bellpull_domain::preference::is_timezone;
 use bellpull_domain::retry::RetryRule;
 use bellpull_domain::routing::{Channel, Channels};
 
@@ -29,6 +30,8 @@ pub struct DeliveryConfig {
     pub push: Option<PushConfig>,
     /// `webhook.allow_private`: which addresses users may name.
     pub outside: Outside,
+    /// `digest.timezone`: of users who have none of their own; `None`: UTC.
+    pub digest_timezone: Option<String>,
 }
 
 /// `smtp.*`
@@ -125,7 +128,16 @@ impl DeliveryConfig {
                 true => Outside::Any,
                 false => Outside::Public,
             },
+            digest_timezone: digest_timezone(values)?,
         })
+    }
+}
+
+fn digest_timezone(values: &Values) -> Result<Option<String>, ConfigError> {
+    let name = values.text("digest.timezone");
+    match name.as_deref().is_none_or(is_timezone) {
+        true => Ok(name),
+        false => Err(error("digest.timezone", "is no time zone such as Europe/Berlin".to_owned())),
     }
 }
 

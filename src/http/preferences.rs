@@ -38,6 +38,10 @@ const MISSPELT_MAX: usize = 10;
 /// A day may be repeated, within reason.
 const DAYS_MAX: usize = 100;
 
+/// The hub's time zone of digests (`digest.timezone`); `None`: UTC.
+#[derive(Debug, Clone)]
+pub(super) struct DigestZone(pub(super) Option<Arc<str>>);
+
 pub(super) fn routes() -> Routes {
     Routes::default().with(routes!(read, change, patch))
 }
@@ -67,10 +71,11 @@ async fn read(
 async fn change(
     State(store): State<Arc<dyn PreferenceStore>>,
     State(clock): State<Arc<dyn Clock>>,
+    State(zone): State<DigestZone>,
     Who(principal): Who,
     Strict(body): Strict,
 ) -> Result<Json<res::Preferences>, ApiError> {
-    merge(&*store, &*clock, &principal, body).await
+    merge(&*store, (&*clock, zone), &principal, body).await
 }
 
 /// The same: a `PUT` merges too.
@@ -84,15 +89,16 @@ async fn change(
 async fn patch(
     State(store): State<Arc<dyn PreferenceStore>>,
     State(clock): State<Arc<dyn Clock>>,
+    State(zone): State<DigestZone>,
     Who(principal): Who,
     Strict(body): Strict,
 ) -> Result<Json<res::Preferences>, ApiError> {
-    merge(&*store, &*clock, &principal, body).await
+    merge(&*store, (&*clock, zone), &principal, body).await
 }
 
 async fn merge(
     store: &dyn PreferenceStore,
-    clock: &dyn Clock,
+    (clock, DigestZone(zone)): (&dyn Clock, DigestZone),
     principal: &Principal,
     mut body: Fields,
 ) -> Result<Json<res::Preferences>, ApiError> {
@@ -101,13 +107,31 @@ async fn merge(
             "A service token belongs to no user and has no preferences.".to_owned(),
         ));
     }
-    let changes = changes(&mut body)?;
+    let mut changes = changes(&mut body)?;
     check_events(store, principal.user.id, &changes).await?;
+    settle_timezone(store, principal.user.id, zone, &mut changes).await?;
     let after = store.change_preferences(principal.user.id, changes, clock.now()).await?;
     let after = after.ok_or_else(|| {
         ApiError::field("events", format!("Ensure there are wishes on no more than {EVENTS_MAX}."))
     })?;
     Ok(Json(after.into()))
+}
+
+/// Whoever begins to gather mails and has no time zone gets the hub's.
+async fn settle_timezone(
+    store: &dyn PreferenceStore,
+    user: UserId,
+    zone: Option<Arc<str>>,
+    changes: &mut PreferenceChanges,
+) -> Result<(), ApiError> {
+    let begins = matches!(changes.email_digest, Some(EmailDigest::Hourly | EmailDigest::Daily));
+    let Some(zone) = zone.filter(|_| begins && changes.timezone.is_none()) else { return Ok(()) };
+    let before = store.preferences(user).await?;
+    let quiet = changes.quiet_hours.as_ref().unwrap_or(&before.quiet_hours);
+    if before.timezone.is_none() && quiet.is_none() {
+        changes.timezone = Some(Some(zone.to_string()));
+    }
+    Ok(())
 }
 
 /// Refuses events that look like misspelt ones of the hub's own, unless the user already has
@@ -148,8 +172,10 @@ fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
     let email_digest = body.choice("email_digest", EmailDigest::from_name);
     let locale = body.value_or_null("locale").map(|value| locale(&value));
     let locale = locale.and_then(|checked| body.note("locale", checked));
+    let timezone = body.value_or_null("timezone").map(|value| timezone(&value));
+    let timezone = timezone.and_then(|checked| body.note("timezone", checked));
     body.finish()?;
-    Ok(PreferenceChanges { events, quiet_hours, email_digest, locale })
+    Ok(PreferenceChanges { events, quiet_hours, email_digest, locale, timezone })
 }
 
 type Wishes = BTreeMap<String, BTreeMap<Channel, Wish>>;
@@ -224,6 +250,15 @@ fn locale(value: &Value) -> Result<Option<Locale>, String> {
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             Err("Not a valid string.".to_owned())
         }
+    }
+}
+
+/// A time zone, or null for none.
+fn timezone(value: &Value) -> Result<Option<String>, String> {
+    match value.as_str() {
+        Some(name) if is_timezone(name) => Ok(Some(name.to_owned())),
+        None if value.is_null() => Ok(None),
+        Some(_) | None => Err("Enter a time zone's name, as Europe/Berlin.".to_owned()),
     }
 }
 

@@ -23,4 +23,7 @@ pub(crate) struct PreferenceChanges {
     email_digest: Option<String>,
     #[schema(pattern = "^[a-z]{2,3}(-[A-Z]{2})?$", examples("pt-BR"))]
     locale: Option<String>,
+    /// An IANA time zone, in which digests are due.
+    #[schema(examples("Europe/Berlin"))]
+    timezone: Option<String>,
 }

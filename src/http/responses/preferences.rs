@@ -56,6 +56,9 @@ pub(crate) struct Preferences {
     /// The language of external messages: a tag such as `pt-BR`.
     #[schema(required, value_type = Option<String>)]
     locale: Option<Locale>,
+    /// The time zone of digests; null: that of quiet hours, else UTC.
+    #[schema(required, examples("Europe/Berlin"))]
+    timezone: Option<String>,
 }
 
 // All preferences, defaults included.
@@ -73,6 +76,7 @@ impl From<preference::Preferences> for Preferences {
             quiet_hours: preferences.quiet_hours.map(QuietHours::from),
             email_digest: preferences.email_digest.as_str(),
             locale: preferences.locale,
+            timezone: preferences.timezone,
         }
     }
 }

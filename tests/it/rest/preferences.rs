@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::deliveries::team;
 use super::{Team, service};
-use crate::support::{Person, answer};
+use crate::support::{Hub, Person, answer};
 
 const PATH: &str = "/api/preferences/";
 
@@ -113,4 +113,30 @@ async fn a_tickets_life_goes_by_wishes() {
     let goes_out = vec![(json!("EMAIL"), json!("QUEUED"))];
     assert_eq!(newest(&team, &team.admin).await, goes_out);
     assert_eq!(newest(&team, &team.root).await, goes_out);
+}
+
+#[tokio::test]
+async fn a_digest_is_due_in_its_user_s_time_zone_or_in_the_hub_s() {
+    let hub = Hub::start_with(|config| {
+        config.delivery.digest_timezone = Some("Asia/Kolkata".to_owned());
+    })
+    .await;
+    let (ada, bob) = (hub.user("ada", "client").await, hub.user("bob", "client").await);
+    let put = async |who: &Person, body: Value| {
+        answer(hub.request(Method::PUT, PATH).bearer_auth(&who.token).json(&body)).await
+    };
+    assert_eq!(put(&ada, json!({"locale": "de"})).await.1["timezone"], json!(null));
+    let daily = json!({"email_digest": "daily"});
+    assert_eq!(put(&ada, daily.clone()).await.1["timezone"], "Asia/Kolkata");
+    let own = json!({"email_digest": "hourly", "timezone": "Europe/Berlin"});
+    assert_eq!(put(&ada, own).await.1["timezone"], "Europe/Berlin");
+    assert_eq!(put(&ada, daily.clone()).await.1["timezone"], "Europe/Berlin");
+    let quiet = json!({"start": "22:00", "end": "07:00", "timezone": "America/New_York"});
+    put(&bob, json!({"quiet_hours": quiet})).await;
+    assert_eq!(put(&bob, daily).await.1["timezone"], json!(null), "that of the quiet hours");
+    for bad in [json!("Europe/Atlantis"), json!(""), json!(7)] {
+        let (status, told) = put(&bob, json!({"timezone": bad})).await;
+        assert_eq!((status, told["timezone"].is_array()), (400, true), "{told}");
+    }
+    assert_eq!(put(&bob, json!({"timezone": null})).await.0, 200);
 }
