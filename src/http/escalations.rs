@@ -82,7 +82,8 @@ async fn set(
     body.require("steps");
     let steps = body.value("steps").map(|value| steps(&value));
     let steps = steps.and_then(|checked| body.note("steps", checked));
-    body.read_only(&["event", "updated_at"], &());
+    let before = store.escalation(&event).await?.map(res::Escalation::from);
+    body.read_only(&["event", "updated_at"], &before);
     body.finish()?;
     // Set: a missing value has been refused.
     let steps = steps.ok_or(ApiError::Internal)?;

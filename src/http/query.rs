@@ -118,7 +118,7 @@ impl Params {
     }
 
     /// Adds the fields of a body, each as it would stand in the query; `list` is the one that is a
-    /// list of ids, and how many it has at most. A name that stands in both has the query's value.
+    /// list of ids, and how many it has at most.
     pub(super) fn add_body(&mut self, fields: Fields, list: (&str, usize)) {
         let mut pairs = Vec::new();
         for (name, value) in fields.into_values() {
@@ -137,8 +137,16 @@ impl Params {
         self.pairs = pairs;
     }
 
-    /// Adds an error for each name that is not one of these.
+    /// Adds an error for each name that is not one of these, has no value, or several: where a
+    /// query says what is destroyed, none of it is left out.
     pub(super) fn refuse_others(&mut self, known: &[&'static str]) {
+        for (at, (name, value)) in self.pairs.iter().enumerate() {
+            if value.trim().is_empty() {
+                self.errors.add(name, "This value may not be empty.");
+            } else if self.pairs[..at].iter().any(|(other, _)| other == name) {
+                self.errors.add(name, "Give this value once.");
+            }
+        }
         let names = self.pairs.iter().map(|(name, _)| name.as_str());
         unknown::refuse(names, known, &mut self.errors);
     }

@@ -217,7 +217,9 @@ async fn write(
         title = "{{ title }}";
     }
     let start = Source { subject: title.to_owned(), ..Source::default() };
-    let source = source(&mut body, start)?;
+    let before = handles.templates().find(&key.event, key.channel, &key.locale);
+    let shown = res::Template::new(key.clone(), &before);
+    let source = source(&mut body, start, &shown)?;
     check_rights(&principal, &key)?;
     let proved = handles.prove(&key.event, key.channel, source.clone()).await;
     proved.map_err(refused)?;
@@ -277,7 +279,8 @@ async fn preview(
     Strict(mut body): Strict,
 ) -> Result<Json<res::TemplatePreview>, ApiError> {
     let found = handles.templates().find(&key.event, key.channel, &key.locale);
-    let source = source(&mut body, found.source().clone())?;
+    let shown = res::Template::new(key.clone(), &found);
+    let source = source(&mut body, found.source().clone(), &shown)?;
     let rendered = handles.prove(&key.event, key.channel, source).await.map_err(refused)?;
     Ok(Json(rendered.into()))
 }
@@ -293,7 +296,7 @@ fn check_rights(principal: &Principal, key: &TemplateKey) -> Result<(), ApiError
 }
 
 /// The parts in a body, replacing those before.
-fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
+fn source(body: &mut Fields, before: Source, shown: &res::Template) -> Result<Source, ApiError> {
     let mut part = |name: &'static str, before: String| {
         body.text_if_sent(name, TextRule::prose(SOURCE_MAX)).unwrap_or(before)
     };
@@ -302,7 +305,7 @@ fn source(body: &mut Fields, before: Source) -> Result<Source, ApiError> {
         text: part("text", before.text),
         html: part("html", before.html),
     };
-    body.read_only(&READ_ONLY, &());
+    body.read_only(&READ_ONLY, shown);
     body.finish()?;
     Ok(source)
 }

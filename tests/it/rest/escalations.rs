@@ -98,3 +98,26 @@ async fn an_explanation_says_until_when_and_why_not() {
     assert_eq!((&way["status"], &way["rule"]), (&json!("SUPPRESSED"), &json!("moved_on")));
     assert!(way["text"].as_str().unwrap().contains("moved on"), "{way}");
 }
+
+#[tokio::test]
+async fn what_was_shown_may_be_sent_back() {
+    let hub = crate::support::Hub::start().await;
+    let ada = hub.user("ada", "admin").await;
+    let put = async |path: &str, body: &serde_json::Value| {
+        let request = hub.request(reqwest::Method::PUT, path).bearer_auth(&ada.token);
+        crate::support::answer(request.json(body)).await
+    };
+    let steps = serde_json::json!({"steps": [{"channel": "SYSTEM", "after_s": 0}]});
+    let policy = "/api/escalations/ticket_created/";
+    assert_eq!(put(policy, &steps).await.0, 200);
+    for path in [policy, "/api/templates/mentioned/EMAIL/en/"] {
+        let (_, mut shown) = hub.get(&ada, path).await;
+        let (status, answer) = put(path, &shown).await;
+        assert!((200..300).contains(&status), "{path}: {answer}");
+        let (_, again) = hub.get(&ada, path).await;
+        shown = again;
+        shown["event"] = "mentioned_not".into();
+        let (status, answer) = put(path, &shown).await;
+        assert_eq!((status, answer["event"].is_array()), (400, true), "{path}: {answer}");
+    }
+}
