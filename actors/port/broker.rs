@@ -124,6 +124,8 @@ pub struct RefusedMessages {
     pub forged: u64,
     /// Received before.
     pub repeated: u64,
+    /// Of nodes that the database does not list.
+    pub unlisted: u64,
 }
 
 /// Receives the messages of other nodes.

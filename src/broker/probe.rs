@@ -28,7 +28,7 @@ pub async fn listen(url: &str, cluster: &Cluster) -> Result<(usize, RefusedMessa
     let inbound = Inbound { messages, has_lost, ended: Arc::new(Notify::new()) };
     let subscribed = Server::parse(url)?.subscribe(&cluster.topic(), inbound).await;
     let _link = subscribed.map_err(|error| NoBroker(error.to_string()))?;
-    let (mut senders, refused) = (Senders::default(), Refused::default());
+    let (mut senders, refused) = (Senders::new(None), Refused::default());
     let mut nodes = BTreeSet::new();
     let end = Instant::now() + LISTEN;
     while let Ok(Some(bytes)) = timeout_at(end, arrived.recv()).await {

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use bellpull_port::{
-    Broker, BrokerMessage, BrokerState, RefusedMessages, SharedLimits, Subscriber,
+    Broker, BrokerMessage, BrokerState, NodeStore, RefusedMessages, SharedLimits, Subscriber,
 };
 use redis::{ErrorKind, RedisError};
 use tokio::sync::{Notify, mpsc, watch};
@@ -94,11 +94,17 @@ impl RedisBroker {
     /// Connects. A Redis that does not answer is no error: the broker begins degraded, and connects
     /// as soon as it can.
     ///
-    /// `node` identifies this process among all of the cluster.
+    /// `node` identifies this process among all of the cluster. `nodes` lists those whose messages
+    /// are believed; without it, all that have the cluster's seal are.
     ///
     /// # Errors
     /// The URL cannot be used, or Redis refuses the credentials or the topic.
-    pub async fn open(url: &str, cluster: &Cluster, node: &str) -> Result<Self, NoBroker> {
+    pub async fn open(
+        url: &str,
+        cluster: &Cluster,
+        node: &str,
+        nodes: Option<Arc<dyn NodeStore>>,
+    ) -> Result<Self, NoBroker> {
         let server = Arc::new(Server::parse(url)?);
         let topic = cluster.topic();
         let mut beat = message::beat(node, 0);
@@ -128,7 +134,7 @@ impl RedisBroker {
             tokio::spawn(Arc::clone(&shared).keep_publishing()),
             tokio::spawn(Arc::clone(&shared).keep_subscribed(inbound, changes)),
             tokio::spawn(Arc::clone(&shared).send(queued)),
-            tokio::spawn(Arc::clone(&shared).receive(receiving, queue.clone())),
+            tokio::spawn(Arc::clone(&shared).receive(receiving, nodes, queue.clone())),
         ];
         let broker = Self { shared, queue, tasks, limits: None };
         if is_there {
@@ -343,16 +349,24 @@ impl Shared {
     }
 
     /// Receives other nodes' messages and this node's beats; ends with the broker.
-    async fn receive(self: Arc<Self>, receiving: Receiving, queue: mpsc::Sender<Vec<u8>>) {
+    async fn receive(
+        self: Arc<Self>,
+        receiving: Receiving,
+        nodes: Option<Arc<dyn NodeStore>>,
+        queue: mpsc::Sender<Vec<u8>>,
+    ) {
         let Receiving { mut arrived, mut changed, has_lost } = receiving;
-        let mut senders = Senders::default();
+        let mut senders = Senders::new(nodes);
         let mut health = Health::new(Instant::now());
         let mut beats = tokio::time::interval(BEAT_EVERY);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let turn = tokio::select! {
                 message = arrived.recv() => match message {
-                    Some(bytes) => self.received(&bytes, &mut senders, &mut health),
+                    Some(bytes) => {
+                        senders.learn(&self.cluster, &bytes).await;
+                        self.received(&bytes, &mut senders, &mut health)
+                    }
                     None => return,
                 },
                 Some(subscription) = changed.recv() => {
@@ -385,14 +399,13 @@ impl Shared {
     fn received(&self, bytes: &[u8], senders: &mut Senders, health: &mut Health) -> Turn {
         if let Err(why) = senders.admit(&self.cluster, bytes) {
             self.refused.count(why);
-            return match why {
-                Stranger::Unsealed | Stranger::Forged if !message::is_beat(bytes) => {
-                    health.unread(Instant::now())
-                }
-                Stranger::Unsealed
-                | Stranger::Forged
-                | Stranger::OtherDatabase
-                | Stranger::Repeated => Turn::None,
+            let may_be_a_nodes = match why {
+                Stranger::Unsealed | Stranger::Forged | Stranger::Unlisted => true,
+                Stranger::OtherDatabase | Stranger::Repeated => false,
+            };
+            return match may_be_a_nodes && !message::is_beat(bytes) {
+                true => health.unread(Instant::now()),
+                false => Turn::None,
             };
         }
         let received = message::decode(&self.node, bytes);

@@ -53,11 +53,14 @@ pub(super) enum Stranger {
     Forged,
     /// It was received before.
     Repeated,
+    /// Its seal is right, and the database lists no such node: the sender runs on a copy that
+    /// nothing tells from it.
+    Unlisted,
 }
 
 impl Stranger {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Unsealed, Self::OtherDatabase, Self::Forged, Self::Repeated];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Unsealed, Self::OtherDatabase, Self::Forged, Self::Repeated, Self::Unlisted];
 
     /// The reason in metrics and in JSON.
     pub(super) fn as_str(self) -> &'static str {
@@ -66,6 +69,7 @@ impl Stranger {
             Self::OtherDatabase => "other_database",
             Self::Forged => "forged",
             Self::Repeated => "repeated",
+            Self::Unlisted => "unlisted",
         }
     }
 
@@ -82,6 +86,10 @@ impl Stranger {
                 "their seal is wrong: nodes with another jwt_secret, or forged messages"
             }
             Self::Repeated => "they were received before: a client of Redis repeats them",
+            Self::Unlisted => {
+                "they come from nodes that the database does not list: a copy of its server needs a \
+                 Redis of its own"
+            }
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Who has sent a message: a node of this cluster, each message once, or a stranger.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use bellpull_port::RefusedMessages;
+use bellpull_port::{NodeStore, RefusedMessages};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use super::connection::ANSWER_MAX;
 use super::message;
 use super::seal::{Cluster, Stranger};
 
@@ -14,27 +18,73 @@ use super::seal::{Cluster, Stranger};
 /// the store.
 const SENDERS_MAX: usize = 1_024;
 
-/// The last number of each sender.
-#[derive(Debug, Default)]
-pub(super) struct Senders(HashMap<Box<[u8]>, u64>);
+/// How often a second the database is asked who its nodes are, for senders that are not known yet.
+const ASKED_PER_S: u32 = 8;
+
+/// The last number of each sender, and whom the database lists.
+#[derive(Debug)]
+pub(super) struct Senders {
+    last: HashMap<Box<[u8]>, u64>,
+    /// `None`: whoever has the seal is a node.
+    nodes: Option<Arc<dyn NodeStore>>,
+    listed: HashSet<Box<[u8]>>,
+    /// Since when, and how often it was asked.
+    asked: (Instant, u32),
+}
 
 impl Senders {
+    pub(super) fn new(nodes: Option<Arc<dyn NodeStore>>) -> Self {
+        let asked = (Instant::now(), 0);
+        Self { last: HashMap::new(), nodes, listed: HashSet::new(), asked }
+    }
+
+    /// Asks the database for its nodes if the sender of a message with the cluster's seal is none
+    /// of those that are known. A node registers itself before it sends anything.
+    pub(super) async fn learn(&mut self, cluster: &Cluster, bytes: &[u8]) {
+        let Some(nodes) = &self.nodes else { return };
+        let sender = message::sender(bytes).unwrap_or_default();
+        let is_known = self.last.contains_key(sender) || self.listed.contains(name(sender));
+        if is_known || cluster.open(bytes).is_err() {
+            return;
+        }
+        if self.asked.0.elapsed() >= Duration::from_secs(1) {
+            self.asked = (Instant::now(), 0);
+        }
+        self.asked.1 += 1;
+        if self.asked.1 > ASKED_PER_S {
+            return;
+        }
+        if let Ok(Ok(nodes)) = timeout(ANSWER_MAX, nodes.nodes()).await {
+            let live = nodes.into_iter().filter(|node| node.state.is_live());
+            self.listed = live.map(|node| node.name.as_str().as_bytes().into()).collect();
+        }
+    }
+
     /// Admits a message of this cluster, once. The messages of one sender arrive in their order.
     pub(super) fn admit(&mut self, cluster: &Cluster, bytes: &[u8]) -> Result<(), Stranger> {
         let number = cluster.open(bytes)?;
         let sender = message::sender(bytes).unwrap_or_default();
-        match self.0.get_mut(sender) {
+        match self.last.get_mut(sender) {
             Some(last) if number <= *last => return Err(Stranger::Repeated),
             Some(last) => *last = number,
+            None if self.nodes.is_some() && !self.listed.contains(name(sender)) => {
+                return Err(Stranger::Unlisted);
+            }
             None => {
-                if self.0.len() >= SENDERS_MAX {
-                    self.0.clear();
+                if self.last.len() >= SENDERS_MAX {
+                    self.last.clear();
                 }
-                self.0.insert(sender.into(), number);
+                self.last.insert(sender.into(), number);
             }
         }
         Ok(())
     }
+}
+
+/// The node of a sender: what is before the start of its process.
+fn name(sender: &[u8]) -> &[u8] {
+    let end = sender.iter().rposition(|byte| *byte == b'/');
+    sender.get(..end.unwrap_or(sender.len())).unwrap_or(sender)
 }
 
 /// How many messages were refused, by reason.
@@ -71,6 +121,7 @@ impl Refused {
             other_database: of(Stranger::OtherDatabase),
             forged: of(Stranger::Forged),
             repeated: of(Stranger::Repeated),
+            unlisted: of(Stranger::Unlisted),
         }
     }
 }
@@ -82,7 +133,7 @@ mod tests {
     #[test]
     fn each_message_counts_once_and_in_the_order_of_its_sender() {
         let cluster = Cluster::new("e", "d", "s");
-        let mut senders = Senders::default();
+        let mut senders = Senders::new(None);
         let mut admit = |sender: &str, number| {
             let mut bytes = format!("1\n{sender}\n{{\"kind\":\"lost\"}}").into_bytes();
             cluster.seal(&mut bytes, number);

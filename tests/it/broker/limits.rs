@@ -30,7 +30,7 @@ impl Node {
     }
 
     async fn join_on(url: &str, cluster: &Cluster, name: &str) -> Self {
-        let broker = RedisBroker::open(url, cluster, name).await.unwrap();
+        let broker = RedisBroker::open(url, cluster, name, None).await.unwrap();
         let broker = broker.sharing_limits();
         let limits = broker.shared_limits().unwrap();
         let node = Self { broker, limits };

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bellpull::broker::{Cluster, RedisBroker};
 use bellpull_domain::ids::{LoginId, ProjectId, Seq, UserId};
+use bellpull_domain::node::NodeName;
 use bellpull_domain::presence::{PresenceNews, PresenceReport};
 use bellpull_domain::routing::{Channel, Channels};
+use bellpull_port::nodes::NewNode;
 use bellpull_port::outlet::Revoked;
-use bellpull_port::{Broker, BrokerMessage, BrokerState, Subscriber};
+use bellpull_port::{Broker, BrokerMessage, BrokerState, NodeStore, Subscriber};
+use bellpull_storage::StoreOptions;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -59,7 +62,16 @@ struct Node {
 
 impl Node {
     async fn join(url: &str, epoch: &str, name: &str) -> Self {
-        let broker = RedisBroker::open(url, &cluster(epoch), name).await.unwrap();
+        Self::join_listed(url, epoch, name, None).await
+    }
+
+    async fn join_listed(
+        url: &str,
+        epoch: &str,
+        name: &str,
+        nodes: Option<Arc<dyn NodeStore>>,
+    ) -> Self {
+        let broker = RedisBroker::open(url, &cluster(epoch), name, nodes).await.unwrap();
         let ear = Arc::new(Ear::default());
         let weak: Weak<Ear> = Arc::downgrade(&ear);
         broker.subscribe(weak);
@@ -115,6 +127,35 @@ async fn a_message_reaches_the_other_node_and_not_its_sender() {
 }
 
 #[tokio::test]
+async fn a_node_that_the_database_does_not_list_is_not_believed() {
+    let Some(url) = server() else { return };
+    let store = bellpull::storage::open("sqlite::memory:", StoreOptions::default()).await.unwrap();
+    let register = async |name: &str| {
+        let url = "http://127.0.0.1:1".to_owned();
+        let (name, version) = (NodeName::parse(name).unwrap(), "1".to_owned());
+        let new = NewNode { name, operator_url: url.clone(), url, version };
+        store.register_node(new).await.unwrap();
+    };
+    register("own").await;
+    let (epoch, nodes): (_, Arc<dyn NodeStore>) = (epoch(), store.clone());
+    let own = Node::join_listed(&url, &epoch, "own/1", Some(nodes)).await;
+    own.is(BrokerState::Ok).await;
+    // It has the seal: its server is a copy of this one's files.
+    let copy = Node::join(&url, &epoch, "copy/1").await;
+    copy.is(BrokerState::Ok).await;
+    copy.broker.publish(BrokerMessage::AccountChanged(UserId(1)));
+    own.ear.hears("Compare").await;
+    assert!(own.broker.refused().unlisted > 0);
+    // One that has just registered is believed at once.
+    register("late").await;
+    let late = Node::join(&url, &epoch, "late/1").await;
+    late.is(BrokerState::Ok).await;
+    late.broker.publish(BrokerMessage::AccountChanged(UserId(2)));
+    own.ear.hears("AccountChanged(UserId(2))").await;
+    assert!(!own.ear.has_heard("UserId(1)"));
+}
+
+#[tokio::test]
 async fn two_clusters_on_one_redis_do_not_receive_each_others_messages() {
     let Some(url) = server() else { return };
     let (a, b) = pair(&url).await;
@@ -157,8 +198,9 @@ async fn a_redis_that_is_away_at_the_start_is_joined_when_it_comes() {
 async fn a_wrong_password_is_an_error() {
     let Some(redis) = Private::start(&["--requirepass", "hunter2"]).await else { return };
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", redis.port());
-    let open =
-        async |url: String| RedisBroker::open(&url, &cluster(&epoch()), "a/1").await.map(|_| ());
+    let open = async |url: String| {
+        RedisBroker::open(&url, &cluster(&epoch()), "a/1", None).await.map(|_| ())
+    };
     for wrong in [url("x"), redis.url(), format!("{}/99", url("hunter2")), "redis".to_owned()] {
         let error = open(wrong).await.unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
