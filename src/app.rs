@@ -3,6 +3,7 @@
 //! `serve`, `demo`, the tests and the benches all start a hub here, so they all use the same one.
 
 mod broker;
+mod hooks_off;
 mod identity;
 mod listeners;
 mod reload;
@@ -42,6 +43,7 @@ use bellpull_telemetry::signals::GoldenSignals;
 use bellpull_tls::{self, Certificate};
 use bellpull_ws::{WsEdge, WsParts};
 use broker::broker;
+use hooks_off::tell_owners;
 use identity::{follow_epoch, join, names, stored_secret};
 use listeners::{Listeners, serve};
 
@@ -65,6 +67,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
+    drain_notice: Duration,
     drain_window: Duration,
     /// Dropped last: channels run there.
     _hands: DeliveryRuntime,
@@ -283,7 +286,7 @@ impl App {
             },
         )?;
         let writes = WriteRate::per_second(config.http.writes_per_s);
-        let broker = broker(config, &*store, &names, &owner).await?;
+        let broker = broker(config, &store, &names, &owner).await?;
         let (node, ways) = ((names.clone(), owner), (&store, &broker));
         let parts =
             parts(config, ways, clock.clone(), node, (writes.clone(), slow.clone()), channels);
@@ -316,11 +319,13 @@ impl App {
         let certificate = listeners.certificate.clone();
         let per_address = config.http.max_connections_per_address;
         let servers = serve(edge, sockets, listeners, per_address, &stopping);
+        let drain_notice = Duration::from_millis(u64::from(config.drain_notice_ms));
         let drain_window = Duration::from_millis(u64::from(config.drain_window_ms));
         let users = hub.users.clone();
         let mut upkeep = vec![
             tokio::spawn(nodes.clone().keep(move || users.sessions())),
             tokio::spawn(follow_epoch(store.clone())),
+            tokio::spawn(tell_owners(store.clone(), hub.sends.clone(), Arc::new(SystemClock))),
             tokio::spawn(bellpull_telemetry::upkeep()),
             tokio::spawn(signals.keep(hub.clone(), Arc::clone(&store), listening)),
             tokio::spawn(templates.follow(FOLLOW_EVERY)),
@@ -342,6 +347,7 @@ impl App {
             stop,
             servers,
             upkeep,
+            drain_notice,
             drain_window,
             _hands: runtime,
         })
@@ -383,12 +389,17 @@ impl App {
         &self.nodes
     }
 
-    /// Stops without losing anything: readiness becomes false, nothing new is accepted, requests in
-    /// progress finish, sessions are told when to come back, attempts in progress are recorded, and
-    /// the store's last commit is on disk.
+    /// Stops without losing anything: readiness becomes false, and where another node can take over
+    /// everything is served until load balancers have had time to notice; then nothing new is
+    /// accepted, requests in progress finish, sessions are told when to come back, attempts in
+    /// progress are recorded, and the store's last commit is on disk.
     pub async fn stop(mut self) {
-        self.readiness.begin_drain();
+        self.readiness.announce_drain();
         self.nodes.begin_drain();
+        if self.nodes.has_others().await {
+            tokio::time::sleep(self.drain_notice).await;
+        }
+        self.readiness.begin_drain();
         self.stop.send_replace(true);
         let servers = std::mem::take(&mut self.servers);
         let finish = async {

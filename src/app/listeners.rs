@@ -4,6 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::map_response;
+use axum::response::Response;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -12,7 +17,7 @@ use bellpull_config::Config;
 use bellpull_edge::address_limit::AddressLimit;
 use bellpull_edge::listen::{self, Connections, Listener, NoSockets};
 use bellpull_edge::tls::Acceptor;
-use bellpull_http::Edge;
+use bellpull_http::{Edge, Readiness};
 use bellpull_tls::{BadFiles, Certificate};
 use bellpull_ws::WsEdge;
 
@@ -70,17 +75,32 @@ pub(super) fn serve(
         listener.limited(AddressLimit::new(connections_per_address_max, is_exempt), limits.unsent())
     };
     let (clients, operators) = (limited(listeners.clients), listeners.operators.map(limited));
+    let readiness = edge.readiness().clone();
     let router = bellpull_http::router(edge.clone())
         .merge(bellpull_ws::router(sockets.clone()))
         .merge(crate::client::router())
         .merge(crate::console::router());
+    let router = closing(router, &readiness);
     let serving = listen::serve(clients, router, sockets, stopping.clone());
     let mut servers = vec![tokio::spawn(serving)];
     if let Some(listener) = operators {
-        let router = bellpull_http::operator_router(edge);
+        let router = closing(bellpull_http::operator_router(edge), &readiness);
         servers.push(tokio::spawn(listen::serve(listener, router, NoSockets, stopping.clone())));
     }
     servers
+}
+
+/// Each answer of a hub that has announced its stop ends its connection: a proxy that keeps
+/// connections opens the next one to another node, and none is closed under a request later.
+fn closing(router: Router, readiness: &Readiness) -> Router {
+    let readiness = readiness.clone();
+    router.layer(map_response(move |mut response: Response| {
+        if readiness.is_draining() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().entry(CONNECTION).or_insert(close);
+        }
+        std::future::ready(response)
+    }))
 }
 
 impl From<BadFiles> for StartError {

@@ -88,6 +88,7 @@ impl Config {
             },
             delivery: DeliveryConfig::build(values)?,
             replay_limit: values.number("replay.limit")?,
+            drain_notice_ms: values.number("drain.notice_ms")?,
             drain_window_ms: values.number("drain.window_ms")?,
             retention: Retention {
                 tombstones: days(values.number("retention.deleted_days")?),

@@ -78,6 +78,9 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// `replay.limit`: the most notifications of a session's backlog (500).
     pub replay_limit: u32,
+    /// `drain.notice_ms`: how long a stopping hub serves on while its readiness says that it stops,
+    /// if another node can take over (3,000).
+    pub drain_notice_ms: u32,
     /// `drain.window_ms`: over how long a stopping hub spreads its clients' reconnects (10,000).
     pub drain_window_ms: u32,
     /// `retention.*`: how long records are kept.

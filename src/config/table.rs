@@ -264,6 +264,10 @@ pub static SETTINGS: &[Setting] = &[
          it slow readers are closed with 4413, and resume"),
     setting("replay.limit", "", "500", number("notifications", 1, 10_000),
         "The most that a socket is sent of its backlog"),
+    setting("drain.notice_ms", "", "3000", number("milliseconds", 0, 600_000),
+        "How long a node that is told to stop serves on, while /readyz/ says that it stops and each \
+         answer ends its connection: a load balancer's health check must notice within it. Not \
+         waited for where no other node is up"),
     setting("drain.window_ms", "", "10000", number("milliseconds", 0, 600_000),
         "Over how long a stopping hub spreads its clients' return"),
     setting("retry.base_ms", "", "14000", number("milliseconds", 1, 3_600_000),
@@ -272,6 +276,9 @@ pub static SETTINGS: &[Setting] = &[
         "After so many attempts a delivery has failed"),
     setting("delivery.in_flight", "", "16", number("deliveries", 1, 1_000),
         "How many deliveries a channel has with its provider at once; of e-mail, connections"),
+    setting("digest.timezone", "", "", Kind::Text,
+        "The time zone of daily digests (Europe/Berlin) for users who begin to get them and have \
+         named none; not set: UTC"),
     setting("smtp.url", "", "", Kind::Secret,
         "E-mail: smtp://user:password@host:587?tls=required, or smtps://; not set: off"),
     setting("smtp.from", "", "", Kind::Text,

@@ -33,6 +33,7 @@ fn what_is_not_set_is_what_the_table_says() {
     assert_eq!((config.ws.max_connections, config.ws.messages_per_s), (100_000, 20));
     assert_eq!((config.ws.ping_after_s, config.ws.silent_max_s), (25, 75));
     assert_eq!((config.replay_limit, config.drain_window_ms), (500, 10_000));
+    assert_eq!(config.drain_notice_ms, 3_000);
     assert_eq!((config.http.max_body_bytes, config.log_filter.as_str()), (1 << 20, "info"));
     assert!(config.http.allowed_origins.is_empty());
     assert!(config.auth.issuer.is_none());
@@ -202,6 +203,7 @@ fn a_channel_is_on_when_its_settings_are_there_and_half_of_them_are_a_mistake() 
     }
     for (url, problem) in [
         ("hub.example", "hub.example is not a URL such as https://hub.example.com"),
+        ("http://u:hunter2@h:x", "h:x is not a URL such as https://hub.example.com"),
         ("ftp://hub.example", "ftp://hub.example is not a URL such as https://hub.example.com"),
         ("https://h/?a", "https://h/?a is not a URL such as https://hub.example.com"),
         ("https://u:hunter2@h/", "must have no user and no password"),

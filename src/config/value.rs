@@ -141,7 +141,9 @@ fn redis(raw: &str) -> Result<(), String> {
 
 /// A base URL, without a trailing slash.
 fn url(raw: &str) -> Result<String, String> {
-    let wrong = || format!("{} is not a URL such as https://hub.example.com", shown(raw));
+    // What stands before an @ may be a password.
+    let told = raw.rsplit_once('@').map_or(raw, |(_, rest)| rest);
+    let wrong = || format!("{} is not a URL such as https://hub.example.com", shown(told));
     let parsed = reqwest::Url::parse(raw).map_err(|_| wrong())?;
     let is_http = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
     let has_more = parsed.query().is_some() || parsed.fragment().is_some();

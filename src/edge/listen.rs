@@ -30,6 +30,7 @@ use tower::ServiceExt;
 
 use super::address_limit::AddressLimit;
 use super::prefixed::Prefixed;
+use super::send_queue::SendQueue;
 use super::stream::Stream;
 use super::strict_heads::StrictHeads;
 use super::tls::{Acceptor, Failed};
@@ -241,39 +242,39 @@ pub async fn serve(
     listener: Listener,
     router: Router,
     sockets: impl FastPath + Sync,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) {
     let Listener { listener, tls, connections, addresses, patience, idle } = listener;
     let refusals = Connections::new(REFUSALS_MAX);
     let rules = Arc::new(Rules { router, tls, addresses, patience, idle, connections, refusals });
     // Each connection's task holds a sender; when the last is dropped, all are done.
     let (busy, mut all_done) = mpsc::channel::<Infallible>(1);
-    let mut pause = PAUSES.0;
+    let take = |stream: TcpStream, peer| {
+        let Some(held) = rules.connections.try_hold() else {
+            return rules.refuse_unopened(stream);
+        };
+        let (rules, sockets) = (Arc::clone(&rules), sockets.clone());
+        let (mut shutdown, busy) = (shutdown.clone(), busy.clone());
+        tokio::spawn(async move {
+            let Some(stream) = rules.open(stream, peer, &mut shutdown).await else { return };
+            let arrived = Arrived { stream, peer, held, begun: Vec::new() };
+            if let Some(arrived) = sockets.meet(arrived, &mut shutdown).await {
+                // Boxed: most connections become sockets and need no room for it.
+                Box::pin(arrived.serve(&rules, shutdown)).await;
+            }
+            drop(busy);
+        });
+    };
+    let (mut pause, mut stopping) = (PAUSES.0, shutdown.clone());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopped(&mut shutdown) => break,
+            () = stopped(&mut stopping) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSES.0;
-                let Some(held) = rules.connections.try_hold() else {
-                    rules.refuse_unopened(stream);
-                    continue;
-                };
-                let (rules, sockets) = (Arc::clone(&rules), sockets.clone());
-                let (mut shutdown, busy) = (shutdown.clone(), busy.clone());
-                tokio::spawn(async move {
-                    let Some(stream) = rules.open(stream, peer, &mut shutdown).await else {
-                        return;
-                    };
-                    let arrived = Arrived { stream, peer, held, begun: Vec::new() };
-                    if let Some(arrived) = sockets.meet(arrived, &mut shutdown).await {
-                        // Boxed: most connections become sockets and need no room for it.
-                        Box::pin(arrived.serve(&rules, shutdown)).await;
-                    }
-                    drop(busy);
-                });
+                take(stream, peer);
             }
             // The client disconnected before it was accepted.
             Err(err) if is_of_one_client(&err) => {}
@@ -284,9 +285,23 @@ pub async fn serve(
             }
         }
     }
-    drop((listener, busy));
+    take_queued(listener, take);
+    drop(busy);
     if timeout(GRACE, all_done.recv()).await.is_err() {
         tracing::warn!("some requests were not done when the hub stopped");
+    }
+}
+
+/// Takes what the kernel has accepted for a listener, and closes it: a client may have sent its
+/// request already. The kernel is asked itself, whatever the runtime has been told by then.
+fn take_queued(listener: TcpListener, take: impl Fn(TcpStream, SocketAddr)) {
+    let Ok(listener) = listener.into_std() else { return };
+    for _ in 0..BACKLOG {
+        let Ok((stream, peer)) = listener.accept() else { return };
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            take(stream, peer);
+        }
     }
 }
 
@@ -358,12 +373,14 @@ impl Arrived {
             return refuse(stream, ADDRESS_REFUSAL, &rules.refusals);
         };
         let is_encrypted = stream.is_encrypted();
+        let (queue, watched) = SendQueue::of(&stream);
         let stream = StrictHeads::new(Prefixed::new(stream, begun), HEAD_TIMEOUT);
         let stream = WriteLimit::new(stream, rules.patience.clone());
         let (router, connections) = (rules.router.clone(), rules.connections.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(connections.clone());
+            request.extensions_mut().insert(queue.clone());
             if is_encrypted {
                 request.extensions_mut().insert(Encrypted);
             }
@@ -378,7 +395,11 @@ impl Arrived {
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
+        // Below the connection: it is dropped before that.
+        let _watched = watched;
         let ended = tokio::select! {
+            // First: a request that has been read is answered, also by a hub that stops.
+            biased;
             ended = connection.as_mut() => ended,
             () = stopped(&mut shutdown) => {
                 connection.as_mut().graceful_shutdown();

@@ -84,6 +84,7 @@ use self::body::BodyLimit;
 pub use self::in_flight::InFlight;
 use self::page::LinkBase;
 use self::passwords::LinkLimits;
+use self::preferences::DigestZone;
 use self::push::PushHandles;
 use self::read_turns::ReadTurns;
 pub use self::readiness::Readiness;
@@ -131,6 +132,7 @@ pub struct Edge {
     in_flight: InFlight,
     signals: GoldenSignals,
     in_force: InForce,
+    digest_zone: DigestZone,
     slow: SlowLog,
 }
 
@@ -202,12 +204,19 @@ impl Edge {
             signals: parts.signals,
             slow: parts.slow,
             in_force: InForce(config.effective.as_slice().into()),
+            digest_zone: DigestZone(config.delivery.digest_timezone.as_deref().map(Arc::from)),
         }
     }
 
     /// Proxies whose forwarding headers are trusted.
     pub fn proxies(&self) -> &TrustedProxies {
         &self.proxies
+    }
+
+    /// Whether the hub accepts work.
+    #[must_use]
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     /// The requests in progress and their memory.
@@ -334,6 +343,7 @@ handles! {
     Arc<dyn PushStore> = |edge| edge.store.clone();
     Arc<dyn Clock> = |edge| Arc::clone(&edge.clock);
     Readiness = |edge| edge.readiness.clone();
+    DigestZone = |edge| edge.digest_zone.clone();
     BodyLimit = |edge| edge.body_limit;
     TrustedProxies = |edge| edge.proxies.clone();
     LinkBase = |edge| edge.link_base.clone();

@@ -14,10 +14,20 @@ const ANSWER_MAX: Duration = Duration::from_millis(900);
 /// What readiness depends on. Cheap to clone; clones share the state.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    draining: watch::Sender<bool>,
+    drain: watch::Sender<Drain>,
     hub: Hub,
     store: Arc<dyn Store>,
     broker: Arc<dyn Broker>,
+}
+
+/// How far this hub has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    No,
+    /// Load balancers are told; everything is still served.
+    Announced,
+    /// What would never end by itself ends.
+    Begun,
 }
 
 /// The result of each check.
@@ -35,25 +45,30 @@ impl Readiness {
     /// Ready as soon as the hub and the store are.
     #[must_use]
     pub fn new(hub: Hub, store: Arc<dyn Store>, broker: Arc<dyn Broker>) -> Self {
-        Self { draining: watch::Sender::new(false), hub, store, broker }
+        Self { drain: watch::Sender::new(Drain::No), hub, store, broker }
     }
 
     /// Makes the hub not ready, for good: it is shutting down.
+    pub fn announce_drain(&self) {
+        self.drain.send_replace(Drain::Announced);
+    }
+
+    /// Ends the streams that would never end otherwise.
     pub fn begin_drain(&self) {
-        self.draining.send_replace(true);
+        self.drain.send_replace(Drain::Begun);
     }
 
     /// Whether the hub is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.drain.borrow() != Drain::No
     }
 
-    /// Returns once the hub is shutting down; ends streams that would never end otherwise.
+    /// Returns once streams end.
     pub(super) fn drain_begun(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut draining = self.draining.subscribe();
+        let mut drain = self.drain.subscribe();
         async move {
-            let _ = draining.wait_for(|draining| *draining).await;
+            let _ = drain.wait_for(|drain| *drain == Drain::Begun).await;
         }
     }
 
@@ -64,12 +79,14 @@ impl Readiness {
 
     /// Why the broker has refused messages, and how many; `None`: it has refused none.
     pub(super) fn broker_refused(&self) -> Option<String> {
-        let RefusedMessages { unsealed, other_database, forged, repeated } = self.broker.refused();
+        let RefusedMessages { unsealed, other_database, forged, repeated, unlisted } =
+            self.broker.refused();
         let all = [
             ("unsealed", unsealed),
             ("of another database", other_database),
             ("forged", forged),
             ("repeated", repeated),
+            ("of unlisted nodes", unlisted),
         ];
         let some = all.iter().filter(|(_, count)| *count > 0);
         let some: Vec<String> = some.map(|(why, count)| format!("{count} {why}")).collect();

@@ -142,6 +142,12 @@ impl Membership {
         }
     }
 
+    /// Whether another node is up, which can take over from this one.
+    pub async fn has_others(&self) -> bool {
+        let Ok(Ok(nodes)) = timeout(LEAVE_MAX, self.all()).await else { return false };
+        nodes.iter().any(|node| node.name != *self.name() && node.state == NodeState::Up)
+    }
+
     /// Tells the others that this node is stopping.
     pub fn begin_drain(&self) {
         self.own.state.send_replace(NodeState::Draining);

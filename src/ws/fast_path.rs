@@ -9,6 +9,8 @@
 //! by [`super::upgrade`].
 
 use std::io::ErrorKind;
+use std::pin::pin;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};
@@ -38,6 +40,10 @@ const BEGINNING: &[u8] = b"GET /ws";
 /// The initial capacity for an answer's head and the greeting.
 const HEAD_USUAL: usize = 512;
 
+/// How long a connection may take for its beginning once the hub stops: its client may be about to
+/// send it.
+const LAST_MAX: Duration = Duration::from_secs(1);
+
 /// An answer has a few words.
 const BODY_MAX: usize = 64 * 1024;
 
@@ -61,11 +67,7 @@ impl FastPath for WsEdge {
         mut arrived: Arrived,
         shutdown: &mut watch::Receiver<bool>,
     ) -> Option<Arrived> {
-        let reading = timeout(HEAD_TIMEOUT, read(&mut arrived));
-        let begun = tokio::select! {
-            begun = reading => begun.ok()??,
-            () = stopped(shutdown) => return None,
-        };
+        let begun = beginning(&mut arrived, shutdown).await?;
         let Begun::Handshake(mut request, route, length) = begun else { return Some(arrived) };
         arrived.begun.drain(..length);
         match admit(self, route, Some(arrived.peer.ip()), &request).await {
@@ -92,6 +94,15 @@ impl FastPath for WsEdge {
             },
         }
         None
+    }
+}
+
+/// What the connection begins with; `None` if that does not come in time.
+async fn beginning(arrived: &mut Arrived, shutdown: &mut watch::Receiver<bool>) -> Option<Begun> {
+    let mut reading = pin!(timeout(HEAD_TIMEOUT, read(arrived)));
+    tokio::select! {
+        begun = reading.as_mut() => begun.ok()?,
+        () = stopped(shutdown) => timeout(LAST_MAX, reading).await.ok()?.ok()?,
     }
 }
 

@@ -289,3 +289,49 @@ async fn a_restored_dump_begins_a_new_epoch_once_for_all_nodes() {
     assert_eq!(cast.moved(&hub).greeting().await, before);
     assert!(hub.terminate().success());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_begins_a_new_epoch_of_a_file() {
+    let (_folder, database) = folder();
+    let (cast, epoch) = three(&database).await;
+    assert_eq!(run_ok(&database, &["epoch"]), epoch, "it is told, and stays");
+    let hub = Process::serve(&database, &[]);
+    let output = run(&database, &["epoch", "--renew"]);
+    assert!(!output.status.success(), "a hub runs on the file: {output:?}");
+    assert_eq!(cast.moved(&hub).greeting().await, (epoch.clone(), 3));
+    assert!(hub.terminate().success());
+    let renewed = run_ok(&database, &["epoch", "--renew"]);
+    assert_ne!(renewed, epoch);
+    assert_eq!(run_ok(&database, &["epoch"]), renewed);
+    let hub = Process::serve(&database, &[]);
+    assert_eq!(cast.moved(&hub).greeting().await.0, renewed);
+    cast.moved(&hub).all_come_back(&epoch).await;
+    assert!(hub.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_begins_a_new_epoch_under_running_nodes() {
+    if server().is_none() {
+        return skipped("TEST_POSTGRES names no PostgreSQL server");
+    }
+    let ((_folder, file), database) = (folder(), Database::blank().await);
+    let url = database.url();
+    let settings = [("BELLPULL_DATABASE_URL", url.as_str())];
+    let nodes = [Process::serve(&file, &settings), Process::serve(&file, &settings)];
+    let join = |name, role| Caller::join_with((&file, &settings), nodes[0].address, name, role);
+    let cast = Cast { admin: join("ada", "admin"), client: join("carl", "client") };
+    cast.raise(&numbered("old", 3)).await;
+    let epoch = cast.greeting().await.0;
+    let output = command(&file).envs(settings).args(["epoch", "--renew"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let renewed = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    for node in &nodes {
+        let begun = std::time::Instant::now();
+        while cast.moved(node).greeting().await.0 != renewed {
+            assert!(begun.elapsed() < PATIENCE, "a node does not follow");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    cast.moved(&nodes[1]).all_come_back(&epoch).await;
+    assert!(nodes.into_iter().all(|node| node.terminate().success()));
+}

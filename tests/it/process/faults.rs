@@ -223,6 +223,7 @@ async fn own(database: &std::path::Path) -> App {
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         database_url: format!("sqlite://{}", database.display()).into(),
+        drain_notice_ms: 0,
         drain_window_ms: 200,
         ..Config::default()
     };

@@ -1,4 +1,5 @@
-//! The recipes of `docs/deploy` for reverse proxies, in the real ones.
+//! The recipes of `docs/deploy` for reverse proxies, in the real ones. [`super::rolling`] tries
+//! them while nodes restart.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -13,7 +14,7 @@ use crate::support::process::{Process, folder};
 use crate::support::skip::skipped;
 
 /// A proxy in a process of its own.
-struct Proxy(Child);
+pub(super) struct Proxy(Child);
 
 impl Drop for Proxy {
     fn drop(&mut self) {
@@ -27,7 +28,7 @@ fn recipe(name: &str) -> String {
         .unwrap()
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -103,78 +104,107 @@ async fn names_the_client(boss: &Caller, ada: &Caller, proxy: SocketAddr) {
     assert_eq!(log["results"][0]["address"], OWN, "{log}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nginx_with_its_recipe() {
-    let (folder, database) = folder();
-    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
-    let (port, root) = (free_port(), folder.path().display());
+/// nginx before these nodes, by its recipe with further changes.
+pub(super) fn nginx(
+    nodes: &[SocketAddr],
+    folder: &Path,
+    changes: &[(&str, &str)],
+) -> Option<(Proxy, SocketAddr)> {
+    let (port, root) = (free_port(), folder.display());
+    let servers = lines(nodes, |_, node| format!("server {node} max_fails=1 fail_timeout=1s;"));
     let server = replaced(
         recipe("nginx.conf"),
         &[
-            ("server 127.0.0.1:8000", &format!("server {}", hub.address)),
+            ("server 127.0.0.1:8000 max_fails=1 fail_timeout=1s;", &servers),
             ("listen 443 ssl;", &format!("listen 127.0.0.1:{port};")),
             ("    ssl_certificate /etc/ssl/hub.example.com.pem;\n", ""),
             ("    ssl_certificate_key /etc/ssl/private/hub.example.com.key;\n", ""),
         ],
     );
+    let server = replaced(server, changes);
     let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {root}/{name};\n"))
         .concat();
     let main = format!(
         "pid {root}/pid; error_log {root}/errors; events {{}}\nhttp {{ access_log off;\n{paths}{server}}}"
     );
-    let file = folder.path().join("nginx.conf");
+    let file = folder.join("nginx.conf");
     fs::write(&file, main).unwrap();
     let mut command = Command::new("nginx");
     let command = command.args(["-g", "daemon off; master_process off;", "-e", "stderr", "-c"]);
-    let Some((_proxy, address)) = start(command.arg(&file), port) else { return };
+    start(command.arg(&file), port)
+}
+
+/// The same with Caddy.
+pub(super) fn caddy(
+    nodes: &[SocketAddr],
+    folder: &Path,
+    changes: &[(&str, &str)],
+) -> Option<(Proxy, SocketAddr)> {
+    let port = free_port();
+    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let site = replaced(
+        recipe("Caddyfile"),
+        &[
+            ("127.0.0.1:8000", &nodes.join(" ")),
+            ("\nhub.example.com {", &format!("\nhttp://127.0.0.1:{port} {{")),
+        ],
+    );
+    let file = folder.join("Caddyfile");
+    fs::write(&file, format!("{{\n\tadmin off\n}}\n{}", replaced(site, changes))).unwrap();
+    let mut command = Command::new("caddy");
+    command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+    let command = command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
+    start(command, port)
+}
+
+/// The same with HAProxy.
+pub(super) fn haproxy(
+    nodes: &[SocketAddr],
+    folder: &Path,
+    changes: &[(&str, &str)],
+) -> Option<(Proxy, SocketAddr)> {
+    const CERTIFICATE: &str = "bind :443 ssl crt /etc/ssl/private/hub.example.com.pem";
+    let port = free_port();
+    let servers = lines(nodes, |at, node| format!("server n{at} {node}"));
+    let servers = servers.replace('\n', " check inter 1s fall 1\n");
+    let text = replaced(
+        recipe("haproxy.cfg"),
+        &[("server a 127.0.0.1:8000", &servers), (CERTIFICATE, &format!("bind 127.0.0.1:{port}"))],
+    );
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, replaced(text, changes)).unwrap();
+    let mut command = Command::new("haproxy");
+    start(command.arg("-db").arg("-f").arg(&file), port)
+}
+
+fn lines(nodes: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String) -> String {
+    let lines: Vec<String> = nodes.iter().enumerate().map(|(at, node)| line(at, node)).collect();
+    lines.join("\n")
+}
+
+type Started = fn(&[SocketAddr], &Path, &[(&str, &str)]) -> Option<(Proxy, SocketAddr)>;
+
+async fn works_with(proxy: Started) {
+    let (folder, database) = folder();
+    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
+    let Some((_proxy, address)) = proxy(&[hub.address], folder.path(), &[]) else { return };
     works(&hub, &database, address).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_with_its_recipe() {
+    works_with(nginx).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn caddy_with_its_recipe() {
-    let (folder, database) = folder();
-    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
-    let port = free_port();
-    let site = replaced(
-        recipe("Caddyfile"),
-        &[
-            ("127.0.0.1:8000", &hub.address.to_string()),
-            ("\nhub.example.com {", &format!("\nhttp://127.0.0.1:{port} {{")),
-        ],
-    );
-    let file = folder.path().join("Caddyfile");
-    fs::write(&file, format!("{{\n\tadmin off\n}}\n{site}")).unwrap();
-    let mut command = Command::new("caddy");
-    command.env("HOME", folder.path()).env("XDG_DATA_HOME", folder.path());
-    command.env("XDG_CONFIG_HOME", folder.path());
-    let command = command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
-    let Some((_proxy, address)) = start(command, port) else { return };
-    works(&hub, &database, address).await;
+    works_with(caddy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn haproxy_with_its_recipe() {
-    let (folder, database) = folder();
-    let hub = Process::serve(&database, &[("BELLPULL_HTTP_TRUSTED_PROXIES", "127.0.0.1")]);
-    let port = free_port();
-    let text = replaced(
-        recipe("haproxy.cfg"),
-        &[
-            ("127.0.0.1:8000", &hub.address.to_string()),
-            (
-                "bind :443 ssl crt /etc/ssl/private/hub.example.com.pem",
-                &format!("bind 127.0.0.1:{port}"),
-            ),
-        ],
-    );
-    let file = folder.path().join("haproxy.cfg");
-    fs::write(&file, text).unwrap();
-    let mut command = Command::new("haproxy");
-    let Some((_proxy, address)) = start(command.arg("-db").arg("-f").arg(&file), port) else {
-        return;
-    };
-    works(&hub, &database, address).await;
+    works_with(haproxy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

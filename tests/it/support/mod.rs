@@ -134,6 +134,7 @@ impl Hub {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             database_url: url.into(),
             jwt_secret: Some(Secret::new(SECRET.to_owned())),
+            drain_notice_ms: 0,
             drain_window_ms: 200,
             ..Config::default()
         };

@@ -112,3 +112,31 @@ async fn a_username_with_an_at_sign_signs_in() {
     page.until(IS_LIVE).await;
     hub.stop().await;
 }
+
+/// A tab that is duplicated takes the login with it, and either may sleep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_duplicated_tab_signs_none_of_the_two_out() {
+    let Some((hub, mut page, _folder)) = open(30).await else { return };
+    let kept = page.run("sessionStorage.getItem('bellpull')").await;
+    let until = async |count| {
+        let begun = Instant::now();
+        while renewals(hub.address).await < count {
+            assert!(begun.elapsed() < 2 * PATIENCE, "the token is not renewed");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    // The first tab goes on while the other sleeps with what it has copied.
+    until(2).await;
+    let url = format!("http://{}/console/", hub.address);
+    let Some(mut copy) = Page::open(&url, "/console/").await else { return };
+    copy.until("location.pathname === '/console/' && document.readyState === 'complete'").await;
+    copy.run(&format!("sessionStorage.setItem('bellpull', {kept})")).await;
+    copy.go(&url).await;
+    copy.until(IS_LIVE).await;
+    until(5).await;
+    for tab in [&mut page, &mut copy] {
+        assert!(tab.run(IS_LIVE).await == true, "it is signed in still");
+        tab.run("press('a', 'Account')").await;
+        tab.until("shows('Sign out')").await;
+    }
+}

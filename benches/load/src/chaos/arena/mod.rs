@@ -108,6 +108,7 @@ impl<'a> Arena<'a> {
         settings.push(own(("BELLPULL_JWT_SECRET", &secret)));
         settings.push(own(("BELLPULL_WS_MAX_CONNECTIONS", CONNECTIONS_MAX)));
         settings.push(own(("BELLPULL_DRAIN_WINDOW_MS", DRAIN_WINDOW_MS)));
+        settings.push(own(("BELLPULL_DRAIN_NOTICE_MS", "0")));
         settings.push(own(("BELLPULL_WEBHOOK_ALLOW_PRIVATE", "true")));
         settings.extend(QUICK.into_iter().map(own));
         settings.extend(inner.settings());

@@ -162,6 +162,7 @@ fn hub(plan: &PowerPlan, folder: &Path, secret: &str) -> Result<NodeOptions, Loa
     settings.push(own(("BELLPULL_JWT_SECRET", secret)));
     settings.push(own(("BELLPULL_WS_MAX_CONNECTIONS", CONNECTIONS_MAX)));
     settings.push(own(("BELLPULL_DRAIN_WINDOW_MS", DRAIN_WINDOW_MS)));
+    settings.push(own(("BELLPULL_DRAIN_NOTICE_MS", "0")));
     let program = plan.program.clone().map_or_else(own_binary, Ok)?;
     let database = format!("sqlite://{}", folder.join(FILE).display());
     Ok(NodeOptions { program: Some(program), database, settings, ..NodeOptions::default() })
