@@ -25,7 +25,7 @@ const ASKED_PER_S: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Senders {
     last: HashMap<Box<[u8]>, u64>,
-    /// `None`: whoever has the seal is a node.
+    /// `None`: each sender with the seal is a node.
     nodes: Option<Arc<dyn NodeStore>>,
     listed: HashSet<Box<[u8]>>,
     /// Since when, and how often it was asked.

@@ -5,9 +5,9 @@
 //! [`renderer`] (both for one delivery); [`email`] with its [`mail_server`], [`mail_limits`],
 //! [`mail_turns`] and [`mail_connection`]; [`provider`] (what the HTTP adapters share),
 //! [`whatsapp`] with its [`reports`], [`sms`] with its [`sms_reports`], and, for addresses that
-//! users name ([`bellpull_config::outside`]), [`push`] with [`push_crypt`] and [`webhook`], and [`callers`]
-//! (the clients of both, also for a user's test, [`called`]); [`channels`] (which channels are on,
-//! and their senders) and [`runtime`] (the runtime they run on).
+//! users name ([`bellpull_config::outside`]), [`push`] with [`push_crypt`] and [`webhook`], and
+//! [`callers`] (the clients of both, also for a user's test, [`called`]); [`channels`] (which
+//! channels are on, and their senders) and [`runtime`] (the runtime they run on).
 //!
 //! [`Sender`]: bellpull_port::Sender
 

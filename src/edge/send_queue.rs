@@ -42,7 +42,7 @@ impl Queue {
         match self {
             Self::Ended(was_acknowledged) => *was_acknowledged,
             Self::Open(number) => {
-                // SAFETY: it is open. Whoever closes it drops the `Watched` before, which waits for
+                // SAFETY: it is open. What closes it drops the `Watched` before, which waits for
                 // the lock that is held here.
                 #[expect(unsafe_code, reason = "the HTTP server owns the connection")]
                 let connection = unsafe { BorrowedFd::borrow_raw(*number) };

@@ -117,7 +117,7 @@ async fn merge(
     Ok(Json(after.into()))
 }
 
-/// Whoever begins to gather mails and has no time zone gets the hub's.
+/// A user who begins to gather mails and has no time zone gets the hub's.
 async fn settle_timezone(
     store: &dyn PreferenceStore,
     user: UserId,

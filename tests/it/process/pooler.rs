@@ -45,7 +45,7 @@ impl Pooler {
         let mut command = Command::new("pgbouncer");
         // It refuses to run as root.
         if rustix::process::geteuid().is_root() {
-            command.args(["-u", "nobody"]);
+            command.args(["-u", "daemon"]);
         }
         let quiet = command.arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(child) = quiet.spawn() else {
