@@ -12,7 +12,6 @@ use bellpull_domain::routing::Channels;
 use bellpull_domain::send::{NewSend, Recipients};
 use bellpull_domain::ticket::{Command, Edit};
 use bellpull_domain::user::User;
-use bellpull_port::AccountStore as _;
 use bellpull_port::accounts::UserChanges;
 use bellpull_port::inbox::Selection;
 use bellpull_port::sends::BeginSend;
