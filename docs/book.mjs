@@ -1,5 +1,6 @@
 // A preprocessor of mdBook for links that work in the repository and not in the book: those to
-// README.md, which is index.html there, and those to files outside it, which are named instead.
+// README.md, which is index.html there, and those to files outside it (as the decisions are), which
+// are named instead.
 import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 
@@ -9,8 +10,9 @@ function inBook(folder) {
     return (link, text, path, anchor = '') => {
         if (path.includes(':')) return link;
         const target = posix.join(folder, path);
-        if (!target.startsWith('../')) return `[${text}](${path.replace(/README\.md$/, 'index.md')}${anchor})`;
-        const file = target.slice(3);
+        const isPage = !/^(\.\.|decisions)\//.test(target);
+        if (isPage) return `[${text}](${path.replace(/README\.md$/, 'index.md')}${anchor})`;
+        const file = target.startsWith('../') ? target.slice(3) : `docs/${target}`;
         return text.replaceAll('`', '') === file ? `\`${file}\`` : `${text} (\`${file}\`)`;
     };
 }

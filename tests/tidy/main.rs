@@ -13,7 +13,7 @@ const LINES_MAX: usize = 500;
 const BANNED_NAMES: [&str; 7] =
     ["util", "utils", "common_util", "helpers", "misc", "types", "manager"];
 
-/// Names that were replaced by standard terms (see ARCHITECTURE, Glossary).
+/// Names that were replaced by standard terms (see docs/glossary.md).
 const RETIRED_NAMES: &[&str] = &[
     "Letter",
     "Swell",
@@ -154,9 +154,15 @@ fn names_are_standard_terms() {
 #[test]
 fn pronouns_name_a_role() {
     let mut texts = sources();
-    let mut found: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"]
-        .map(|name| root().join(name))
-        .into();
+    let mut found: Vec<PathBuf> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+    ]
+    .map(|name| root().join(name))
+    .into();
     for ending in ["md", "yml"] {
         files(&root().join("docs"), ending, &mut found);
     }

@@ -13,15 +13,23 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
+fn markdown(folder: PathBuf) -> impl Iterator<Item = PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|kind| kind == "md"))
+}
+
 /// All pages, with the files that stand beside the folder.
 fn pages() -> Vec<PathBuf> {
-    let markdown = |folder: PathBuf| {
-        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        files.filter(|path| path.extension().is_some_and(|kind| kind == "md"))
-    };
     let root = docs().parent().unwrap().to_owned();
     let more = ["README.md", "SECURITY.md"].map(|name| root.join(name));
     markdown(docs()).chain(markdown(docs().join("deploy"))).chain(more).collect()
+}
+
+/// The documents of the code, which are not in the book.
+fn of_the_code() -> impl Iterator<Item = PathBuf> {
+    let root = docs().parent().unwrap().to_owned();
+    let more = ["ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    markdown(docs().join("decisions")).chain(more)
 }
 
 /// The blocks of a language, in their order.
@@ -158,7 +166,7 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_link_leads_to_a_file_and_a_heading() {
-    for page in pages() {
+    for page in pages().into_iter().chain(of_the_code()) {
         let text = fs::read_to_string(&page).unwrap();
         for rest in text.split("](").skip(1) {
             let link = rest.split(')').next().unwrap();
@@ -207,4 +215,45 @@ fn what_the_manifest_sets_are_settings() {
     for name in named {
         assert!(settings.contains(&format!("{name}]")), "{name} is no setting");
     }
+}
+
+#[test]
+fn the_index_has_every_decision_with_its_title_and_date() {
+    let folder = docs().join("decisions");
+    let index = fs::read_to_string(folder.join("README.md")).unwrap();
+    let rows = index.lines().filter(|line| line.starts_with("| [")).map(str::to_owned);
+    let of_file = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number = name.split('-').next().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let title = text.lines().next().unwrap().strip_prefix(&format!("# {number}: ")).unwrap();
+        let date = text.lines().nth(2).unwrap().get(..10).unwrap();
+        format!("| [{number}]({name}) | {date} | {title} |")
+    };
+    let decisions = markdown(folder).filter(|path| !path.ends_with("README.md"));
+    let mut wanted: Vec<String> = decisions.map(of_file).collect();
+    wanted.sort();
+    assert_eq!(rows.collect::<Vec<_>>(), wanted);
+}
+
+/// Paths in backticks, in the documents that are a map of the code.
+#[test]
+fn the_files_that_the_map_names_exist() {
+    let root = docs().parent().unwrap().to_owned();
+    let top = ["src/", "actors/", "benches/", "tests/", "docs/", "migrations/"];
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/limits.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let marked = text.split('`').skip(1).step_by(2);
+        let paths = marked.filter(|name| top.iter().any(|top| name.starts_with(top)));
+        for path in paths.flat_map(alternatives) {
+            assert!(root.join(&path).exists(), "{page} names {path}");
+        }
+    }
+}
+
+/// `a/{b,c}` is `a/b` and `a/c`.
+fn alternatives(path: &str) -> Vec<String> {
+    let Some((before, rest)) = path.split_once('{') else { return vec![path.to_owned()] };
+    let (within, after) = rest.split_once('}').unwrap();
+    within.split(',').map(|one| format!("{before}{one}{after}")).collect()
 }
