@@ -154,15 +154,10 @@ fn names_are_standard_terms() {
 #[test]
 fn pronouns_name_a_role() {
     let mut texts = sources();
-    let mut found: Vec<PathBuf> = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "CHANGELOG.md",
-    ]
-    .map(|name| root().join(name))
-    .into();
+    let mut found: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+            .map(|name| root().join(name))
+            .into();
     for ending in ["md", "yml"] {
         files(&root().join("docs"), ending, &mut found);
     }
