@@ -131,7 +131,10 @@ fn kind(path: &str, place: &str, name: &str) -> Option<Kind> {
         | ("body", "current_password" | "new_password" | "notification_type" | "steps")
         | ("body", "action_url" | "channels" | "critical" | "event" | "message" | "metadata")
         | ("body", "priority" | "send_at" | "title" | "type" | "email_digest" | "events")
-        | ("body", "locale" | "quiet_hours" | "key" | "name" | "keys" | "html" | "subject")
+        | (
+            "body",
+            "locale" | "timezone" | "quiet_hours" | "key" | "name" | "keys" | "html" | "subject",
+        )
         | ("body", "text" | "category" | "description" | "version" | "body" | "reason")
         | ("body", "username" | "password" | "email" | "full_name" | "phone" | "role")
         | ("body", "whatsapp_number" | "is_active" | "url" | "state" | "for_s") => Kind::Unused,
