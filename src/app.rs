@@ -134,49 +134,33 @@ struct Inside {
 impl Inside {
     /// The edges, which share the limits per address: an event stream is opened like a socket.
     fn edges(self, config: &Config, draining: watch::Receiver<bool>) -> (Edge, WsEdge) {
-        let Self {
-            store,
-            hub,
-            auth,
-            readiness,
-            clock,
-            links,
-            templates,
-            callers,
-            epoch,
-            writes,
-            nodes,
-            signals,
-            slow,
-            ..
-        } = self;
         let handshakes = Arc::new(HandshakeLimit::per_second(config.ws.handshakes_per_s));
         let proxies = TrustedProxies::new(&config.http.trusted_proxies);
         let sockets = WsParts {
-            auth: auth.clone(),
-            users: hub.users.clone(),
-            projects: store.clone(),
-            epoch: epoch.clone(),
+            auth: self.auth.clone(),
+            users: self.hub.users.clone(),
+            projects: self.store.clone(),
+            epoch: self.epoch.clone(),
             handshakes: Arc::clone(&handshakes),
             proxies: proxies.clone(),
             draining,
         };
         let parts = EdgeParts {
-            hub,
-            auth,
-            store,
-            links,
-            templates,
-            callers,
-            clock,
-            readiness,
-            epoch,
+            hub: self.hub,
+            auth: self.auth,
+            store: self.store,
+            links: self.links,
+            templates: self.templates,
+            callers: self.callers,
+            clock: self.clock,
+            readiness: self.readiness,
+            epoch: self.epoch,
             handshakes,
             proxies,
-            writes,
-            nodes,
-            signals,
-            slow,
+            writes: self.writes,
+            nodes: self.nodes,
+            signals: self.signals,
+            slow: self.slow,
         };
         (Edge::new(parts, config), WsEdge::new(sockets, config))
     }

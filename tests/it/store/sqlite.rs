@@ -215,7 +215,7 @@ async fn two_processes_give_no_id_twice() {
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let (_directory, url) = file();
-    let options = StoreOptions { max_page_count: Some(104), ..hub() };
+    let options = StoreOptions { max_page_count: Some(112), ..hub() };
     let store = open(&url, options).await;
     let client = person(&store, "client", "client").await;
     let mut acknowledged = 0;
