@@ -96,7 +96,7 @@ async fn lists(hub: &Hub, who: &Person, times: usize) -> Vec<Duration> {
     took
 }
 
-/// Accounts that see no ticket, as anyone may register them, and some that see all.
+/// Accounts that see no ticket, as anyone may register them: the index of words knows no rights.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_of_many_accounts_do_not_hold_up_lists() {
     if crate::support::sqlite_only() {
@@ -106,8 +106,11 @@ async fn searches_of_many_accounts_do_not_hold_up_lists() {
     let owner = hub.user("owner", "client").await;
     let mut searchers = Vec::new();
     for n in 0..10 {
-        let role = if n % 2 == 0 { "admin" } else { "client" };
-        searchers.push(hub.user(&format!("searcher{n}"), role).await);
+        let searcher = hub.user(&format!("searcher{n}"), "client").await;
+        if n % 2 == 0 {
+            hub.ticket(&searcher, "printer").await;
+        }
+        searchers.push(searcher);
     }
     seed(&hub, &owner).await;
     let idle = lists(&hub, &owner, 21).await[10];
@@ -124,8 +127,7 @@ async fn searches_of_many_accounts_do_not_hold_up_lists() {
         _ = join_all(searching) => unreachable!("they go on for ever"),
     };
     println!("idle {idle:?}, beside 30 searches {:?}, at most {:?}", busy[10], busy[20]);
-    // On a busy machine, too: lists that waited for searches took more than five seconds.
-    assert!(busy[10] < Duration::from_secs(1), "idle {idle:?}, busy {busy:?}");
+    assert!(busy[10] < idle * 3 + Duration::from_millis(50), "idle {idle:?}, busy {busy:?}");
     hub.stop().await;
 }
 
