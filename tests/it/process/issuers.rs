@@ -18,6 +18,9 @@ const SECRET: &str = "a secret that the site and the hub have";
 struct Beside {
     hub: Process,
     database: PathBuf,
+    /// The second from which its tokens' ages count: which of two is older must not depend on when
+    /// the test makes them.
+    began_s: i64,
     _folder: TempDir,
 }
 
@@ -28,7 +31,7 @@ impl Beside {
         let settings = [&shared[..], more].concat();
         let log = database.with_file_name("log");
         let hub = Process::serve_logged(&database, &settings, &log);
-        Self { hub, database, _folder: folder }
+        Self { hub, database, began_s: now_s(), _folder: folder }
     }
 
     fn new() -> Self {
@@ -40,10 +43,10 @@ impl Beside {
         std::fs::read_to_string(self.database.with_file_name("log")).unwrap()
     }
 
-    /// A user of the site, with a token of so many seconds ago.
+    /// A user of the site, with a token that was issued so many seconds before the hub's start.
     fn user(&self, id: i64, age_s: i64, claims: &Value) -> Caller {
         let mut all = json!({"user_id": id, "token_type": "access", "jti": "x",
-            "exp": now_s() + 600, "iat": now_s() - age_s});
+            "exp": now_s() + 600, "iat": self.began_s - age_s});
         for (name, value) in claims.as_object().unwrap() {
             all[name] = value.clone();
         }
