@@ -8,6 +8,24 @@ use bellpull_port::StoreError;
 use super::error::corrupt;
 use super::rows::{Columns, int, json, string, text, timestamp};
 
+/// The columns that [`webhook`] decodes.
+macro_rules! select_webhooks {
+    () => {
+        "SELECT id, user_id, project_id, url, events, description, is_active, failures, \
+         off_reason, created_at, updated_at FROM webhooks"
+    };
+}
+
+/// The target of webhook `w` at `$2`, as JSON; [`target`] decodes it.
+macro_rules! webhook_target {
+    () => {
+        "{json_array|json_build_array}(w.id, w.project_id, w.url, w.secret, \
+         CASE WHEN w.old_secret_until > $2 THEN w.old_secret END){|::TEXT}"
+    };
+}
+
+pub(super) use {select_webhooks, webhook_target};
+
 /// A webhook's row.
 pub(super) fn webhook(row: &impl Columns) -> Result<Webhook, StoreError> {
     let owner = match (row.int("user_id")?, row.int("project_id")?) {

@@ -42,18 +42,11 @@ macro_rules! select_tickets {
     };
 }
 
-macro_rules! select_webhooks {
-    () => {
-        "SELECT id, user_id, project_id, url, events, description, is_active, failures, \
-         off_reason, created_at, updated_at FROM webhooks"
-    };
-}
-
 /// A link's row, by its id.
 pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
     ended_at FROM account_links WHERE id = $1";
 
-pub(super) use {message_columns, project_columns, select_tickets, select_webhooks, user_columns};
+pub(super) use {message_columns, project_columns, select_tickets, user_columns};
 
 impl Columns for PgRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

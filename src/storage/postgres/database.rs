@@ -50,7 +50,7 @@ tokio::task_local! {
 
 /// The pool of connections; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Database {
+pub(in super::super) struct Database {
     pool: PgPool,
     losses: Arc<Losses>,
     marks: Arc<CommitMarks>,
@@ -177,7 +177,7 @@ impl Losses {
 
 /// A connection of the pool.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in super::super) struct Connection {
     /// There until this is dropped.
     connection: Option<PoolConnection<Postgres>>,
     losses: Arc<Losses>,

@@ -44,7 +44,7 @@ pub(super) async fn read(
 }
 
 /// The number of a key's lock. Two keys may share one: then one waits for the other.
-pub(super) fn lock_of(key: &IdempotencyKey) -> i32 {
+pub(in super::super) fn lock_of(key: &IdempotencyKey) -> i32 {
     let mut hash = Sha256::new();
     hash.update(key.owner.0.to_le_bytes());
     hash.update(key.key.as_bytes());

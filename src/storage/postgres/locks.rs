@@ -54,7 +54,8 @@ macro_rules! lock_shared {
     };
 }
 
-pub(super) use {class, lock, lock_shared};
+pub(super) use lock_shared;
+pub(in super::super) use {class, lock};
 
 #[cfg(test)]
 mod tests {

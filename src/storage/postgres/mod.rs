@@ -6,11 +6,12 @@
 //! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`]
 //! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
-//! [`preferences`], [`escalations`], [`push`], [`webhooks`], [`templates`], [`sends`] with
+//! [`preferences`], [`push`], [`sends`] with
 //! [`send_log`], [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
 //! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s of [`own_objects`]; and
-//! [`columns`], [`slow_reads`] and [`texts`], which they share.
+//! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
+//! are the same for both stores).
 
 mod account_changes;
 mod account_links;
@@ -29,7 +30,6 @@ mod deliveries;
 mod delivery_log;
 mod digests;
 pub mod dump;
-mod escalations;
 mod explain;
 mod history;
 mod hung_lanes;
@@ -47,6 +47,7 @@ mod new_accounts;
 mod nodes;
 mod notifications;
 mod open_error;
+mod operations;
 mod own_objects;
 mod preferences;
 mod projects;
@@ -60,12 +61,10 @@ mod sends;
 mod session;
 mod slow_reads;
 mod sql_errors;
-mod templates;
 mod texts;
 mod ticket_lists;
 mod tickets;
 mod transaction;
-mod webhooks;
 mod withdrawn_rights;
 mod words;
 mod writer;
@@ -88,12 +87,16 @@ pub use open_error::OpenError;
 use super::StoreOptions;
 use super::contents::ContentCache;
 use super::joined::Joined;
+use crate::engine::{Db, Dialect, Engine, Operation, READ_MAX, Reads, Row, Sql, Value};
 use connect::connect;
-use database::Database;
+pub(super) use database::{Connection, Database};
 use ids::{BlockIds, Sequence};
+pub(super) use keys::lock_of;
+pub(super) use locks::{class, lock};
 pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
-use transaction::{Work, begin, begin_with, failed, is_broken};
+pub(super) use transaction::{Work, failed};
+use transaction::{begin, begin_with, is_broken};
 use writer::{Write, WriterHandle};
 
 /// How long readiness waits.
@@ -105,8 +108,11 @@ const TRIES: u32 = 3;
 const IDS_AT_ONCE: i64 = 32;
 
 /// Tickets, inboxes and accounts in a PostgreSQL database.
+pub type PostgresStore = Engine<Postgres>;
+
+/// What the store has of its own.
 #[derive(Debug)]
-pub struct PostgresStore {
+pub struct Postgres {
     pool: Database,
     /// The enabled channels: deliveries are written for these.
     channels: Channels,
@@ -146,7 +152,7 @@ impl PostgresStore {
         let searches = SlowReads::for_searches(pool.clone(), options.connections);
         let StoreOptions { channels, verify_email, .. } = options;
         let reports = Mutex::new(());
-        Ok(Self {
+        Ok(Engine(Postgres {
             pool,
             channels,
             verify_email,
@@ -160,7 +166,7 @@ impl PostgresStore {
             reports,
             provider_reports: Semaphore::new(provider_reports::AT_ONCE),
             writer,
-        })
+        }))
     }
 
     /// Whether the database answers within five seconds, and the last write succeeded. If that was
@@ -177,8 +183,7 @@ impl PostgresStore {
 
     /// Begins a transaction whose statements all read the same state; it writes nothing.
     async fn snapshot(&self) -> Result<Work, StoreError> {
-        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        begin_with(&self.pool, sql).await.map_err(failed)
+        snapshot(&self.pool).await
     }
 
     /// The next id.
@@ -212,6 +217,46 @@ impl PostgresStore {
 async fn within<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let late = |_| StoreError::Unavailable("no answer in time".to_owned());
     tokio::time::timeout(ANSWER_MAX, asked).await.map_err(late)?
+}
+
+impl Dialect for Postgres {
+    async fn read<O: Operation>(
+        &self,
+        reads: Reads,
+        operation: O,
+    ) -> Result<O::Answer, StoreError> {
+        let slow = match reads {
+            Reads::Lists => &self.slow,
+            Reads::Searches => &self.searches,
+            Reads::Short => {
+                let mut snapshot = snapshot(&self.pool).await?;
+                return Ok(operation.run(&mut Db::Postgres(&mut snapshot)).await?);
+            }
+        };
+        let read = async move |mut snapshot: Work| {
+            Ok(operation.run(&mut Db::Postgres(&mut snapshot)).await?)
+        };
+        slow.read(READ_MAX, read).await
+    }
+
+    async fn rows<T: Send + 'static>(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+        decode: fn(&Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        Ok(Db::Pool(&self.pool).all(sql, values, decode).await?)
+    }
+
+    async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        operations::write(&self.pool, &operation).await
+    }
+}
+
+/// Begins a transaction whose statements all read the same state; it writes nothing.
+async fn snapshot(database: &Database) -> Result<Work, StoreError> {
+    let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+    begin_with(database, sql).await.map_err(failed)
 }
 
 #[async_trait]

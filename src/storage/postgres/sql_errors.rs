@@ -7,7 +7,7 @@ use bellpull_port::StoreError;
 use crate::error::unavailable;
 
 /// A failed statement as an error of the ports.
-pub(super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
+pub(in super::super) fn failed(error: impl Into<sqlx::Error>) -> StoreError {
     let error = error.into();
     match code(&error).as_deref() {
         Some(FOREIGN_KEY) => StoreError::NotFound,

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::commit_marks::CommitMark;
 use super::database::{Connection, Database};
 use super::locks::{class, lock};
-pub(super) use super::sql_errors::{failed, is_broken, is_transient};
+pub(in super::super) use super::sql_errors::failed;
+pub(super) use super::sql_errors::{is_broken, is_transient};
 use crate::error::unavailable;
 
 /// How long a lost outcome is asked for: the server may start again meanwhile, or end the
@@ -27,7 +28,7 @@ const ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// A transaction in progress. Dropped without a commit, it is rolled back.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(in super::super) struct Work {
     connection: Connection,
     database: Database,
 }

@@ -40,13 +40,6 @@ macro_rules! select_tickets {
     };
 }
 
-macro_rules! select_webhooks {
-    () => {
-        "SELECT id, user_id, project_id, url, events, description, is_active, failures, \
-         off_reason, created_at, updated_at FROM webhooks"
-    };
-}
-
 /// The target of webhook `w` at `?2`, as JSON; [`target`](super::webhook_rows::target) decodes it.
 macro_rules! webhook_target {
     () => {
@@ -59,9 +52,7 @@ macro_rules! webhook_target {
 pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
     ended_at FROM account_links WHERE id = ?";
 
-pub(super) use {
-    message_columns, project_columns, select_tickets, select_webhooks, user_columns, webhook_target,
-};
+pub(super) use {message_columns, project_columns, select_tickets, user_columns, webhook_target};
 
 impl Columns for SqliteRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

@@ -6,10 +6,10 @@
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`], [`escalations`],
-//! [`push`], [`webhooks`], [`templates`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
+//! [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
 //! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
-//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`slow_reads`], [`deferred`]
+//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
 //! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
@@ -29,7 +29,6 @@ mod deliveries;
 mod delivery_log;
 mod epoch;
 mod error;
-mod escalations;
 mod explain;
 mod file;
 mod found;
@@ -51,6 +50,7 @@ mod options;
 mod preferences;
 mod projects;
 mod push;
+mod readers;
 mod report;
 mod report_ranges;
 mod retention;
@@ -58,10 +58,8 @@ mod send_log;
 mod sends;
 mod slow_reads;
 mod statement;
-mod templates;
 mod ticket_lists;
 mod tickets;
-mod webhooks;
 mod withdrawn_rights;
 mod writer;
 
@@ -91,11 +89,15 @@ pub use super::StoreOptions;
 
 use super::{
     attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
-    requests, rows, supervised, webhook_rows,
+    requests, rows, supervised,
+};
+use crate::engine::{
+    Dialect, Engine, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, take,
 };
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};
+pub(super) use error::of_request;
 use error::unavailable;
 use given::Recorder;
 use health::Health;
@@ -104,22 +106,34 @@ use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
 use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
+use readers::{Kind, Readers};
 use slow_reads::{CONNECTIONS, SlowReads};
-use writer::{Audiences, Write, Writer, WriterHandle};
+use writer::{Audiences, Done, Write, Writer, WriterHandle, mismatch};
 
 /// Connections for reads that are short whatever the size of the data; the others use
 /// [`slow_reads`]. No read waits for the writer.
 const READERS: u32 = 4;
+/// Connections for lists and reports. One may be busy for as long as a report takes, so there is
+/// another; more would only take CPU from other work on a small machine.
+const SLOW_READERS: u32 = 2;
+/// How long a short read may take: it ends before its request does.
+const SHORT_READ_MAX: Duration = Duration::from_secs(15);
 /// Reads of one long inbox that may wait for the one before: its user's other sessions.
 const LONG_INBOXES_WAITING_MAX: usize = 4;
 /// How long one waits. With the wait for a connection and the read, less than a request may take.
 const LONG_INBOX_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Tickets, inboxes and accounts in one SQLite file.
+pub type SqliteStore = Engine<Sqlite>;
+
+/// What the store has of its own.
 #[derive(Debug)]
-pub struct SqliteStore {
+pub struct Sqlite {
     path: PathBuf,
     readers: SqlitePool,
+    short_reads: Readers,
+    lists: Readers,
+    word_searches: Readers,
     slow: SlowReads,
     /// Searches have connections of their own.
     searches: SlowReads,
@@ -192,7 +206,9 @@ impl SqliteStore {
         let watched = watched.then(|| given::epoch_in_file(&path));
         let lock = if options.exclusive { Some(HubLock::take(&path)?) } else { None };
         match Self::open_at(&path, watched, options).await {
-            Ok(store) => Ok(Self { lock: Mutex::new(lock), _temporary: temporary, ..store }),
+            Ok(store) => {
+                Ok(Engine(Sqlite { lock: Mutex::new(lock), _temporary: temporary, ..store }))
+            }
             Err(error) => {
                 lock.into_iter().for_each(HubLock::release);
                 Err(error)
@@ -206,7 +222,7 @@ impl SqliteStore {
         path: &Path,
         watched: Option<Option<String>>,
         options: StoreOptions,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Sqlite, OpenError> {
         let path = path.to_owned();
         let failed = |error: sqlx::Error| OpenError::database(&path, error);
         if options.exclusive {
@@ -280,12 +296,19 @@ impl SqliteStore {
         let barrier = Barrier::new(&deferred, &writer);
         let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
         let (heads, users) = join(&crowds, &deferred);
+        let short_reads = Readers::new(&path, Kind::Short, READERS);
+        let lists = Readers::new(&path, Kind::Slow, SLOW_READERS);
+        let searches_at_once = u32::try_from(SEARCHES_AT_ONCE).unwrap_or(u32::MAX);
+        let word_searches = Readers::new(&path, Kind::Slow, searches_at_once);
         let slow = SlowReads::new(for_slow_reads(&path), CONNECTIONS);
         let searches = SlowReads::new(for_slow_reads(&path), SEARCHES_AT_ONCE);
         let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
-        Ok(Self {
+        Ok(Sqlite {
             path,
             readers,
+            short_reads,
+            lists,
+            word_searches,
             slow,
             searches,
             long_inboxes,
@@ -324,6 +347,9 @@ impl SqliteStore {
         let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
         // It waits for its thread. One that panicked has logged it.
         let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
+        self.short_reads.close().await;
+        self.lists.close().await;
+        self.word_searches.close().await;
         self.slow.close().await;
         self.searches.close().await;
         self.readers.close().await;
@@ -367,6 +393,38 @@ impl SqliteStore {
 
     fn next_ticket_id(&self) -> TicketId {
         TicketId(self.ids.next(Counter::Tickets))
+    }
+}
+
+impl Dialect for Sqlite {
+    async fn read<O: Operation>(
+        &self,
+        reads: Reads,
+        operation: O,
+    ) -> Result<O::Answer, StoreError> {
+        let (readers, read_max) = match reads {
+            Reads::Short => (&self.short_reads, SHORT_READ_MAX),
+            Reads::Lists => (&self.lists, READ_MAX),
+            Reads::Searches => (&self.word_searches, READ_MAX),
+        };
+        take::<O>(readers.read(Box::new(operation), read_max).await?)
+    }
+
+    fn rows<T: Send + 'static>(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+        decode: fn(&Row) -> Result<T, StoreError>,
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send {
+        self.read(Reads::Short, ReadRows { statement: Statement::new(sql, values), decode })
+    }
+
+    async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        let write = Write::Operation(Box::new(operation));
+        let Done::Operation(answer) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        take::<O>(answer)
     }
 }
 

@@ -290,6 +290,17 @@ pub(super) fn open_writer(
     Ok(connection)
 }
 
+/// A connection that reads.
+pub(super) fn open_reader(file: &Path, is_slow: bool) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let own = if is_slow { SLOW_READER } else { READER };
+    for (name, value) in EACH.into_iter().chain(own) {
+        connection.pragma_update(None, name, value)?;
+    }
+    Ok(connection)
+}
+
 /// The connection that checkpoints the log.
 pub(super) fn open_copier(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;

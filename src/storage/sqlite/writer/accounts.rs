@@ -17,8 +17,8 @@ use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, audit, escalations, keys, logins, nodes, preferences,
-    projects, push, retention, sends, templates, ticket_words, webhooks,
+    Answer, Done, Write, account_links, audit, keys, logins, nodes, preferences, projects, push,
+    retention, sends, ticket_words,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -61,7 +61,6 @@ pub(super) fn apply(
         Write::ChangePreferences { user, changes, now } => {
             preferences::change(connection, *user, changes, *now)?
         }
-        Write::Webhook(write, now) => webhooks::apply(connection, write, *now)?,
         Write::Subscribe { user, browser, now } => {
             push::subscribe(connection, *user, browser, *now)?
         }
@@ -70,16 +69,11 @@ pub(super) fn apply(
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,
         Write::CancelSend(id) => sends::cancel(connection, *id)?,
-        Write::PutTemplate(template) => templates::put(connection, template)?,
-        Write::DeleteTemplate(key) => templates::delete(connection, key)?,
         Write::Node(write, now) => nodes::apply(connection, write, *now)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
-        Write::SetEscalation { event, escalation, now } => {
-            escalations::set(connection, event, escalation, *now)?
-        }
-        Write::RemoveEscalation(event) => escalations::remove(connection, event)?,
         Write::Probe => probe(connection)?,
-        Write::Commit(_)
+        Write::Operation(_)
+        | Write::Commit(_)
         | Write::Comment(_)
         | Write::Link(_)
         | Write::BeginSend(_)

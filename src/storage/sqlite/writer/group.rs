@@ -13,13 +13,16 @@ use bellpull_domain::inbox::{MessageContent, Reached};
 use rusqlite::Connection;
 
 use super::super::epoch;
+use super::super::error::is_of_request;
 use super::super::multi_row::{Cell, MultiRow};
 use super::super::options::limit_pages;
+use super::super::statement::execute;
 use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::Sends;
 use super::set::Work;
 use super::{Answer, Done, Write, account_links, accounts, marks, outbox, sends, set};
+use crate::engine::{self, Db, SqlError, written};
 
 static RAISE_DELIVERED: MultiRow = MultiRow::new(
     "UPDATE inboxes SET delivered_seq = min(v.column2, last_seq) FROM ",
@@ -50,13 +53,15 @@ pub(super) struct Applied {
 /// Applies all writes; a rejected request (a conflict, a name that is taken) leaves no trace in the
 /// group.
 pub(super) fn apply(
-    connection: &Connection,
+    connection: &mut Connection,
     place: Place<'_>,
     writes: &[&Write],
 ) -> Result<Applied, Failure> {
     let mut answers: Vec<Option<Answer>> = writes.iter().map(|_| None).collect();
     let mut applied = Applied::default();
     let mut created = Vec::new();
+    operations(connection, writes, &mut answers)?;
+    let connection = &*connection;
     for (at, write) in writes.iter().enumerate() {
         if let Some(answer) = accounts::apply(connection, at, write, &mut created)? {
             answers[at] = Some(answer);
@@ -82,6 +87,33 @@ pub(super) fn apply(
     applied.answers =
         answers.into_iter().map(|answer| answer.unwrap_or(Ok(Done::Nothing))).collect();
     Ok(applied)
+}
+
+/// Carries out operations, each by itself: what one that fails has written is rolled back, and the
+/// others of the group stay.
+fn operations(
+    connection: &mut Connection,
+    writes: &[&Write],
+    answers: &mut [Option<Answer>],
+) -> Result<(), Failure> {
+    for (at, write) in writes.iter().enumerate() {
+        let Write::Operation(operation) = write else { continue };
+        execute(connection, "SAVEPOINT operation", ())?;
+        let done = written(operation.run_any(&mut Db::Sqlite(connection)));
+        if done.is_err() && !connection.is_autocommit() {
+            execute(connection, "ROLLBACK TO operation", ())?;
+        }
+        answers[at] = Some(match done {
+            Ok(answer) => Ok(Done::Operation(answer)),
+            Err(engine::Failure::Refused(refused)) => Err(refused),
+            Err(engine::Failure::Sql(SqlError::Sqlite(error))) if !is_of_request(&error) => {
+                return Err(error.into());
+            }
+            Err(engine::Failure::Sql(error)) => Err(error.into()),
+        });
+        execute(connection, "RELEASE operation", ())?;
+    }
+    Ok(())
 }
 
 /// Writes deferred entries first: later writes find these inboxes in their tables.

@@ -4,7 +4,7 @@
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
 //! transaction) with its [`context`] and [`failure`], [`accounts`], [`logins`], [`account_links`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`templates`], [`nodes`]
+//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`nodes`]
 //! and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
 //! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
 //! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
@@ -44,16 +44,14 @@ mod send_rows;
 mod sends;
 mod set;
 mod task;
-mod templates;
 mod ticket_words;
 mod webhooks;
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::delivery::Attempt;
-use bellpull_domain::escalation::Escalation;
-use bellpull_domain::event::Event;
 use bellpull_domain::idempotency::IdempotencyKey;
 use bellpull_domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_domain::inbox::Reached;
@@ -64,18 +62,15 @@ use bellpull_domain::routing::Channel;
 use bellpull_domain::send::Recipients;
 use bellpull_domain::ticket::{Decision, Project};
 use bellpull_domain::user::User;
-use bellpull_domain::webhook::Webhook;
 use bellpull_port::account_links::EndedLogin;
 use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_port::audit::AuditEntry;
-use bellpull_port::escalations::EscalationRow;
 use bellpull_port::inbox::MarkPortion;
 use bellpull_port::push::NewSubscription;
 use bellpull_port::retention::Forgotten;
 use bellpull_port::send_log::CancelSend;
 use bellpull_port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_port::slow::{Wait, waiting};
-use bellpull_port::templates::{PutTemplate, TemplateKey, WrittenTemplate};
 use bellpull_port::tickets::{AnnouncedMessage, Committed};
 use bellpull_port::{LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
@@ -85,6 +80,7 @@ use super::super::commits::{GroupTrace, WriteSpan};
 use super::leases::{Lease, LeasedRow};
 use super::options::BoxError;
 pub(super) use super::requests::BeginSend;
+use crate::engine::AnyOperation;
 
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
@@ -93,7 +89,6 @@ pub(super) use nodes::NodeWrite;
 pub(super) use reports::Report;
 pub(super) use retention::Step;
 pub(super) use task::Writer;
-pub(super) use webhooks::WebhookWrite;
 
 /// Requests that may wait. With the slowest disks in use (100 commits/s of 512 requests) more than
 /// a second's worth; beyond it callers are rejected instead of waiting without end.
@@ -105,6 +100,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// writes the missing rows of inboxes: of these, or of some with about this many entries.
 #[derive(Debug)]
 pub(super) enum Write {
+    /// One that is the same for both stores.
+    Operation(Box<dyn AnyOperation>),
     Commit(Box<Decision>),
     Comment(Box<NewComment>),
     CreateUser {
@@ -160,12 +157,6 @@ pub(super) enum Write {
         changes: Box<PreferenceChanges>,
         now: Timestamp,
     },
-    SetEscalation {
-        event: Event,
-        escalation: Box<Escalation>,
-        now: Timestamp,
-    },
-    RemoveEscalation(Event),
     Subscribe {
         user: UserId,
         browser: Box<NewSubscription>,
@@ -175,12 +166,9 @@ pub(super) enum Write {
         user: UserId,
         endpoint: String,
     },
-    Webhook(Box<WebhookWrite>, Timestamp),
     Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
-    PutTemplate(Box<WrittenTemplate>),
-    DeleteTemplate(Box<TemplateKey>),
     Node(Box<NodeWrite>, Timestamp),
     Flush(Vec<UserId>),
     FlushSome(usize),
@@ -209,6 +197,9 @@ impl Write {
         if let Self::Mark(portion) = self {
             return portion.before.is_some();
         }
+        if let Self::Operation(operation) = self {
+            return operation.can_wait();
+        }
         let is_step = matches!(
             self,
             Self::ContinueSends { .. }
@@ -226,13 +217,15 @@ impl Write {
         if let Self::Link(write) = self {
             return write.verifies();
         }
+        if let Self::Operation(operation) = self {
+            return operation.changes_people();
+        }
         matches!(
             self,
             Self::UpdateUser(..)
                 | Self::ChangePreferences { .. }
                 | Self::Subscribe { .. }
                 | Self::Unsubscribe { .. }
-                | Self::Webhook(..)
                 | Self::RenewEpoch(..)
         )
     }
@@ -279,6 +272,8 @@ impl Write {
 /// The answer; each [`Write`] has its own.
 #[derive(Debug)]
 pub(super) enum Done {
+    /// What an operation answers.
+    Operation(Box<dyn Any + Send>),
     Committed(Box<Committed>),
     Commented(Box<(Comment, Option<AnnouncedMessage>)>),
     Created(Box<(User, Option<AnnouncedMessage>)>),
@@ -297,11 +292,7 @@ pub(super) enum Done {
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
-    /// A webhook after the change; `None` if it does not exist or may not be created.
-    Webhook(Option<Box<Webhook>>),
-    Template(PutTemplate),
     Node(Box<Node>),
-    Escalation(Option<Box<EscalationRow>>),
     /// A browser's subscription, by its id.
     Subscribed(i64),
     Forgotten(Forgotten),

@@ -9,8 +9,8 @@ use std::time::Instant;
 use bellpull_domain::routing::Channels;
 use bellpull_port::StoreError;
 use bellpull_port::slow::SlowLog;
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
@@ -213,7 +213,7 @@ impl Writer {
     }
 
     fn try_together(&mut self, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
-        let connection = match self.connection.take() {
+        let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
                 self.seen = None;
@@ -224,25 +224,32 @@ impl Writer {
         };
         // From here to its return the connection is taken out: a panic drops it, and with it the
         // transaction.
-        let outcome = self.fill(&connection, writes);
+        let outcome = self.fill(&mut connection, writes);
         if outcome.is_err() {
             self.seen = None;
+            // SQLite may have rolled the transaction back itself, as when the disk is full. If
+            // neither is possible, the connection is dropped.
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
         }
-        // SQLite may have rolled the transaction back itself, as when the disk is full; else this
-        // does. If neither is possible, the connection is dropped.
         self.connection = connection.is_autocommit().then_some(connection);
         outcome
     }
 
     /// From `BEGIN` to `COMMIT`, or to a rollback.
-    fn fill(&mut self, connection: &Connection, writes: &[&Write]) -> Result<Vec<Answer>, Failure> {
+    fn fill(
+        &mut self,
+        connection: &mut Connection,
+        writes: &[&Write],
+    ) -> Result<Vec<Answer>, Failure> {
         let asked = Instant::now();
-        let (transaction, seen) = begin(connection).map_err(Failure::NotBegun)?;
+        let seen = begin(connection).map_err(Failure::NotBegun)?;
         let begun = Instant::now();
         if self.seen != Some(seen) {
-            self.ids.load(&transaction)?;
-            let unsaved = self.deferred.load(&transaction).map_err(unavailable)?;
-            group::raise_delivered(&transaction, unsaved)?;
+            self.ids.load(connection)?;
+            let unsaved = self.deferred.load(connection).map_err(unavailable)?;
+            group::raise_delivered(connection, unsaved)?;
         }
         let staged = RefCell::default();
         let place = Place {
@@ -254,9 +261,9 @@ impl Writer {
             deferred: &self.deferred,
             staged: &staged,
         };
-        let mut applied = group::apply(&transaction, place, writes)?;
+        let mut applied = group::apply(connection, place, writes)?;
         let applied_at = Instant::now();
-        transaction.commit()?;
+        connection.execute_batch("COMMIT")?;
         let took = begun.elapsed();
         committed(writes.len(), took);
         let statements = applied_at - begun;
@@ -285,10 +292,9 @@ impl Writer {
 
 /// Takes the write lock (waiting for another process' writer, if there is one), and returns which
 /// state the transaction begins from.
-fn begin(connection: &Connection) -> rusqlite::Result<(Transaction<'_>, i64)> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let seen = one(&transaction, "PRAGMA data_version", (), |row| row.get(0))?;
-    Ok((transaction, seen))
+fn begin(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    one(connection, "PRAGMA data_version", (), |row| row.get(0))
 }
 
 /// The error of a request that failed alone.

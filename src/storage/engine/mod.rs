@@ -1,0 +1,93 @@
+//! What is the same for both stores, once.
+//!
+//! In reading order: [`sql`] (one text of a statement for both databases), [`value`] (its
+//! parameters), [`statement`] (both together), [`row`] (its rows), [`db`] (where it is run),
+//! [`failure`], and [`operation`] (a change or a read, with its answer). The ports that need no more than these stand in [`super::ports`].
+//!
+//! Each store is an [`Engine`] over its own part, its [`Dialect`].
+
+mod db;
+mod failure;
+mod operation;
+mod row;
+mod sql;
+mod statement;
+mod value;
+
+use std::fmt::Debug;
+use std::ops::Deref;
+use std::time::Duration;
+
+use bellpull_port::StoreError;
+
+pub(super) use db::Db;
+pub(super) use failure::{Failure, SqlError};
+pub(super) use operation::{AnyOperation, Change, Operation, ReadPage, ReadRows, take, written};
+pub(super) use row::{OwnedRow, Row};
+pub(super) use sql::{Sql, among, sql};
+pub(super) use statement::{Build, Statement};
+pub(super) use value::{Value, values};
+
+/// Which reads are carried out beside which: each kind has connections of its own, so a read of a
+/// single row never waits behind a list, and a list never behind a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// Those that are short whatever the size of the data.
+    Short,
+    /// Lists and reports, whose cost grows with the data.
+    Lists,
+    /// Searches for words.
+    Searches,
+}
+
+/// A store: what both have in common, over what is its own.
+#[derive(Debug)]
+pub struct Engine<D>(pub(super) D);
+
+impl<D> Deref for Engine<D> {
+    type Target = D;
+
+    fn deref(&self) -> &D {
+        &self.0
+    }
+}
+
+/// What a store has of its own.
+pub(super) trait Dialect: Debug + Send + Sync + 'static {
+    /// Carries out a read; all its statements see one state. One that is not short is ended after
+    /// [`READ_MAX`].
+    fn read<O: Operation>(
+        &self,
+        reads: Reads,
+        operation: O,
+    ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send;
+
+    /// Carries out a change. It is on the disk when this returns `Ok`.
+    fn write<O: Operation>(
+        &self,
+        operation: O,
+    ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send;
+
+    /// The rows of one statement that is short.
+    fn rows<T: Send + 'static>(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+        decode: fn(&Row) -> Result<T, StoreError>,
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
+
+    /// Its only row, if there is one.
+    fn row<T: Send + 'static>(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+        decode: fn(&Row) -> Result<T, StoreError>,
+    ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
+        let rows = self.rows(sql, values, decode);
+        async move { Ok(rows.await?.pop()) }
+    }
+}
+
+/// The time limit of a list. With both waits (for its user's other lists and for a connection), it
+/// ends before a request's 15 s.
+pub(super) const READ_MAX: Duration = Duration::from_secs(3);
