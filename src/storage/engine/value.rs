@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use bellpull_domain::ids::{
-    CommentId, DeliveryId, MessageId, NotificationId, ProjectId, SendId, Seq, TicketId, UserId,
-    WebhookId,
+    CommentId, DeliveryId, LinkId, LoginId, MessageId, NotificationId, ProjectId, SendId, Seq,
+    TicketId, UserId, WebhookId,
 };
 use jiff::Timestamp;
 use rusqlite::ToSql;
@@ -100,6 +100,8 @@ integers!(
     SendId: value => value.0,
     DeliveryId: value => value.0,
     WebhookId: value => value.0,
+    LoginId: value => value.0,
+    LinkId: value => value.0,
     Seq: value => value.0,
 );
 

@@ -1,6 +1,8 @@
 //! Ports that are the same for both stores: each statement once, each rule once.
 
+mod accounts;
 mod escalations;
 mod keys;
+mod push;
 mod templates;
 mod webhooks;

@@ -6,8 +6,8 @@
 //! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`]
 //! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
-//! [`preferences`], [`push`], [`sends`] with
-//! [`send_log`], [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
+//! [`preferences`], [`sends`] with [`send_log`],
+//!  [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
 //! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s of [`own_objects`]; and
 //! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
@@ -52,7 +52,6 @@ mod own_objects;
 mod preferences;
 mod projects;
 mod provider_reports;
-mod push;
 mod report;
 mod report_ranges;
 mod retention;

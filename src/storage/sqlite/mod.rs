@@ -7,7 +7,7 @@
 //! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
 //! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
-//! [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`deliveries`] with [`delivery_log`], [`explain`],
 //! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
 //! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
 //! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
@@ -49,7 +49,6 @@ mod notifications;
 mod options;
 mod preferences;
 mod projects;
-mod push;
 mod readers;
 mod report;
 mod report_ranges;

@@ -17,7 +17,7 @@ use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, audit, keys, logins, nodes, preferences, projects, push,
+    Answer, Done, Write, account_links, audit, keys, logins, nodes, preferences, projects,
     retention, sends, ticket_words,
 };
 
@@ -61,10 +61,6 @@ pub(super) fn apply(
         Write::ChangePreferences { user, changes, now } => {
             preferences::change(connection, *user, changes, *now)?
         }
-        Write::Subscribe { user, browser, now } => {
-            push::subscribe(connection, *user, browser, *now)?
-        }
-        Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
         Write::Forget(step) => retention::forget(connection, *step)?,
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,

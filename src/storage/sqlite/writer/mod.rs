@@ -66,7 +66,6 @@ use bellpull_port::account_links::EndedLogin;
 use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::MarkPortion;
-use bellpull_port::push::NewSubscription;
 use bellpull_port::retention::Forgotten;
 use bellpull_port::send_log::CancelSend;
 use bellpull_port::sends::{BeginSend as BeginOutcome, Chunks};
@@ -157,15 +156,6 @@ pub(super) enum Write {
         changes: Box<PreferenceChanges>,
         now: Timestamp,
     },
-    Subscribe {
-        user: UserId,
-        browser: Box<NewSubscription>,
-        now: Timestamp,
-    },
-    Unsubscribe {
-        user: UserId,
-        endpoint: String,
-    },
     Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
@@ -220,14 +210,7 @@ impl Write {
         if let Self::Operation(operation) = self {
             return operation.changes_people();
         }
-        matches!(
-            self,
-            Self::UpdateUser(..)
-                | Self::ChangePreferences { .. }
-                | Self::Subscribe { .. }
-                | Self::Unsubscribe { .. }
-                | Self::RenewEpoch(..)
-        )
+        matches!(self, Self::UpdateUser(..) | Self::ChangePreferences { .. } | Self::RenewEpoch(..))
     }
 
     /// Whether it is a delivery channel's: of those of low priority, these are written together.
@@ -293,8 +276,6 @@ pub(super) enum Done {
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
     Node(Box<Node>),
-    /// A browser's subscription, by its id.
-    Subscribed(i64),
     Forgotten(Forgotten),
     /// How many rows changed.
     Changed(u64),

@@ -1,0 +1,21 @@
+//! Accounts, read and locked by what changes them or what is theirs.
+
+use bellpull_domain::ids::UserId;
+use bellpull_port::StoreError;
+
+use crate::engine::{Db, Failure, sql, values};
+
+/// Locks an account until the end of the transaction, if there is one. Rows that refer to it may
+/// be written meanwhile.
+pub(super) async fn hold(db: &mut Db<'_>, id: UserId) -> Result<bool, Failure> {
+    let sql = sql!("SELECT id FROM users WHERE id = $1{| FOR NO KEY UPDATE}");
+    db.exists(sql, values![id]).await
+}
+
+/// The same.
+///
+/// # Errors
+/// [`StoreError::NotFound`] if there is no such account.
+pub(super) async fn lock(db: &mut Db<'_>, id: UserId) -> Result<(), Failure> {
+    if hold(db, id).await? { Ok(()) } else { Err(StoreError::NotFound.into()) }
+}
