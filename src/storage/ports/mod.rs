@@ -3,6 +3,7 @@
 mod accounts;
 mod escalations;
 mod keys;
+mod preferences;
 mod push;
 mod templates;
 mod webhooks;

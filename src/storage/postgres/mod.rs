@@ -6,7 +6,7 @@
 //! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`]
 //! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
-//! [`preferences`], [`sends`] with [`send_log`],
+//! [`sends`] with [`send_log`],
 //!  [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
 //! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s of [`own_objects`]; and
@@ -49,7 +49,6 @@ mod notifications;
 mod open_error;
 mod operations;
 mod own_objects;
-mod preferences;
 mod projects;
 mod provider_reports;
 mod report;

@@ -6,7 +6,7 @@
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
+//! [`account_links`], [`name_keys`] and [`withdrawn_rights`],
 //! [`deliveries`] with [`delivery_log`], [`explain`],
 //! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
 //! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
@@ -47,7 +47,6 @@ mod name_keys;
 mod nodes;
 mod notifications;
 mod options;
-mod preferences;
 mod projects;
 mod readers;
 mod report;

@@ -17,8 +17,8 @@ use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, audit, keys, logins, nodes, preferences, projects,
-    retention, sends, ticket_words,
+    Answer, Done, Write, account_links, audit, keys, logins, nodes, projects, retention, sends,
+    ticket_words,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -58,9 +58,6 @@ pub(super) fn apply(
         Write::CreateProject(new) => projects::create(connection, new)?,
         Write::AddMember(project, user) => projects::add_member(connection, *project, *user)?,
         Write::RemoveMember(project, user) => projects::remove_member(connection, *project, *user)?,
-        Write::ChangePreferences { user, changes, now } => {
-            preferences::change(connection, *user, changes, *now)?
-        }
         Write::Forget(step) => retention::forget(connection, *step)?,
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,

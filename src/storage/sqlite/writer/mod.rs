@@ -4,7 +4,7 @@
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
 //! transaction) with its [`context`] and [`failure`], [`accounts`], [`logins`], [`account_links`],
-//! [`projects`], [`preferences`], [`push`], [`webhooks`], [`escalations`], [`nodes`]
+//! [`projects`], [`push`], [`webhooks`], [`escalations`], [`nodes`]
 //! and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
 //! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
 //! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
@@ -33,7 +33,6 @@ mod logins;
 mod marks;
 mod nodes;
 mod outbox;
-mod preferences;
 mod projects;
 mod push;
 mod queue;
@@ -57,7 +56,6 @@ use bellpull_domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
 use bellpull_domain::inbox::Reached;
 use bellpull_domain::node::Node;
 use bellpull_domain::plan::marks::MarkedPortion;
-use bellpull_domain::preference::{PreferenceChanges, Preferences};
 use bellpull_domain::routing::Channel;
 use bellpull_domain::send::Recipients;
 use bellpull_domain::ticket::{Decision, Project};
@@ -151,11 +149,6 @@ pub(super) enum Write {
         delivery: DeliveryId,
         now: Timestamp,
     },
-    ChangePreferences {
-        user: UserId,
-        changes: Box<PreferenceChanges>,
-        now: Timestamp,
-    },
     Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
@@ -210,7 +203,7 @@ impl Write {
         if let Self::Operation(operation) = self {
             return operation.changes_people();
         }
-        matches!(self, Self::UpdateUser(..) | Self::ChangePreferences { .. } | Self::RenewEpoch(..))
+        matches!(self, Self::UpdateUser(..) | Self::RenewEpoch(..))
     }
 
     /// Whether it is a delivery channel's: of those of low priority, these are written together.
@@ -274,7 +267,6 @@ pub(super) enum Done {
     Chunks(Chunks),
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
-    Preferences(Option<Box<Preferences>>),
     Node(Box<Node>),
     Forgotten(Forgotten),
     /// How many rows changed.
