@@ -18,7 +18,6 @@ mod joined;
 mod leases;
 mod link_rows;
 mod narrow;
-mod node_rows;
 mod open;
 mod options;
 mod ports;

@@ -19,6 +19,8 @@ pub(in super::super) enum Db<'a> {
     Postgres(&'a mut postgres::Connection),
     /// Any connection to PostgreSQL, for one statement that reads.
     Pool(&'a postgres::Database),
+    /// The same, for one by key.
+    ByKey(postgres::ByKey<'a>),
 }
 
 impl Db<'_> {
@@ -35,6 +37,10 @@ impl Db<'_> {
                 postgres_rows(query.fetch_all(&mut **connection).await)
             }
             Self::Pool(pool) => {
+                let query = bound(sqlx::query(sql.postgres()), values);
+                postgres_rows(query.fetch_all(*pool).await)
+            }
+            Self::ByKey(pool) => {
                 let query = bound(sqlx::query(sql.postgres()), values);
                 postgres_rows(query.fetch_all(*pool).await)
             }
@@ -59,6 +65,10 @@ impl Db<'_> {
                 postgres_rows(query.fetch_all(&mut **connection).await)
             }
             Self::Pool(pool) => {
+                let query = bound(sqlx::query(text()), values);
+                postgres_rows(query.fetch_all(*pool).await)
+            }
+            Self::ByKey(pool) => {
                 let query = bound(sqlx::query(text()), values);
                 postgres_rows(query.fetch_all(*pool).await)
             }
@@ -138,7 +148,7 @@ impl Db<'_> {
                 let done = query.execute(&mut **connection).await;
                 Ok(done.map_err(SqlError::Postgres)?.rows_affected())
             }
-            Self::Pool(_) => Err(Failure::Refused(crate::error::unavailable(
+            Self::Pool(_) | Self::ByKey(_) => Err(Failure::Refused(crate::error::unavailable(
                 "a statement that writes is outside a transaction",
             ))),
         }

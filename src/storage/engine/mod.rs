@@ -24,7 +24,7 @@ pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
 pub(super) use operation::{AnyOperation, Change, Operation, ReadPage, ReadRows, take, written};
 pub(super) use row::{OwnedRow, Row};
-pub(super) use sql::{Sql, among, sql};
+pub(super) use sql::{Sql, among, now_ms, sql};
 pub(super) use statement::{Build, Statement};
 pub(super) use value::{Value, values};
 
@@ -86,6 +86,19 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
         let rows = self.rows(sql, values, decode);
         async move { Ok(rows.await?.pop()) }
     }
+
+    /// The same, found by its key: so fast that its answer tests the connection.
+    fn row_by_key<T: Send + 'static>(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+        decode: fn(&Row) -> Result<T, StoreError>,
+    ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
+        self.row(sql, values, decode)
+    }
+
+    /// As [`bellpull_port::NodeStore::database_id`].
+    fn database_id(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
 }
 
 /// The time limit of a list. With both waits (for its user's other lists and for a connection), it

@@ -89,7 +89,16 @@ macro_rules! among {
     };
 }
 
-pub(in super::super) use {among, sql};
+/// Milliseconds since 1970 by the database's clock, now and not at the transaction's begin: it may
+/// have waited for a lock.
+macro_rules! now_ms {
+    () => {
+        "{CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)\
+         |(extract(epoch FROM clock_timestamp()) * 1000)::bigint}"
+    };
+}
+
+pub(in super::super) use {among, now_ms, sql};
 
 #[cfg(test)]
 mod tests {

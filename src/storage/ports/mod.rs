@@ -3,7 +3,9 @@
 mod accounts;
 mod escalations;
 mod keys;
+mod nodes;
 mod preferences;
+mod projects;
 mod push;
 mod templates;
 mod webhooks;

@@ -15,12 +15,6 @@ macro_rules! user_columns {
     };
 }
 
-macro_rules! project_columns {
-    () => {
-        "id, key, name, is_open"
-    };
-}
-
 /// Of a message `m`.
 macro_rules! message_columns {
     () => {
@@ -46,7 +40,7 @@ macro_rules! select_tickets {
 pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
     ended_at FROM account_links WHERE id = $1";
 
-pub(super) use {message_columns, project_columns, select_tickets, user_columns};
+pub(super) use {message_columns, select_tickets, user_columns};
 
 impl Columns for PgRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

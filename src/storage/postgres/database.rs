@@ -431,7 +431,7 @@ impl Database {
 
 /// See [`Database::by_key`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ByKey<'a>(&'a Database);
+pub(in super::super) struct ByKey<'a>(&'a Database);
 
 impl ByKey<'_> {
     async fn rows<'q>(&self, query: impl Execute<'q, Postgres>) -> sqlx::Result<Vec<Row>> {

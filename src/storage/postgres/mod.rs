@@ -3,13 +3,13 @@
 //! In reading order: [`connect`] (the pool, TLS, time-outs and the schema) with [`address`] and
 //! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
-//! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`]
+//! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`inbox`]
 //! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
 //! [`sends`] with [`send_log`],
 //!  [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
-//! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s of [`own_objects`]; and
+//! [`report_ranges`], [`retention`]; [`dump`]s of [`own_objects`]; and
 //! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
 //! are the same for both stores).
 
@@ -44,12 +44,10 @@ mod logins;
 mod messages;
 mod name_keys;
 mod new_accounts;
-mod nodes;
 mod notifications;
 mod open_error;
 mod operations;
 mod own_objects;
-mod projects;
 mod provider_reports;
 mod report;
 mod report_ranges;
@@ -87,15 +85,18 @@ use super::contents::ContentCache;
 use super::joined::Joined;
 use crate::engine::{Db, Dialect, Engine, Operation, READ_MAX, Reads, Row, Sql, Value};
 use connect::connect;
-pub(super) use database::{Connection, Database};
+pub(super) use database::{ByKey, Connection, Database};
 use ids::{BlockIds, Sequence};
 pub(super) use keys::lock_of;
 pub(super) use locks::{class, lock};
-pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
 pub(super) use transaction::{Work, failed};
 use transaction::{begin, begin_with, is_broken};
 use writer::{Write, WriterHandle};
+
+/// The server's directory, which its standbys share, and the database in it.
+pub(crate) const DATABASE_ID: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
+     FROM pg_database WHERE datname = current_database()";
 
 /// How long readiness waits.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -244,6 +245,19 @@ impl Dialect for Postgres {
         decode: fn(&Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         Ok(Db::Pool(&self.pool).all(sql, values, decode).await?)
+    }
+
+    async fn row_by_key<T: Send + 'static>(
+        &self,
+        sql: &'static Sql,
+        values: &[Value<'_>],
+        decode: fn(&Row) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(Db::ByKey(self.pool.by_key()).optional(sql, values, decode).await?)
+    }
+
+    async fn database_id(&self) -> Result<String, StoreError> {
+        sqlx::query_scalar(DATABASE_ID).fetch_one(&self.pool).await.map_err(failed)
     }
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {

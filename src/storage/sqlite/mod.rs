@@ -4,13 +4,13 @@
 //! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
-//! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`], [`projects`],
+//! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
 //! [`account_links`], [`name_keys`] and [`withdrawn_rights`],
 //! [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
+//! [`report`] with [`report_ranges`], [`retention`]; [`nodes`]; [`backup`]s; and what they share:
 //! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
-//! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! entries, [`dialect`], [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
@@ -27,6 +27,7 @@ mod crowd_reader;
 mod deferred;
 mod deliveries;
 mod delivery_log;
+mod dialect;
 mod epoch;
 mod error;
 mod explain;
@@ -47,7 +48,6 @@ mod name_keys;
 mod nodes;
 mod notifications;
 mod options;
-mod projects;
 mod readers;
 mod report;
 mod report_ranges;
@@ -89,9 +89,7 @@ use super::{
     attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
     requests, rows, supervised,
 };
-use crate::engine::{
-    Dialect, Engine, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, take,
-};
+use crate::engine::Engine;
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};
@@ -106,7 +104,7 @@ use lock::{HubLock, Traces};
 use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
 use readers::{Kind, Readers};
 use slow_reads::{CONNECTIONS, SlowReads};
-use writer::{Audiences, Done, Write, Writer, WriterHandle, mismatch};
+use writer::{Audiences, Write, Writer, WriterHandle};
 
 /// Connections for reads that are short whatever the size of the data; the others use
 /// [`slow_reads`]. No read waits for the writer.
@@ -114,8 +112,6 @@ const READERS: u32 = 4;
 /// Connections for lists and reports. One may be busy for as long as a report takes, so there is
 /// another; more would only take CPU from other work on a small machine.
 const SLOW_READERS: u32 = 2;
-/// How long a short read may take: it ends before its request does.
-const SHORT_READ_MAX: Duration = Duration::from_secs(15);
 /// Reads of one long inbox that may wait for the one before: its user's other sessions.
 const LONG_INBOXES_WAITING_MAX: usize = 4;
 /// How long one waits. With the wait for a connection and the read, less than a request may take.
@@ -391,38 +387,6 @@ impl SqliteStore {
 
     fn next_ticket_id(&self) -> TicketId {
         TicketId(self.ids.next(Counter::Tickets))
-    }
-}
-
-impl Dialect for Sqlite {
-    async fn read<O: Operation>(
-        &self,
-        reads: Reads,
-        operation: O,
-    ) -> Result<O::Answer, StoreError> {
-        let (readers, read_max) = match reads {
-            Reads::Short => (&self.short_reads, SHORT_READ_MAX),
-            Reads::Lists => (&self.lists, READ_MAX),
-            Reads::Searches => (&self.word_searches, READ_MAX),
-        };
-        take::<O>(readers.read(Box::new(operation), read_max).await?)
-    }
-
-    fn rows<T: Send + 'static>(
-        &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send {
-        self.read(Reads::Short, ReadRows { statement: Statement::new(sql, values), decode })
-    }
-
-    async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        let write = Write::Operation(Box::new(operation));
-        let Done::Operation(answer) = self.writer.write(write).await? else {
-            return Err(mismatch());
-        };
-        take::<O>(answer)
     }
 }
 

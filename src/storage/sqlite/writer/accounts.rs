@@ -17,8 +17,7 @@ use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, audit, keys, logins, nodes, projects, retention, sends,
-    ticket_words,
+    Answer, Done, Write, account_links, audit, keys, logins, retention, sends, ticket_words,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -55,14 +54,10 @@ pub(super) fn apply(
             Ok(Done::Setting(setting_or_insert(connection, name, initial)?))
         }
         Write::SetSetting { name, value } => set_setting(connection, name, value)?,
-        Write::CreateProject(new) => projects::create(connection, new)?,
-        Write::AddMember(project, user) => projects::add_member(connection, *project, *user)?,
-        Write::RemoveMember(project, user) => projects::remove_member(connection, *project, *user)?,
         Write::Forget(step) => retention::forget(connection, *step)?,
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,
         Write::CancelSend(id) => sends::cancel(connection, *id)?,
-        Write::Node(write, now) => nodes::apply(connection, write, *now)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
         Write::Probe => probe(connection)?,
         Write::Operation(_)

@@ -4,8 +4,7 @@
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
 //! transaction) with its [`context`] and [`failure`], [`accounts`], [`logins`], [`account_links`],
-//! [`projects`], [`push`], [`webhooks`], [`escalations`], [`nodes`]
-//! and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
+//! [`push`], [`webhooks`], [`escalations`] and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
 //! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
 //! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
 //! planned rows, a statement a table); then [`outbox`] with [`digests`], [`attempts`] (their
@@ -31,9 +30,7 @@ mod late;
 mod log_keeper;
 mod logins;
 mod marks;
-mod nodes;
 mod outbox;
-mod projects;
 mod push;
 mod queue;
 mod reports;
@@ -52,13 +49,12 @@ use std::time::{Duration, Instant};
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::delivery::Attempt;
 use bellpull_domain::idempotency::IdempotencyKey;
-use bellpull_domain::ids::{DeliveryId, LoginId, ProjectId, SendId, Seq, UserId};
+use bellpull_domain::ids::{DeliveryId, LoginId, SendId, Seq, UserId};
 use bellpull_domain::inbox::Reached;
-use bellpull_domain::node::Node;
 use bellpull_domain::plan::marks::MarkedPortion;
 use bellpull_domain::routing::Channel;
 use bellpull_domain::send::Recipients;
-use bellpull_domain::ticket::{Decision, Project};
+use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
 use bellpull_port::account_links::EndedLogin;
 use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
@@ -82,7 +78,6 @@ use crate::engine::AnyOperation;
 pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
 pub(super) use logins::LoginWrite;
-pub(super) use nodes::NodeWrite;
 pub(super) use reports::Report;
 pub(super) use retention::Step;
 pub(super) use task::Writer;
@@ -133,9 +128,6 @@ pub(super) enum Write {
         before: Timestamp,
         limit: u32,
     },
-    CreateProject(Box<NewProject>),
-    AddMember(ProjectId, UserId),
-    RemoveMember(ProjectId, UserId),
     Lease(Lease),
     Release(LeaseOwner, Channel, Vec<DeliveryId>),
     SetBack(Channel, SetBack),
@@ -152,7 +144,6 @@ pub(super) enum Write {
     Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
-    Node(Box<NodeWrite>, Timestamp),
     Flush(Vec<UserId>),
     FlushSome(usize),
     /// Begins an epoch of this name above this number, once nothing is deferred.
@@ -162,16 +153,6 @@ pub(super) enum Write {
     Probe,
     #[cfg(test)]
     Ping,
-}
-
-/// A new project.
-#[derive(Debug)]
-pub(super) struct NewProject {
-    pub(super) key: String,
-    pub(super) name: String,
-    pub(super) creator: UserId,
-    pub(super) once: Option<IdempotencyKey>,
-    pub(super) now: Timestamp,
 }
 
 impl Write {
@@ -262,12 +243,10 @@ pub(super) enum Done {
     Ended(Option<Vec<EndedLogin>>),
     Setting(String),
     Marked(MarkedPortion),
-    Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunks(Chunks),
     Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
-    Node(Box<Node>),
     Forgotten(Forgotten),
     /// How many rows changed.
     Changed(u64),
