@@ -16,7 +16,6 @@ mod error;
 mod health;
 mod joined;
 mod leases;
-mod link_rows;
 mod narrow;
 mod open;
 mod options;

@@ -2,12 +2,13 @@
 //!
 //! In reading order: [`sql`] (one text of a statement for both databases), [`value`] (its
 //! parameters), [`statement`] (both together), [`row`] (its rows), [`db`] (where it is run),
-//! [`failure`], and [`operation`] (a change or a read, with its answer). The ports that need no more than these stand in [`super::ports`].
+//! [`failure`], [`ids`] (new ones), and [`operation`] (a change or a read, with its answer). The ports that need no more than these stand in [`super::ports`].
 //!
 //! Each store is an [`Engine`] over its own part, its [`Dialect`].
 
 mod db;
 mod failure;
+mod ids;
 mod operation;
 mod row;
 mod sql;
@@ -22,6 +23,7 @@ use bellpull_port::StoreError;
 
 pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
+pub(super) use ids::NewIds;
 pub(super) use operation::{AnyOperation, Change, Operation, ReadPage, ReadRows, take, written};
 pub(super) use row::{OwnedRow, Row};
 pub(super) use sql::{Sql, among, now_ms, sql};
@@ -96,6 +98,9 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
         self.row(sql, values, decode)
     }
+
+    /// New ids of messages and deliveries.
+    fn ids(&self) -> NewIds;
 
     /// As [`bellpull_port::NodeStore::database_id`].
     fn database_id(&self) -> impl Future<Output = Result<String, StoreError>> + Send;

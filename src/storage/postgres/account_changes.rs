@@ -10,8 +10,10 @@ use bellpull_port::clock::SystemClock;
 use bellpull_port::{Clock, StoreError};
 
 use super::database::Connection;
+use super::new_accounts;
 use super::transaction::failed;
-use super::{account_links, account_rows, logins, new_accounts};
+use crate::engine::Db;
+use crate::ports::{account_links, accounts, logins};
 use crate::rows::claims_ms;
 
 /// Changes an account; its state afterwards.
@@ -30,7 +32,7 @@ pub(super) async fn update(
     let facts = facts(connection, id, changes, keys).await?;
     let plan = account::change(&facts, changes).map_err(StoreError::of_account)?;
     if plan.moves_email {
-        account_links::void_all(connection, id).await?;
+        account_links::void_all(&mut Db::Postgres(connection), id).await?;
     }
     let sql = "UPDATE users SET full_name = coalesce($2, full_name), role = coalesce($3, role), \
                is_active = coalesce($4, is_active), password_hash = coalesce($5, password_hash), \
@@ -55,7 +57,7 @@ pub(super) async fn update(
             set_key(connection, kind, key, id).await?;
         }
     }
-    let after = account_rows::account(connection, id).await?;
+    let after = accounts::account(&mut Db::Postgres(connection), id).await?;
     after.map(|(after, _)| after).ok_or(StoreError::NotFound)
 }
 
@@ -63,8 +65,10 @@ pub(super) async fn update(
 async fn hand_over(connection: &mut Connection, id: UserId) -> Result<(), StoreError> {
     let sql = "UPDATE users SET password_hash = NULL WHERE id = $1";
     sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
-    account_links::void_all(connection, id).await?;
-    logins::end_all(connection, id, None, SystemClock.now()).await.map(drop)
+    let db = &mut Db::Postgres(connection);
+    account_links::void_all(db, id).await?;
+    logins::end_all(db, id, None, SystemClock.now()).await?;
+    Ok(())
 }
 
 /// Locks the account, and with a change that could take a super admin away all that are active: of
@@ -105,9 +109,9 @@ async fn facts(
         query.fetch_one(&mut *connection).await.map_err(failed)?;
     let full_name = changes.full_name.as_deref().unwrap_or_default();
     let admins = new_accounts::admins(connection, full_name, Some(id)).await.map_err(failed)?;
-    let account = account_rows::account(connection, id).await?.map(|(account, _)| account);
+    let account = accounts::account(&mut Db::Postgres(connection), id).await?;
     Ok(AccountFacts {
-        account,
+        account: account.map(|(account, _)| account),
         has_username,
         has_email,
         has_username_key,

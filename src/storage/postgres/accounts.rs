@@ -18,11 +18,12 @@ use jiff::Timestamp;
 
 use super::columns::user_columns;
 use super::database::Database;
-use super::logins::Times;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
-use super::{PostgresStore, account_changes, account_links, logins, withdrawn_rights};
+use super::{PostgresStore, account_changes, withdrawn_rights};
 use crate::checks::OWN_BELOW_APART;
+use crate::ports::logins::Times;
+use crate::ports::{account_links, logins, settings};
 use crate::rows::{containing, get, user};
 
 #[async_trait]
@@ -200,35 +201,15 @@ impl AccountStore for PostgresStore {
     }
 
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
-        // The row exists on every start but the first.
-        if let Some(value) = self.setting(name).await? {
-            return Ok(value);
-        }
-        let mut work = self.begin().await?;
-        // Waits for another node that inserts it at this moment.
-        let sql =
-            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-        let query = sqlx::query(sql).bind(name).bind(initial);
-        query.execute(&mut *work).await.map_err(failed)?;
-        // A statement of its own, which sees what that one has inserted.
-        let query = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name);
-        let value = query.fetch_one(&mut *work).await.map_err(failed)?;
-        work.commit().await?;
-        Ok(value)
+        settings::get_or_insert(self, name, initial).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name);
-        query.fetch_optional(&self.pool).await.map_err(failed)
+        settings::get(self, name).await
     }
 
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let mut work = self.begin().await?;
-        let sql = "INSERT INTO settings (name, value) VALUES ($1, $2) \
-                   ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        let query = sqlx::query(sql).bind(name).bind(value);
-        query.execute(&mut *work).await.map_err(failed)?;
-        work.commit().await
+        settings::set(self, name, value).await
     }
 
     async fn own_below_apart(&self, limit: u32) -> Result<Vec<(UserId, String)>, StoreError> {

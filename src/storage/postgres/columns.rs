@@ -36,10 +36,6 @@ macro_rules! select_tickets {
     };
 }
 
-/// A link's row, by its id.
-pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
-    ended_at FROM account_links WHERE id = $1";
-
 pub(super) use {message_columns, select_tickets, user_columns};
 
 impl Columns for PgRow {

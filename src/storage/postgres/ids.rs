@@ -14,7 +14,7 @@ use super::database::{Connection, Database};
 
 /// The kinds of ids that are given out in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sequence {
+pub(in super::super) enum Sequence {
     /// Tickets.
     Tickets,
     /// Comments.
@@ -44,7 +44,7 @@ const ALL: [(Sequence, &str, i64); 7] = [
 
 /// The ids that this node may give out.
 #[derive(Debug, Default)]
-pub(super) struct BlockIds {
+pub(in super::super) struct BlockIds {
     blocks: [Mutex<Block>; ALL.len()],
     is_filling: AtomicBool,
 }
@@ -75,7 +75,7 @@ impl BlockIds {
     }
 
     /// The next id, if the block has one.
-    pub(super) fn take(&self, sequence: Sequence) -> Option<i64> {
+    pub(in super::super) fn take(&self, sequence: Sequence) -> Option<i64> {
         self.block(sequence).next()
     }
 
@@ -112,7 +112,7 @@ impl BlockIds {
     }
 
     /// Takes blocks with at least `count` ids.
-    pub(super) async fn reserve(
+    pub(in super::super) async fn reserve(
         &self,
         connection: &mut Connection,
         sequence: Sequence,

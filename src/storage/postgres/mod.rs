@@ -4,8 +4,8 @@
 //! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
 //! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`inbox`]
-//! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
-//! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
+//! with [`notifications`] and [`messages`], [`accounts`] with [`new_accounts`],
+//! [`account_changes`], [`withdrawn_rights`] and [`name_keys`],
 //! [`sends`] with [`send_log`],
 //!  [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
 //! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
@@ -14,8 +14,6 @@
 //! are the same for both stores).
 
 mod account_changes;
-mod account_links;
-mod account_rows;
 mod accounts;
 mod address;
 mod attempts;
@@ -40,7 +38,6 @@ mod lanes;
 mod late;
 mod leases;
 mod locks;
-mod logins;
 mod messages;
 mod name_keys;
 mod new_accounts;
@@ -83,10 +80,10 @@ pub use open_error::OpenError;
 use super::StoreOptions;
 use super::contents::ContentCache;
 use super::joined::Joined;
-use crate::engine::{Db, Dialect, Engine, Operation, READ_MAX, Reads, Row, Sql, Value};
+use crate::engine::{Db, Dialect, Engine, NewIds, Operation, READ_MAX, Reads, Row, Sql, Value};
 use connect::connect;
 pub(super) use database::{ByKey, Connection, Database};
-use ids::{BlockIds, Sequence};
+pub(super) use ids::{BlockIds, Sequence};
 pub(super) use keys::lock_of;
 pub(super) use locks::{class, lock};
 use slow_reads::SlowReads;
@@ -254,6 +251,10 @@ impl Dialect for Postgres {
         decode: fn(&Row) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         Ok(Db::ByKey(self.pool.by_key()).optional(sql, values, decode).await?)
+    }
+
+    fn ids(&self) -> NewIds {
+        NewIds::Postgres(Arc::clone(&self.ids))
     }
 
     async fn database_id(&self) -> Result<String, StoreError> {

@@ -27,9 +27,11 @@ use super::error::unavailable;
 use super::multi_row::id_list;
 use super::rows::{containing, get, json, origin, timestamp, user};
 use super::slow_reads::{READ_MAX, read_error};
-use super::writer::{Done, LinkWrite, LoginWrite, Write, mismatch};
-use super::{SqliteStore, account_links, withdrawn_rights};
+use super::writer::{Done, Write, mismatch};
+use super::{SqliteStore, withdrawn_rights};
 use crate::checks::OWN_BELOW_APART;
+use crate::ports::logins::Times;
+use crate::ports::{account_links, logins, settings};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -130,12 +132,8 @@ impl AccountStore for SqliteStore {
         access_until: Timestamp,
         expires_at: Timestamp,
     ) -> Result<LoginId, StoreError> {
-        let password_hash = password_hash.map(str::to_owned);
-        let begin = LoginWrite::Begin { user, password_hash, now, access_until, expires_at };
-        let Done::Login(id) = self.writer.write(Write::Login(begin)).await? else {
-            return Err(mismatch());
-        };
-        Ok(id)
+        let times = Times { now, access_until, expires_at };
+        logins::begin(self, user, password_hash, times).await
     }
 
     async fn use_refresh(
@@ -145,11 +143,7 @@ impl AccountStore for SqliteStore {
         now: Timestamp,
         access_until: Timestamp,
     ) -> Result<RefreshUse, StoreError> {
-        let used = LoginWrite::UseRefresh { login, generation, now, access_until };
-        let Done::Refresh(outcome) = self.writer.write(Write::Login(used)).await? else {
-            return Err(mismatch());
-        };
-        Ok(outcome)
+        logins::use_refresh(self, login, generation, now, access_until).await
     }
 
     async fn revoke_login(
@@ -157,11 +151,7 @@ impl AccountStore for SqliteStore {
         login: LoginId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let revoke = LoginWrite::Revoke { login, now };
-        let Done::Revoked(until) = self.writer.write(Write::Login(revoke)).await? else {
-            return Err(mismatch());
-        };
-        Ok(until)
+        logins::revoke(self, login, now).await
     }
 
     async fn revoke_all_logins(
@@ -169,11 +159,7 @@ impl AccountStore for SqliteStore {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<EndedLogin>, StoreError> {
-        let revoke = Write::Login(LoginWrite::RevokeAll { user, now });
-        let Done::Ended(Some(ended)) = self.writer.write(revoke).await? else {
-            return Err(mismatch());
-        };
-        Ok(ended)
+        logins::revoke_all(self, user, now).await
     }
 
     async fn ended_logins(
@@ -181,12 +167,7 @@ impl AccountStore for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<(LoginId, Timestamp)>, StoreError> {
-        let sql = "SELECT id, access_until FROM logins \
-                   WHERE revoked_at IS NOT NULL AND access_until > ? \
-                   ORDER BY access_until DESC LIMIT ?";
-        let query = sqlx::query_as(sql).bind(now.as_millisecond()).bind(limit);
-        let rows: Vec<(i64, i64)> = query.fetch_all(&self.readers).await.map_err(unavailable)?;
-        rows.into_iter().map(|(id, until)| Ok((LoginId(id), timestamp(until)?))).collect()
+        logins::ended(self, now, limit).await
     }
 
     async fn logins_revoked(
@@ -195,11 +176,11 @@ impl AccountStore for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<RevokedLogins, StoreError> {
-        account_links::revoked(self, since, now, limit).await
+        logins::revoked(self, since, now, limit).await
     }
 
     async fn is_login_ended(&self, login: LoginId) -> Result<bool, StoreError> {
-        account_links::is_ended(self, login).await
+        logins::is_ended(self, login).await
     }
 
     async fn rights_withdrawn(
@@ -211,13 +192,11 @@ impl AccountStore for SqliteStore {
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<Vec<EndedLogin>, StoreError> {
-        let change = LinkWrite::ChangePassword(change);
-        let ended = account_links::ended(self, change).await?;
-        ended.ok_or_else(mismatch)
+        account_links::change_password(self, change).await
     }
 
     async fn mail_link(&self, new: NewLink) -> Result<bool, StoreError> {
-        Ok(self.changed(Write::Link(Box::new(LinkWrite::Mail(new)))).await? > 0)
+        account_links::mail(self, new).await
     }
 
     async fn is_link_open(&self, link: &AccountLink, now: Timestamp) -> Result<bool, StoreError> {
@@ -230,35 +209,23 @@ impl AccountStore for SqliteStore {
         password_hash: String,
         now: Timestamp,
     ) -> Result<Option<Vec<EndedLogin>>, StoreError> {
-        account_links::ended(self, LinkWrite::Reset { link, password_hash, now }).await
+        account_links::reset(self, link, password_hash, now).await
     }
 
     async fn confirm_email(&self, link: AccountLink, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.changed(Write::Link(Box::new(LinkWrite::Confirm { link, now }))).await? > 0)
+        account_links::confirm(self, link, now).await
     }
 
     async fn setting_or_insert(&self, name: &str, initial: &str) -> Result<String, StoreError> {
-        // The row exists on every start but the first; only the first needs the writer.
-        if let Some(value) = self.setting(name).await? {
-            return Ok(value);
-        }
-        let (name, initial) = (name.to_owned(), initial.to_owned());
-        let Done::Setting(value) =
-            self.writer.write(Write::SettingOrInsert { name, initial }).await?
-        else {
-            return Err(mismatch());
-        };
-        Ok(value)
+        settings::get_or_insert(self, name, initial).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT value FROM settings WHERE name = ?").bind(name);
-        query.fetch_optional(&self.readers).await.map_err(unavailable)
+        settings::get(self, name).await
     }
 
     async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let (name, value) = (name.to_owned(), value.to_owned());
-        self.writer.write(Write::SetSetting { name, value }).await.map(drop)
+        settings::set(self, name, value).await
     }
 
     async fn own_below_apart(&self, limit: u32) -> Result<Vec<(UserId, String)>, StoreError> {

@@ -42,10 +42,6 @@ macro_rules! webhook_target {
     };
 }
 
-/// A link's row, by its id.
-pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
-    ended_at FROM account_links WHERE id = ?";
-
 pub(super) use {message_columns, select_tickets, user_columns, webhook_target};
 
 impl Columns for SqliteRow {

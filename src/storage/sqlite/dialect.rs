@@ -1,5 +1,6 @@
 //! How the engine reads and writes here: by threads that read, and by the writer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_port::StoreError;
@@ -7,7 +8,7 @@ use bellpull_port::StoreError;
 use super::writer::{Done, Write, mismatch};
 use super::{Sqlite, nodes};
 use crate::engine::{
-    Dialect, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, take,
+    Dialect, NewIds, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, take,
 };
 
 /// How long a short read may take: it ends before its request does.
@@ -42,6 +43,10 @@ impl Dialect for Sqlite {
             return Err(mismatch());
         };
         take::<O>(answer)
+    }
+
+    fn ids(&self) -> NewIds {
+        NewIds::Sqlite(Arc::clone(&self.ids))
     }
 
     async fn database_id(&self) -> Result<String, StoreError> {

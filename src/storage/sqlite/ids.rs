@@ -22,7 +22,7 @@ static SAVE: MultiRow = MultiRow::new(
 
 /// The kinds of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counter {
+pub(in super::super) enum Counter {
     /// Tickets. The only kind that is given out outside of the writer, too.
     Tickets,
     /// Messages.
@@ -48,14 +48,14 @@ const ALL: [(Counter, &str); 6] = [
 
 /// The last ids given out.
 #[derive(Debug, Default)]
-pub(super) struct Ids {
+pub(in super::super) struct Ids {
     given: [AtomicI64; ALL.len()],
     stored: [AtomicI64; ALL.len()],
 }
 
 impl Ids {
     /// The next id.
-    pub(super) fn next(&self, counter: Counter) -> i64 {
+    pub(in super::super) fn next(&self, counter: Counter) -> i64 {
         self.given[counter as usize].fetch_add(1, Ordering::Relaxed) + 1
     }
 

@@ -6,18 +6,17 @@
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`account_links`], [`name_keys`] and [`withdrawn_rights`],
+//! [`name_keys`] and [`withdrawn_rights`],
 //! [`deliveries`] with [`delivery_log`], [`explain`],
 //! [`report`] with [`report_ranges`], [`retention`]; [`nodes`]; [`backup`]s; and what they share:
 //! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
-//! entries, [`dialect`], [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! entries, [`dialect`], [`rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
 //! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
 //! for each statement costs more than the statement.
 
-mod account_links;
 mod accounts;
 mod audit;
 pub mod backup;
@@ -86,8 +85,8 @@ pub use options::OpenError;
 pub use super::StoreOptions;
 
 use super::{
-    attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
-    requests, rows, supervised,
+    attempts, contents, delivery_rows, health, joined, leases, provider_reports, requests, rows,
+    supervised,
 };
 use crate::engine::Engine;
 use contents::ContentCache;
@@ -98,7 +97,7 @@ use error::unavailable;
 use given::Recorder;
 use health::Health;
 use identity::{FileWatch, OpenFiles};
-use ids::{Counter, Ids};
+pub(super) use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
 use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};

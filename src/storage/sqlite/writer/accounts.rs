@@ -1,4 +1,4 @@
-//! Accounts, settings, and other rare writes: each is its own statement in the group's transaction.
+//! Accounts and other rare writes: each is its own statement in the group's transaction.
 
 use bellpull_domain::channel::Channel;
 use bellpull_domain::confusable::{email_key, username_key};
@@ -16,9 +16,9 @@ use super::super::columns::user_columns;
 use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
-use super::{
-    Answer, Done, Write, account_links, audit, keys, logins, retention, sends, ticket_words,
-};
+use super::{Answer, Done, Write, audit, keys, retention, sends, ticket_words};
+use crate::engine::{Db, written};
+use crate::ports::{self, account_links, logins};
 
 /// An account that was created in this group and is still to be announced.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Created {
 
 /// Applies the write if it is one of these; `None` if the answer comes later or elsewhere.
 pub(super) fn apply(
-    connection: &Connection,
+    connection: &mut Connection,
     at: usize,
     write: &Write,
     created: &mut Vec<Created>,
@@ -49,11 +49,6 @@ pub(super) fn apply(
             }
         }
         Write::UpdateUser(id, changes) => update(connection, *id, changes)?,
-        Write::Login(write) => logins::apply(connection, write)?,
-        Write::SettingOrInsert { name, initial } => {
-            Ok(Done::Setting(setting_or_insert(connection, name, initial)?))
-        }
-        Write::SetSetting { name, value } => set_setting(connection, name, value)?,
         Write::Forget(step) => retention::forget(connection, *step)?,
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,
@@ -63,7 +58,6 @@ pub(super) fn apply(
         Write::Operation(_)
         | Write::Commit(_)
         | Write::Comment(_)
-        | Write::Link(_)
         | Write::BeginSend(_)
         | Write::ContinueSends { .. }
         | Write::ReleaseSends(_)
@@ -93,13 +87,6 @@ fn probe(connection: &Connection) -> Result<Answer, Failure> {
     let sql = "INSERT INTO settings (name, value) VALUES ('probe', hex(zeroblob(8192)))";
     execute(connection, sql, ())?;
     execute(connection, "DELETE FROM settings WHERE name = 'probe'", ())?;
-    Ok(Ok(Done::Nothing))
-}
-
-fn set_setting(connection: &Connection, name: &str, value: &str) -> Result<Answer, Failure> {
-    let sql = "INSERT INTO settings (name, value) VALUES (?, ?) \
-               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    execute(connection, sql, (name, value))?;
     Ok(Ok(Done::Nothing))
 }
 
@@ -242,7 +229,11 @@ fn set_key(
     Ok(())
 }
 
-fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<Answer, Failure> {
+fn update(
+    connection: &mut Connection,
+    id: UserId,
+    changes: &UserChanges,
+) -> Result<Answer, Failure> {
     let (name_key, mail_key) =
         (changes.username.as_deref().map(username_key), changes.email().map(email_key));
     let facts = facts(connection, id, changes, (name_key.as_deref(), mail_key.as_deref()))?;
@@ -251,7 +242,7 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
         Err(refusal) => return Ok(Err(StoreError::of_account(refusal))),
     };
     if plan.moves_email {
-        account_links::void_all(connection, id)?;
+        written(account_links::void_all(&mut Db::Sqlite(connection), id))?;
     }
     let sql = "UPDATE users SET full_name = coalesce(?2, full_name), role = coalesce(?3, role), \
                is_active = coalesce(?4, is_active), password_hash = coalesce(?5, password_hash), \
@@ -282,17 +273,18 @@ fn update(connection: &Connection, id: UserId, changes: &UserChanges) -> Result<
 }
 
 /// Its password and its logins are the hub's: both end.
-fn hand_over(connection: &Connection, id: UserId) -> Result<(), Failure> {
+fn hand_over(connection: &mut Connection, id: UserId) -> Result<(), Failure> {
     execute(connection, "UPDATE users SET password_hash = NULL WHERE id = ?", (id.0,))?;
-    account_links::void_all(connection, id)?;
-    logins::end_all(connection, id, None, SystemClock.now())?;
+    let db = &mut Db::Sqlite(connection);
+    written(account_links::void_all(db, id))?;
+    written(logins::end_all(db, id, None, SystemClock.now()))?;
     Ok(())
 }
 
 /// The facts that a change of the account depends on; the keys are those of its new username and
 /// address.
 fn facts(
-    connection: &Connection,
+    connection: &mut Connection,
     id: UserId,
     changes: &UserChanges,
     (name_key, mail_key): (Option<&str>, Option<&str>),
@@ -305,11 +297,13 @@ fn facts(
     let values = (changes.email(), id.0, &changes.username);
     let (has_email, has_username, has_other_super_admin) =
         one(connection, sql, values, |row| row.try_into())?;
+    let account = written(ports::accounts::account(&mut Db::Sqlite(connection), id))?;
+    let connection = &*connection;
     let is_taken = |kind, key: Option<&str>| {
         key.map_or(Ok(false), |key| is_key_taken(connection, kind, key, Some(id)))
     };
     Ok(AccountFacts {
-        account: account_links::account(connection, id)?.map(|(account, _)| account),
+        account: account.map(|(account, _)| account),
         has_username,
         has_email,
         has_username_key: is_taken("username", name_key)?,
@@ -317,15 +311,4 @@ fn facts(
         has_other_super_admin,
         admins: admins(connection, changes.full_name.as_deref().unwrap_or_default(), Some(id))?,
     })
-}
-
-fn setting_or_insert(
-    connection: &Connection,
-    name: &str,
-    initial: &str,
-) -> Result<String, rusqlite::Error> {
-    let sql = "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING";
-    execute(connection, sql, (name, initial))?;
-    let sql = "SELECT value FROM settings WHERE name = ?";
-    one(connection, sql, (name,), |row| row.get(0))
 }

@@ -2,6 +2,8 @@
 
 use bellpull_port::StoreError;
 
+use crate::engine::{self, SqlError};
+
 /// Why a group was not written; nothing of it was.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -22,5 +24,14 @@ impl From<rusqlite::Error> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
+    }
+}
+
+impl From<engine::Failure> for Failure {
+    fn from(failure: engine::Failure) -> Self {
+        match failure {
+            engine::Failure::Sql(SqlError::Sqlite(error)) => Self::Sql(error),
+            other => Self::Refused(other.into()),
+        }
     }
 }

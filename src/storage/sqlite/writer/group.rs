@@ -21,7 +21,7 @@ use super::context::Place;
 use super::failure::Failure;
 use super::send_rows::Sends;
 use super::set::Work;
-use super::{Answer, Done, Write, account_links, accounts, marks, outbox, sends, set};
+use super::{Answer, Done, Write, accounts, marks, outbox, sends, set};
 use crate::engine::{self, Db, SqlError, written};
 
 static RAISE_DELIVERED: MultiRow = MultiRow::new(
@@ -61,7 +61,6 @@ pub(super) fn apply(
     let mut applied = Applied::default();
     let mut created = Vec::new();
     operations(connection, writes, &mut answers)?;
-    let connection = &*connection;
     for (at, write) in writes.iter().enumerate() {
         if let Some(answer) = accounts::apply(connection, at, write, &mut created)? {
             answers[at] = Some(answer);
@@ -71,6 +70,7 @@ pub(super) fn apply(
             applied.max_page_count = Some(*pages);
         }
     }
+    let connection = &*connection;
     flush(connection, place, writes)?;
     marks::apply(connection, place, writes, &mut answers)?;
     save_reached(connection, place, writes)?;
@@ -79,7 +79,6 @@ pub(super) fn apply(
     let written = set::apply(connection, place, work, &mut answers)?;
     (applied.contents, records.announced) = (written.contents, written.announced);
     records.write(connection)?;
-    account_links::apply(connection, place, writes, &mut answers)?;
     outbox::apply(connection, place, writes, &mut answers)?;
     place.staged.borrow_mut().write(connection, place.deferred)?;
     place.ids.save(connection)?;

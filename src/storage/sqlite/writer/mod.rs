@@ -3,14 +3,13 @@
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
-//! transaction) with its [`context`] and [`failure`], [`accounts`], [`logins`], [`account_links`],
+//! transaction) with its [`context`] and [`failure`], [`accounts`],
 //! [`push`], [`webhooks`], [`escalations`] and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
 //! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
 //! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
 //! planned rows, a statement a table); then [`outbox`] with [`digests`], [`attempts`] (their
 //! outcomes), [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
 
-mod account_links;
 mod accounts;
 mod attempts;
 mod audience;
@@ -28,7 +27,6 @@ mod keys;
 mod known;
 mod late;
 mod log_keeper;
-mod logins;
 mod marks;
 mod outbox;
 mod push;
@@ -49,15 +47,14 @@ use std::time::{Duration, Instant};
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::delivery::Attempt;
 use bellpull_domain::idempotency::IdempotencyKey;
-use bellpull_domain::ids::{DeliveryId, LoginId, SendId, Seq, UserId};
+use bellpull_domain::ids::{DeliveryId, SendId, Seq, UserId};
 use bellpull_domain::inbox::Reached;
 use bellpull_domain::plan::marks::MarkedPortion;
 use bellpull_domain::routing::Channel;
 use bellpull_domain::send::Recipients;
 use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
-use bellpull_port::account_links::EndedLogin;
-use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
+use bellpull_port::accounts::{AnnounceUser, NewUser, UserChanges};
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::MarkPortion;
 use bellpull_port::retention::Forgotten;
@@ -75,9 +72,7 @@ use super::options::BoxError;
 pub(super) use super::requests::BeginSend;
 use crate::engine::AnyOperation;
 
-pub(super) use account_links::LinkWrite;
 pub(super) use audiences::Audiences;
-pub(super) use logins::LoginWrite;
 pub(super) use reports::Report;
 pub(super) use retention::Step;
 pub(super) use task::Writer;
@@ -102,16 +97,6 @@ pub(super) enum Write {
         once: Option<IdempotencyKey>,
     },
     UpdateUser(UserId, Box<UserChanges>),
-    Login(LoginWrite),
-    Link(Box<LinkWrite>),
-    SettingOrInsert {
-        name: String,
-        initial: String,
-    },
-    SetSetting {
-        name: String,
-        value: String,
-    },
     Mark(Box<MarkPortion>),
     SaveReached(Vec<(UserId, Reached)>),
     BeginSend(Box<BeginSend>),
@@ -178,9 +163,6 @@ impl Write {
 
     /// Whether it changes a user's addresses or preferences, or the positions of inboxes.
     fn changes_people(&self) -> bool {
-        if let Self::Link(write) = self {
-            return write.verifies();
-        }
         if let Self::Operation(operation) = self {
             return operation.changes_people();
         }
@@ -235,13 +217,6 @@ pub(super) enum Done {
     Commented(Box<(Comment, Option<AnnouncedMessage>)>),
     Created(Box<(User, Option<AnnouncedMessage>)>),
     Updated(Box<User>),
-    Login(LoginId),
-    Refresh(RefreshUse),
-    /// When the last access token of a revoked login expires.
-    Revoked(Option<Timestamp>),
-    /// The logins that a new password or an admin has ended; `None` if it was not set.
-    Ended(Option<Vec<EndedLogin>>),
-    Setting(String),
     Marked(MarkedPortion),
     Begun(Box<BeginOutcome>),
     Chunks(Chunks),

@@ -1,19 +1,11 @@
-//! Push subscriptions of browsers are removed when their push service reports that they are gone,
-//! and when the login ends that made them.
+//! Push subscriptions of browsers are removed when their push service reports that they are gone.
 
 use bellpull_domain::delivery::{Attempt, OutcomeKind};
-use bellpull_domain::ids::LoginId;
 use bellpull_domain::routing::Channel;
 use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
 use super::super::statement::execute;
-
-/// A login has ended, and what it subscribed with it.
-pub(super) fn end_with(connection: &Connection, login: LoginId) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM push_subscriptions WHERE login_id = ?";
-    execute(connection, sql, (login.0,)).map(drop)
-}
 
 /// Removes subscriptions that do not exist any more according to these attempts. Other deliveries
 /// to them are held back when they are due.
