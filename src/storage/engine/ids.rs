@@ -6,35 +6,36 @@ use bellpull_domain::ids::{DeliveryId, MessageId};
 
 use super::{Db, Failure, SqlError};
 use crate::error::corrupt;
-use crate::{postgres, sqlite};
+use crate::postgres::{BlockIds, Sequence};
+use crate::sqlite::{Counter, Ids};
 
 /// Gives them out, within a change.
 #[derive(Debug, Clone)]
 pub(in super::super) enum NewIds {
     /// SQLite's writer knows the last ones.
-    Sqlite(Arc<sqlite::Ids>),
+    Sqlite(Arc<Ids>),
     /// PostgreSQL has blocks of them.
-    Postgres(Arc<postgres::BlockIds>),
+    Postgres(Arc<BlockIds>),
 }
 
 impl NewIds {
     /// The next message's.
     pub(in super::super) async fn message(&self, db: &mut Db<'_>) -> Result<MessageId, Failure> {
-        let (counter, sequence) = (sqlite::Counter::Messages, postgres::Sequence::Messages);
+        let (counter, sequence) = (Counter::Messages, Sequence::Messages);
         self.next(db, counter, sequence).await.map(MessageId)
     }
 
     /// The next delivery's.
     pub(in super::super) async fn delivery(&self, db: &mut Db<'_>) -> Result<DeliveryId, Failure> {
-        let (counter, sequence) = (sqlite::Counter::Deliveries, postgres::Sequence::Deliveries);
+        let (counter, sequence) = (Counter::Deliveries, Sequence::Deliveries);
         self.next(db, counter, sequence).await.map(DeliveryId)
     }
 
     async fn next(
         &self,
         db: &mut Db<'_>,
-        counter: sqlite::Counter,
-        sequence: postgres::Sequence,
+        counter: Counter,
+        sequence: Sequence,
     ) -> Result<i64, Failure> {
         let ids = match self {
             Self::Sqlite(ids) => return Ok(ids.next(counter)),

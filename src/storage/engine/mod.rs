@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`sql`] (one text of a statement for both databases), [`value`] (its
 //! parameters), [`statement`] (both together), [`row`] (its rows), [`db`] (where it is run),
-//! [`failure`], [`ids`] (new ones), and [`operation`] (a change or a read, with its answer). The ports that need no more than these stand in [`super::ports`].
+//! [`failure`], [`ids`] (new ones), and [`operation`] (a change or a read, with its answer). The
+//! ports that need no more than these stand in [`super::ports`].
 //!
 //! Each store is an [`Engine`] over its own part, its [`Dialect`].
 

@@ -5,13 +5,11 @@
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
 //! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`inbox`]
 //! with [`notifications`] and [`messages`], [`accounts`] with [`new_accounts`],
-//! [`account_changes`], [`withdrawn_rights`] and [`name_keys`],
-//! [`sends`] with [`send_log`],
-//!  [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
-//! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
-//! [`report_ranges`], [`retention`]; [`dump`]s of [`own_objects`]; and
-//! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
-//! are the same for both stores).
+//! [`account_changes`], [`withdrawn_rights`] and [`name_keys`], [`sends`] with [`send_log`],
+//! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
+//! [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
+//! [`retention`]; [`dump`]s of [`own_objects`]; [`columns`], [`slow_reads`] and [`texts`], which
+//! they share; and [`operations`] (changes that are the same for both stores).
 
 mod account_changes;
 mod accounts;
@@ -92,8 +90,9 @@ use transaction::{begin, begin_with, is_broken};
 use writer::{Write, WriterHandle};
 
 /// The server's directory, which its standbys share, and the database in it.
-pub(crate) const DATABASE_ID: &str = "SELECT (SELECT system_identifier FROM pg_control_system())::text || ':' || oid \
-     FROM pg_database WHERE datname = current_database()";
+pub(crate) const DATABASE_ID: &str = "SELECT (SELECT system_identifier \
+    FROM pg_control_system())::text || ':' || oid FROM pg_database \
+    WHERE datname = current_database()";
 
 /// How long readiness waits.
 const ANSWER_MAX: Duration = Duration::from_secs(5);

@@ -6,11 +6,11 @@
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`name_keys`] and [`withdrawn_rights`],
-//! [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`report`] with [`report_ranges`], [`retention`]; [`nodes`]; [`backup`]s; and what they share:
-//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
-//! entries, [`dialect`], [`rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! [`name_keys`] and [`withdrawn_rights`], [`deliveries`] with [`delivery_log`], [`explain`],
+//! [`report`] with [`report_ranges`], [`retention`]; [`dialect`] (how the ports that are the same
+//! for both stores read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`]
+//! reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`],
+//! [`deferred`] entries, [`rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is

@@ -3,12 +3,13 @@
 //!
 //! In reading order: this file (the requests and their answers), [`queue`] (what is next), [`task`]
 //! (the thread, transactions and failures), [`log_keeper`] (the log), [`group`] (a group within its
-//! transaction) with its [`context`] and [`failure`], [`accounts`],
-//! [`push`], [`webhooks`], [`escalations`] and [`marks`] (the rarer writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`],
-//! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
-//! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
-//! planned rows, a statement a table); then [`outbox`] with [`digests`], [`attempts`] (their
-//! outcomes), [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
+//! transaction) with its [`context`] and [`failure`], [`accounts`] and [`marks`] (the rarer
+//! writes), [`sends`] with [`begin`], [`in_step`], [`send_rows`], [`audience`] and [`audiences`]
+//! (which recipients are next), and the hot path: [`known`] (the facts of a group), [`set`] (its
+//! plan, by [`bellpull_domain::plan`]), [`rows`] (the planned rows, a statement a table); then
+//! [`outbox`] with [`digests`], [`escalations`] (steps that are cancelled), [`attempts`] (outcomes)
+//! with [`push`] and [`webhooks`], [`reports`] (of providers) and [`hung_lanes`] (which hosts
+//! hang); and [`retention`].
 
 mod accounts;
 mod attempts;
