@@ -154,6 +154,16 @@ pub(super) fn push_target(row: &impl Columns) -> Result<PushTarget, StoreError> 
     })
 }
 
+/// The columns of a message `m` that [`message`] decodes.
+macro_rules! message_columns {
+    () => {
+        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
+         m.priority, m.created_at"
+    };
+}
+
+pub(super) use message_columns;
+
 /// A message's row.
 pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
     Ok(Message {

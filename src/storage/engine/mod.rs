@@ -19,6 +19,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use bellpull_port::StoreError;
+use bellpull_port::audit::AuditEntry;
 
 pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
@@ -67,6 +68,12 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
         &self,
         operation: O,
     ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send;
+
+    /// Adds an entry to the audit log.
+    fn add_audit(&self, entry: AuditEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Indexes anew at most so many tickets whose words another version has cut; returns how many.
+    fn renew_words(&self, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// The rows of one statement that is short.
     fn rows<T: Send + 'static>(

@@ -1,6 +1,10 @@
 //! Ports that are the same for both stores: each statement once, each rule once.
 
+mod audit;
+mod delivery_log;
 mod escalations;
 mod keys;
+mod retention;
+mod send_log;
 mod templates;
 mod webhooks;

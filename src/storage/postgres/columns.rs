@@ -21,14 +21,6 @@ macro_rules! project_columns {
     };
 }
 
-/// Of a message `m`.
-macro_rules! message_columns {
-    () => {
-        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
-         m.priority, m.created_at"
-    };
-}
-
 /// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
 macro_rules! select_tickets {
     () => {
@@ -46,7 +38,7 @@ macro_rules! select_tickets {
 pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
     ended_at FROM account_links WHERE id = $1";
 
-pub(super) use {message_columns, project_columns, select_tickets, user_columns};
+pub(super) use {project_columns, select_tickets, user_columns};
 
 impl Columns for PgRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

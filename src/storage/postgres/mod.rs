@@ -27,7 +27,6 @@ mod connect;
 mod connect_tickets;
 mod database;
 mod deliveries;
-mod delivery_log;
 mod digests;
 pub mod dump;
 mod explain;
@@ -55,8 +54,6 @@ mod provider_reports;
 mod push;
 mod report;
 mod report_ranges;
-mod retention;
-mod send_log;
 mod sends;
 mod session;
 mod slow_reads;
@@ -77,6 +74,7 @@ use bellpull_domain::ids::{Seq, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
 use bellpull_domain::user::User;
+use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::Taken;
 use bellpull_port::{Store, StoreError, StoreSize};
 use tokio::sync::{Mutex, Semaphore};
@@ -168,7 +166,9 @@ impl PostgresStore {
             writer,
         }))
     }
+}
 
+impl Postgres {
     /// Whether the database answers within five seconds, and the last write succeeded. If that was
     /// too long ago, a probe is written.
     async fn check(&self) -> Result<(), StoreError> {
@@ -250,6 +250,14 @@ impl Dialect for Postgres {
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
         operations::write(&self.pool, &operation).await
+    }
+
+    async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        audit::add(self, entry).await
+    }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        words::renew(self, limit).await
     }
 }
 

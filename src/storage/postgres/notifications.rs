@@ -9,11 +9,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Postgres, QueryBuilder};
 
 use super::PostgresStore;
-use super::columns::{message_columns, page_of};
+use super::columns::page_of;
 use super::slow_reads::{READ_MAX, Snapshot};
 use super::transaction::failed;
 use crate::error::corrupt;
 use crate::narrow::{self, is_short, needs_messages};
+use crate::rows::message_columns;
 use crate::rows::{Columns, int, json, message, optional_timestamp, string, text};
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.

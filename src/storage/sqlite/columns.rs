@@ -21,13 +21,6 @@ macro_rules! project_columns {
     };
 }
 
-macro_rules! message_columns {
-    () => {
-        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
-         m.priority, m.created_at"
-    };
-}
-
 /// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
 macro_rules! select_tickets {
     () => {
@@ -52,7 +45,7 @@ macro_rules! webhook_target {
 pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
     ended_at FROM account_links WHERE id = ?";
 
-pub(super) use {message_columns, project_columns, select_tickets, user_columns, webhook_target};
+pub(super) use {project_columns, select_tickets, user_columns, webhook_target};
 
 impl Columns for SqliteRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

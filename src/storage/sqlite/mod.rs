@@ -19,14 +19,12 @@
 
 mod account_links;
 mod accounts;
-mod audit;
 pub mod backup;
 mod columns;
 mod comments;
 mod crowd_reader;
 mod deferred;
 mod deliveries;
-mod delivery_log;
 mod epoch;
 mod error;
 mod explain;
@@ -53,8 +51,6 @@ mod push;
 mod readers;
 mod report;
 mod report_ranges;
-mod retention;
-mod send_log;
 mod sends;
 mod slow_reads;
 mod statement;
@@ -73,6 +69,7 @@ use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
 use bellpull_domain::search::SEARCHES_AT_ONCE;
 use bellpull_domain::user::User;
+use bellpull_port::audit::AuditEntry;
 use bellpull_port::epoch::Epoch;
 use bellpull_port::turns::Turns;
 use bellpull_port::{Store, StoreError, StoreSize};
@@ -88,11 +85,12 @@ pub use options::OpenError;
 pub use super::StoreOptions;
 
 use super::{
-    attempts, contents, delivery_rows, health, joined, leases, link_rows, provider_reports,
-    requests, rows, supervised,
+    attempts, contents, health, joined, leases, link_rows, provider_reports, requests, rows,
+    supervised,
 };
 use crate::engine::{
-    Dialect, Engine, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, take,
+    Change, Dialect, Engine, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, sql,
+    take, values,
 };
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
@@ -159,9 +157,8 @@ pub struct Sqlite {
     /// The hub's open files; a temporary database has no name that matters.
     files: Option<Arc<OpenFiles>>,
     watch: Mutex<Option<FileWatch>>,
-    /// One report at a time, and one count of the outbox.
+    /// One report at a time.
     reports: tokio::sync::Mutex<()>,
-    counts: tokio::sync::Mutex<()>,
     /// The directory of a temporary database, removed with the store.
     _temporary: Option<TempDir>,
 }
@@ -329,7 +326,6 @@ impl SqliteStore {
             watch: Mutex::new(watch),
             files,
             reports: tokio::sync::Mutex::default(),
-            counts: tokio::sync::Mutex::default(),
             _temporary: None,
         })
     }
@@ -425,6 +421,23 @@ impl Dialect for Sqlite {
             return Err(mismatch());
         };
         take::<O>(answer)
+    }
+
+    async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        let AuditEntry { at, user, username, role, action, path, address, status, node } = &entry;
+        let sql = sql!(
+            "INSERT INTO audit_log (at, user_id, username, role, action, path, address, status, \
+             node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        );
+        let values = values![*at, *user, username, role, action, path, address, *status, node];
+        self.write(Change::new(sql, values)).await.map(drop)
+    }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        let Done::Changed(count) = self.writer.write(Write::RenewWords(limit)).await? else {
+            return Err(mismatch());
+        };
+        Ok(count)
     }
 }
 

@@ -9,11 +9,11 @@ use bellpull_port::{Page, Slice, StoreError};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor, SqlitePool};
 
-use super::columns::message_columns;
 use super::error::{corrupt, unavailable};
 use super::rows::{get, json, message, optional_timestamp};
 use super::slow_reads::read_error;
 use crate::narrow::{self, needs_messages};
+use crate::rows::message_columns;
 
 /// A notification with its message, its recipient's name, and its deliveries as JSON.
 const SELECT: &str = concat!(

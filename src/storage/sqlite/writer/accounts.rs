@@ -17,8 +17,8 @@ use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
 use super::{
-    Answer, Done, Write, account_links, audit, keys, logins, nodes, preferences, projects, push,
-    retention, sends, ticket_words,
+    Answer, Done, Write, account_links, keys, logins, nodes, preferences, projects, push, sends,
+    ticket_words,
 };
 
 /// An account that was created in this group and is still to be announced.
@@ -65,10 +65,7 @@ pub(super) fn apply(
             push::subscribe(connection, *user, browser, *now)?
         }
         Write::Unsubscribe { user, endpoint } => push::unsubscribe(connection, *user, endpoint)?,
-        Write::Forget(step) => retention::forget(connection, *step)?,
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
-        Write::Audit(entry) => audit::add(connection, entry)?,
-        Write::CancelSend(id) => sends::cancel(connection, *id)?,
         Write::Node(write, now) => nodes::apply(connection, write, *now)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
         Write::Probe => probe(connection)?,

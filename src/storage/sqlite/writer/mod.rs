@@ -9,14 +9,13 @@
 //! [`audience`] and [`audiences`] (which recipients are next), and the hot path: [`known`] (the
 //! facts of a group), [`set`] (its plan, by [`bellpull_domain::plan`]), [`rows`] (the
 //! planned rows, a statement a table); then [`outbox`] with [`digests`], [`attempts`] (their
-//! outcomes), [`reports`] (of providers) and [`hung_lanes`] (which hosts hang); and [`retention`].
+//! outcomes), [`reports`] (of providers) and [`hung_lanes`] (which hosts hang).
 
 mod account_links;
 mod accounts;
 mod attempts;
 mod audience;
 mod audiences;
-mod audit;
 mod begin;
 mod context;
 mod digests;
@@ -38,7 +37,6 @@ mod projects;
 mod push;
 mod queue;
 mod reports;
-mod retention;
 mod rows;
 mod send_rows;
 mod sends;
@@ -64,11 +62,8 @@ use bellpull_domain::ticket::{Decision, Project};
 use bellpull_domain::user::User;
 use bellpull_port::account_links::EndedLogin;
 use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
-use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::MarkPortion;
 use bellpull_port::push::NewSubscription;
-use bellpull_port::retention::Forgotten;
-use bellpull_port::send_log::CancelSend;
 use bellpull_port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_port::slow::{Wait, waiting};
 use bellpull_port::tickets::{AnnouncedMessage, Committed};
@@ -87,7 +82,6 @@ pub(super) use audiences::Audiences;
 pub(super) use logins::LoginWrite;
 pub(super) use nodes::NodeWrite;
 pub(super) use reports::Report;
-pub(super) use retention::Step;
 pub(super) use task::Writer;
 
 /// Requests that may wait. With the slowest disks in use (100 commits/s of 512 requests) more than
@@ -131,7 +125,6 @@ pub(super) enum Write {
     },
     /// After this owner's requested steps.
     ReleaseSends(LeaseOwner),
-    CancelSend(SendId),
     ForgetKeys {
         before: Timestamp,
         limit: u32,
@@ -144,7 +137,6 @@ pub(super) enum Write {
     SetBack(Channel, SetBack),
     RepairDue(Channel, Timestamp),
     Record(Vec<Attempt>),
-    Audit(Box<AuditEntry>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Extend(LeaseOwner, Vec<(DeliveryId, u32)>, Timestamp),
     Report(Box<Report>),
@@ -166,7 +158,6 @@ pub(super) enum Write {
         user: UserId,
         endpoint: String,
     },
-    Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
     Node(Box<NodeWrite>, Timestamp),
@@ -204,7 +195,6 @@ impl Write {
             self,
             Self::ContinueSends { .. }
                 | Self::ReleaseSends(_)
-                | Self::Forget(_)
                 | Self::RenewWords(_)
                 | Self::ForgetKeys { .. }
                 | Self::FlushSome(_)
@@ -289,13 +279,11 @@ pub(super) enum Done {
     Project(Box<Project>),
     Begun(Box<BeginOutcome>),
     Chunks(Chunks),
-    Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
     Preferences(Option<Box<Preferences>>),
     Node(Box<Node>),
     /// A browser's subscription, by its id.
     Subscribed(i64),
-    Forgotten(Forgotten),
     /// How many rows changed.
     Changed(u64),
     Nothing,
