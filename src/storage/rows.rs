@@ -97,6 +97,34 @@ pub(super) fn claims_ms(origin: Origin) -> Option<i64> {
     }
 }
 
+/// The columns of a user `u` that [`user`] decodes.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.full_name, u.role, u.is_active, u.email_verified, u.created_at, \
+         u.claims_at, u.tokens_from, \
+         (SELECT {json_group_object(a.channel, a.address)\
+         |coalesce(json_object_agg(a.channel, a.address), json_build_object())::text} \
+         FROM addresses a WHERE a.user_id = u.id) AS addresses"
+    };
+}
+
+/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`, which [`ticket`]
+/// decodes.
+macro_rules! select_tickets {
+    () => {
+        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
+         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
+         CASE u.full_name WHEN '' THEN u.username ELSE u.full_name END AS created_by_name, \
+         t.version, t.created_at, t.updated_at, \
+         (SELECT {json_group_array(a.user_id ORDER BY a.position)\
+         |coalesce(json_agg(a.user_id ORDER BY a.position), '[]')::text} \
+         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
+         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
+    };
+}
+
+pub(super) use {select_tickets, user_columns};
+
 /// A user's row; `addresses` is a JSON object by channel.
 pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {

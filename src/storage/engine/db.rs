@@ -17,7 +17,8 @@ pub(in super::super) enum Db<'a> {
     Sqlite(&'a mut rusqlite::Connection),
     /// PostgreSQL.
     Postgres(&'a mut postgres::Connection),
-    /// Any connection to PostgreSQL, for one statement that reads.
+    /// Any connection to PostgreSQL, for one short statement that reads: its answer tests the
+    /// connection.
     Pool(&'a postgres::Database),
 }
 
@@ -36,7 +37,7 @@ impl Db<'_> {
             }
             Self::Pool(pool) => {
                 let query = bound(sqlx::query(sql.postgres()), values);
-                postgres_rows(query.fetch_all(*pool).await)
+                postgres_rows(query.fetch_all(pool.by_key()).await)
             }
         }
     }
@@ -60,7 +61,7 @@ impl Db<'_> {
             }
             Self::Pool(pool) => {
                 let query = bound(sqlx::query(text()), values);
-                postgres_rows(query.fetch_all(*pool).await)
+                postgres_rows(query.fetch_all(pool.by_key()).await)
             }
         }
     }

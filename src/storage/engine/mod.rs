@@ -18,8 +18,12 @@ use std::fmt::Debug;
 use std::ops::Deref;
 use std::time::Duration;
 
-use bellpull_port::StoreError;
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::ticket::{Decision, Ticket};
 use bellpull_port::audit::AuditEntry;
+use bellpull_port::tickets::{AnnouncedMessage, Committed, TicketFilter};
+use bellpull_port::{Page, PageRequest, StoreError};
 
 pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
@@ -68,6 +72,29 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
         &self,
         operation: O,
     ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send;
+
+    /// The number of the next ticket; it is never given out again.
+    fn next_ticket_id(&self) -> impl Future<Output = Result<TicketId, StoreError>> + Send;
+
+    /// Carries out a decision on a ticket, in a group.
+    fn commit(
+        &self,
+        decision: Decision,
+    ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// Adds a comment, in a group.
+    fn comment(
+        &self,
+        new: NewComment,
+    ) -> impl Future<Output = Result<(Comment, Option<AnnouncedMessage>), StoreError>> + Send;
+
+    /// A page of the tickets that match the filter, whose search has words; the count and the rows
+    /// are of one state.
+    fn tickets(
+        &self,
+        filter: &TicketFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Ticket>, StoreError>> + Send;
 
     /// Adds an entry to the audit log.
     fn add_audit(&self, entry: AuditEntry) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -1,10 +1,12 @@
 //! Ports that are the same for both stores: each statement once, each rule once.
 
 mod audit;
+mod comments;
 mod delivery_log;
 mod escalations;
 mod keys;
 mod retention;
 mod send_log;
 mod templates;
+mod tickets;
 mod webhooks;

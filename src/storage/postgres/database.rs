@@ -116,7 +116,7 @@ impl Database {
     }
 
     /// For reads by key, whose answer tests the connection: without one, another is asked.
-    pub(super) fn by_key(&self) -> ByKey<'_> {
+    pub(in super::super) fn by_key(&self) -> ByKey<'_> {
         ByKey(self)
     }
 
@@ -431,7 +431,7 @@ impl Database {
 
 /// See [`Database::by_key`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ByKey<'a>(&'a Database);
+pub(in super::super) struct ByKey<'a>(&'a Database);
 
 impl ByKey<'_> {
     async fn rows<'q>(&self, query: impl Execute<'q, Postgres>) -> sqlx::Result<Vec<Row>> {

@@ -3,7 +3,7 @@
 //! In reading order: [`connect`] (the pool, TLS, time-outs and the schema) with [`address`] and
 //! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
-//! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`projects`], [`inbox`]
+//! ports: [`ticket_lists`] with [`words`], [`projects`], [`inbox`]
 //! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
 //! [`preferences`], [`push`], [`sends`] with
@@ -21,7 +21,6 @@ mod address;
 mod attempts;
 mod audit;
 mod columns;
-mod comments;
 mod commit_marks;
 mod connect;
 mod connect_tickets;
@@ -60,7 +59,6 @@ mod slow_reads;
 mod sql_errors;
 mod texts;
 mod ticket_lists;
-mod tickets;
 mod transaction;
 mod withdrawn_rights;
 mod words;
@@ -70,12 +68,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::ids::{Seq, TicketId, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
+use bellpull_domain::ticket::{Decision, Ticket};
 use bellpull_domain::user::User;
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::Taken;
+use bellpull_port::tickets::{AnnouncedMessage, Committed, TicketFilter};
+use bellpull_port::{Page, PageRequest};
 use bellpull_port::{Store, StoreError, StoreSize};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -95,7 +97,7 @@ pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
 pub(super) use transaction::{Work, failed};
 use transaction::{begin, begin_with, is_broken};
-use writer::{Write, WriterHandle};
+use writer::{Done, Write, WriterHandle, mismatch};
 
 /// How long readiness waits.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -250,6 +252,36 @@ impl Dialect for Postgres {
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
         operations::write(&self.pool, &operation).await
+    }
+
+    async fn next_ticket_id(&self) -> Result<TicketId, StoreError> {
+        self.next_id(Sequence::Tickets).await.map(TicketId)
+    }
+
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
+        let write = Write::Commit(Box::new(decision));
+        let Done::Committed(committed) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*committed)
+    }
+
+    async fn comment(
+        &self,
+        new: NewComment,
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
+        let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
+            return Err(mismatch());
+        };
+        Ok(*done)
+    }
+
+    async fn tickets(
+        &self,
+        filter: &TicketFilter,
+        page: PageRequest,
+    ) -> Result<Page<Ticket>, StoreError> {
+        self.list_tickets(filter, page).await
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

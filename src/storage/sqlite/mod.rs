@@ -4,7 +4,7 @@
 //! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
-//! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`], [`projects`],
+//! succeeded); the ports' reads: [`ticket_lists`], [`projects`],
 //! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
 //! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
 //! [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
@@ -21,7 +21,6 @@ mod account_links;
 mod accounts;
 pub mod backup;
 mod columns;
-mod comments;
 mod crowd_reader;
 mod deferred;
 mod deliveries;
@@ -55,7 +54,6 @@ mod sends;
 mod slow_reads;
 mod statement;
 mod ticket_lists;
-mod tickets;
 mod withdrawn_rights;
 mod writer;
 
@@ -64,14 +62,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::ids::{TicketId, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
 use bellpull_domain::search::SEARCHES_AT_ONCE;
+use bellpull_domain::ticket::{Decision, Ticket};
 use bellpull_domain::user::User;
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::epoch::Epoch;
+use bellpull_port::tickets::{AnnouncedMessage, Committed, TicketFilter};
 use bellpull_port::turns::Turns;
+use bellpull_port::{Page, PageRequest};
 use bellpull_port::{Store, StoreError, StoreSize};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqlitePoolOptions;
@@ -386,10 +388,6 @@ impl SqliteStore {
             }
         }
     }
-
-    fn next_ticket_id(&self) -> TicketId {
-        TicketId(self.ids.next(Counter::Tickets))
-    }
 }
 
 impl Dialect for Sqlite {
@@ -421,6 +419,36 @@ impl Dialect for Sqlite {
             return Err(mismatch());
         };
         take::<O>(answer)
+    }
+
+    async fn next_ticket_id(&self) -> Result<TicketId, StoreError> {
+        Ok(TicketId(self.ids.next(Counter::Tickets)))
+    }
+
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
+        let write = Write::Commit(Box::new(decision));
+        let Done::Committed(committed) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*committed)
+    }
+
+    async fn comment(
+        &self,
+        new: NewComment,
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
+        let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
+            return Err(mismatch());
+        };
+        Ok(*done)
+    }
+
+    async fn tickets(
+        &self,
+        filter: &TicketFilter,
+        page: PageRequest,
+    ) -> Result<Page<Ticket>, StoreError> {
+        self.list_tickets(filter, page).await
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
