@@ -6,7 +6,7 @@ use bellpull_domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_domain::notification::{Kind, Message};
 use bellpull_domain::ticket::{Category, Priority, Project, Status, Ticket};
 use bellpull_domain::user::{Origin, User};
-use bellpull_port::StoreError;
+use bellpull_port::{Page, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -206,6 +206,23 @@ pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
         priority: get_name(row, "priority", Priority::from_name)?,
         created_at: timestamp(int(row, "created_at")?)?,
     })
+}
+
+/// A page from rows that have the number of all rows in the column `count`; a page without rows
+/// has one row, whose column `present` is NULL. So the count and the rows are of one statement.
+pub(super) fn page_of<T, R: Columns>(
+    rows: &[R],
+    present: &str,
+    decode: impl Fn(&R) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let count = rows.first().map_or(Ok(0), |row| int(row, "count"))?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.int(present)?.is_some() {
+            found.push(decode(row)?);
+        }
+    }
+    Ok(Page { count, rows: found })
 }
 
 /// The pattern that matches `text` anywhere, with its special characters escaped; for `LIKE …

@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::ids::TicketId;
-use bellpull_domain::ticket::{Decision, Ticket};
+use bellpull_domain::ticket::Decision;
+use bellpull_port::StoreError;
 use bellpull_port::audit::AuditEntry;
-use bellpull_port::tickets::{AnnouncedMessage, Committed, TicketFilter};
-use bellpull_port::{Page, PageRequest, StoreError};
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
 
 pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
@@ -87,14 +87,6 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
         &self,
         new: NewComment,
     ) -> impl Future<Output = Result<(Comment, Option<AnnouncedMessage>), StoreError>> + Send;
-
-    /// A page of the tickets that match the filter, whose search has words; the count and the rows
-    /// are of one state.
-    fn tickets(
-        &self,
-        filter: &TicketFilter,
-        page: PageRequest,
-    ) -> impl Future<Output = Result<Page<Ticket>, StoreError>> + Send;
 
     /// Adds an entry to the audit log.
     fn add_audit(&self, entry: AuditEntry) -> impl Future<Output = Result<(), StoreError>> + Send;

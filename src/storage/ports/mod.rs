@@ -8,5 +8,6 @@ mod keys;
 mod retention;
 mod send_log;
 mod templates;
+mod ticket_lists;
 mod tickets;
 mod webhooks;

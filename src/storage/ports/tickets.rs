@@ -7,6 +7,7 @@ use bellpull_domain::user::User;
 use bellpull_port::tickets::{Committed, StoredEntry, TicketFilter};
 use bellpull_port::{Page, PageRequest, ProjectStore, StoreError, TicketStore};
 
+use super::ticket_lists::list;
 use crate::engine::{Dialect, Engine, ReadPage, Reads, Row, Statement, among, sql, values};
 use crate::error::corrupt;
 use crate::rows::{
@@ -45,7 +46,7 @@ where
         if filter.search.as_ref().is_some_and(|search| search.terms().is_empty()) {
             return Ok(Page { count: 0, rows: Vec::new() });
         }
-        Dialect::tickets(&**self, filter, page).await
+        list(&**self, filter.clone(), page).await
     }
 
     async fn history(

@@ -72,12 +72,11 @@ use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::ids::{Seq, TicketId, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
-use bellpull_domain::ticket::{Decision, Ticket};
+use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::Taken;
-use bellpull_port::tickets::{AnnouncedMessage, Committed, TicketFilter};
-use bellpull_port::{Page, PageRequest};
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
 use bellpull_port::{Store, StoreError, StoreSize};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -95,6 +94,7 @@ pub(super) use keys::lock_of;
 pub(super) use locks::{class, lock};
 pub(super) use nodes::DATABASE_ID;
 use slow_reads::SlowReads;
+pub(super) use ticket_lists::list_tickets;
 pub(super) use transaction::{Work, failed};
 use transaction::{begin, begin_with, is_broken};
 use writer::{Done, Write, WriterHandle, mismatch};
@@ -274,14 +274,6 @@ impl Dialect for Postgres {
             return Err(mismatch());
         };
         Ok(*done)
-    }
-
-    async fn tickets(
-        &self,
-        filter: &TicketFilter,
-        page: PageRequest,
-    ) -> Result<Page<Ticket>, StoreError> {
-        self.list_tickets(filter, page).await
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -21,18 +21,6 @@ macro_rules! project_columns {
     };
 }
 
-/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
-macro_rules! select_tickets {
-    () => {
-        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
-         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
-         iif(u.full_name = '', u.username, u.full_name) AS created_by_name, t.version, \
-         t.created_at, t.updated_at, (SELECT json_group_array(a.user_id ORDER BY a.position) \
-         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
-         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
-    };
-}
-
 /// The target of webhook `w` at `?2`, as JSON; [`target`](super::webhook_rows::target) decodes it.
 macro_rules! webhook_target {
     () => {
@@ -45,7 +33,7 @@ macro_rules! webhook_target {
 pub(super) const STORED_LINK: &str = "SELECT id, user_id, purpose, email, created_at, expires_at, \
     ended_at FROM account_links WHERE id = ?";
 
-pub(super) use {project_columns, select_tickets, user_columns, webhook_target};
+pub(super) use {project_columns, user_columns, webhook_target};
 
 impl Columns for SqliteRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

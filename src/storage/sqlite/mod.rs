@@ -67,13 +67,12 @@ use bellpull_domain::ids::{TicketId, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
 use bellpull_domain::search::SEARCHES_AT_ONCE;
-use bellpull_domain::ticket::{Decision, Ticket};
+use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::epoch::Epoch;
-use bellpull_port::tickets::{AnnouncedMessage, Committed, TicketFilter};
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
 use bellpull_port::turns::Turns;
-use bellpull_port::{Page, PageRequest};
 use bellpull_port::{Store, StoreError, StoreSize};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqlitePoolOptions;
@@ -108,6 +107,7 @@ use lock::{HubLock, Traces};
 use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
 use readers::{Kind, Readers};
 use slow_reads::{CONNECTIONS, SlowReads};
+pub(super) use ticket_lists::list_tickets;
 use writer::{Audiences, Done, Write, Writer, WriterHandle, mismatch};
 
 /// Connections for reads that are short whatever the size of the data; the others use
@@ -441,14 +441,6 @@ impl Dialect for Sqlite {
             return Err(mismatch());
         };
         Ok(*done)
-    }
-
-    async fn tickets(
-        &self,
-        filter: &TicketFilter,
-        page: PageRequest,
-    ) -> Result<Page<Ticket>, StoreError> {
-        self.list_tickets(filter, page).await
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
