@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellpull_domain::escalation::{Escalation, POLICIES_MAX};
 use bellpull_domain::event::Event;
+use bellpull_domain::version::Version;
 use bellpull_port::escalations::EscalationRow;
 use bellpull_port::{EscalationStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
@@ -36,12 +37,19 @@ impl EscalationStore for PostgresStore {
         &self,
         event: &Event,
         escalation: Escalation,
+        seen: Option<Version>,
         now: Timestamp,
     ) -> Result<Option<EscalationRow>, StoreError> {
         let mut work = self.begin().await?;
         // Two at once are counted one after the other. Readers are not held up.
         let lock = "LOCK TABLE escalations IN SHARE ROW EXCLUSIVE MODE";
         sqlx::query(lock).execute(&mut *work).await.map_err(failed)?;
+        let sql = "SELECT updated_at FROM escalations WHERE event = $1";
+        let before = sqlx::query_scalar(sql).bind(event.as_str());
+        let before: Option<i64> = before.fetch_optional(&mut *work).await.map_err(failed)?;
+        if !Version(before.unwrap_or_default()).admits(seen) {
+            return Err(StoreError::Conflict);
+        }
         let sql = "INSERT INTO escalations (event, steps, updated_at) SELECT $1, $2, $3 \
                    WHERE (SELECT count(*) FROM escalations WHERE event <> $1) < $4 \
                    ON CONFLICT (event) DO UPDATE SET steps = excluded.steps, \

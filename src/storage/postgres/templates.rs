@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use bellpull_domain::ids::UserId;
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 use bellpull_port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, TemplateShelf, WrittenTemplate,
 };
@@ -35,10 +36,14 @@ impl TemplateStore for PostgresStore {
         Ok(TemplateShelf { version, templates })
     }
 
-    async fn put_template(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError> {
+    async fn put_template(
+        &self,
+        template: WrittenTemplate,
+        seen: Option<Version>,
+    ) -> Result<PutTemplate, StoreError> {
         let mut work = self.begin().await?;
         raise_version(&mut work).await?;
-        let put = put(&mut work, &template).await?;
+        let put = put(&mut work, &template, seen).await?;
         match put {
             PutTemplate::Created | PutTemplate::Replaced => work.commit().await?,
             PutTemplate::TooMany => work.roll_back().await,
@@ -65,16 +70,19 @@ impl TemplateStore for PostgresStore {
 async fn put(
     connection: &mut Connection,
     template: &WrittenTemplate,
+    seen: Option<Version>,
 ) -> Result<PutTemplate, StoreError> {
     let WrittenTemplate { key, source, updated_at, updated_by } = template;
     let Source { subject, text, html } = source;
     let (event, channel, locale) = (&key.event, key.channel.as_str(), key.locale.as_str());
-    let sql = "SELECT count(*), \
-               count(*) FILTER (WHERE event = $1 AND channel = $2 AND locale = $3) \
-               FROM templates";
+    let sql = "SELECT count(*), max(CASE WHEN event = $1 AND channel = $2 AND locale = $3 \
+               THEN updated_at END) FROM templates";
     let query = sqlx::query_as(sql).bind(event).bind(channel).bind(locale);
-    let (all, own): (i64, i64) = query.fetch_one(&mut *connection).await.map_err(failed)?;
-    if own == 0 && all >= i64::from(TEMPLATES_MAX) {
+    let (all, own): (i64, Option<i64>) = query.fetch_one(&mut *connection).await.map_err(failed)?;
+    if !Version(own.unwrap_or_default()).admits(seen) {
+        return Err(StoreError::Conflict);
+    }
+    if own.is_none() && all >= i64::from(TEMPLATES_MAX) {
         return Ok(PutTemplate::TooMany);
     }
     let sql = "INSERT INTO templates (event, channel, locale, subject, text, html, updated_at, \
@@ -86,7 +94,7 @@ async fn put(
     let query = query.bind(subject).bind(text).bind(html);
     let query = query.bind(updated_at.as_millisecond()).bind(updated_by.map(|user| user.0));
     query.execute(connection).await.map_err(failed)?;
-    Ok(if own == 0 { PutTemplate::Created } else { PutTemplate::Replaced })
+    Ok(if own.is_none() { PutTemplate::Created } else { PutTemplate::Replaced })
 }
 
 /// A process that has cached all templates sees by it that they are stale.

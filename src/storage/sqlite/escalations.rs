@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellpull_domain::escalation::Escalation;
 use bellpull_domain::event::Event;
+use bellpull_domain::version::Version;
 use bellpull_port::escalations::EscalationRow;
 use bellpull_port::{EscalationStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
@@ -37,10 +38,11 @@ impl EscalationStore for SqliteStore {
         &self,
         event: &Event,
         escalation: Escalation,
+        seen: Option<Version>,
         now: Timestamp,
     ) -> Result<Option<EscalationRow>, StoreError> {
         let escalation = Box::new(escalation);
-        let write = Write::SetEscalation { event: event.clone(), escalation, now };
+        let write = Write::SetEscalation { event: event.clone(), escalation, seen, now };
         let Done::Escalation(row) = self.writer.write(write).await? else {
             return Err(mismatch());
         };

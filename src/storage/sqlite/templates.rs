@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellpull_domain::ids::UserId;
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 use bellpull_port::templates::{PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate};
 use bellpull_port::{StoreError, TemplateStore};
 use sqlx::sqlite::SqliteRow;
@@ -32,11 +33,13 @@ impl TemplateStore for SqliteStore {
         Ok(TemplateShelf { version, templates })
     }
 
-    async fn put_template(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError> {
-        let Done::Template(put) = self.writer.write(Write::PutTemplate(Box::new(template))).await?
-        else {
-            return Err(mismatch());
-        };
+    async fn put_template(
+        &self,
+        template: WrittenTemplate,
+        seen: Option<Version>,
+    ) -> Result<PutTemplate, StoreError> {
+        let write = Write::PutTemplate(Box::new(template), seen);
+        let Done::Template(put) = self.writer.write(write).await? else { return Err(mismatch()) };
         Ok(put)
     }
 

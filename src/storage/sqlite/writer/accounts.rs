@@ -70,12 +70,12 @@ pub(super) fn apply(
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
         Write::Audit(entry) => audit::add(connection, entry)?,
         Write::CancelSend(id) => sends::cancel(connection, *id)?,
-        Write::PutTemplate(template) => templates::put(connection, template)?,
+        Write::PutTemplate(template, seen) => templates::put(connection, template, *seen)?,
         Write::DeleteTemplate(key) => templates::delete(connection, key)?,
         Write::Node(write, now) => nodes::apply(connection, write, *now)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
-        Write::SetEscalation { event, escalation, now } => {
-            escalations::set(connection, event, escalation, *now)?
+        Write::SetEscalation { event, escalation, seen, now } => {
+            escalations::set(connection, (event, *seen), escalation, *now)?
         }
         Write::RemoveEscalation(event) => escalations::remove(connection, event)?,
         Write::Probe => probe(connection)?,

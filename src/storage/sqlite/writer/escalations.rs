@@ -9,13 +9,15 @@ use bellpull_domain::delivery::Rule;
 use bellpull_domain::escalation::{Escalation, POLICIES_MAX};
 use bellpull_domain::event::Event;
 use bellpull_domain::ids::{NotificationId, TicketId, UserId};
+use bellpull_domain::version::Version;
+use bellpull_port::StoreError;
 use bellpull_port::escalations::EscalationRow;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::super::multi_row::id_list;
 use super::super::rows::to_json;
-use super::super::statement::execute;
+use super::super::statement::{execute, optional};
 use super::failure::Failure;
 use super::{Answer, Done};
 
@@ -39,10 +41,15 @@ const MOVED_ON: &str = "UPDATE deliveries SET \
 /// Sets an event's policy; nothing is written if there would be too many.
 pub(super) fn set(
     connection: &Connection,
-    event: &Event,
+    (event, seen): (&Event, Option<Version>),
     escalation: &Escalation,
     now: Timestamp,
 ) -> Result<Answer, Failure> {
+    let sql = "SELECT updated_at FROM escalations WHERE event = ?";
+    let before = optional(connection, sql, (event.as_str(),), |row| row.get(0))?;
+    if !Version(before.unwrap_or_default()).admits(seen) {
+        return Ok(Err(StoreError::Conflict));
+    }
     let sql = "INSERT INTO escalations (event, steps, updated_at) SELECT ?1, ?2, ?3 \
                WHERE (SELECT count(*) FROM escalations WHERE event <> ?1) < ?4 \
                ON CONFLICT (event) DO UPDATE SET steps = excluded.steps, \

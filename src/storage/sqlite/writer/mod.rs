@@ -64,6 +64,7 @@ use bellpull_domain::routing::Channel;
 use bellpull_domain::send::Recipients;
 use bellpull_domain::ticket::{Decision, Project};
 use bellpull_domain::user::User;
+use bellpull_domain::version::Version;
 use bellpull_domain::webhook::Webhook;
 use bellpull_port::account_links::EndedLogin;
 use bellpull_port::accounts::{AnnounceUser, NewUser, RefreshUse, UserChanges};
@@ -163,6 +164,7 @@ pub(super) enum Write {
     SetEscalation {
         event: Event,
         escalation: Box<Escalation>,
+        seen: Option<Version>,
         now: Timestamp,
     },
     RemoveEscalation(Event),
@@ -179,7 +181,7 @@ pub(super) enum Write {
     Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
-    PutTemplate(Box<WrittenTemplate>),
+    PutTemplate(Box<WrittenTemplate>, Option<Version>),
     DeleteTemplate(Box<TemplateKey>),
     Node(Box<NodeWrite>, Timestamp),
     Flush(Vec<UserId>),

@@ -1,5 +1,7 @@
 //! Templates: rare, so each change is its own statement in the group's transaction.
 
+use bellpull_domain::version::Version;
+use bellpull_port::StoreError;
 use bellpull_port::templates::{PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate};
 use rusqlite::Connection;
 
@@ -8,15 +10,22 @@ use super::failure::Failure;
 use super::{Answer, Done};
 
 /// Stores a template, replacing the previous one.
-pub(super) fn put(connection: &Connection, template: &WrittenTemplate) -> Result<Answer, Failure> {
+pub(super) fn put(
+    connection: &Connection,
+    template: &WrittenTemplate,
+    seen: Option<Version>,
+) -> Result<Answer, Failure> {
     let WrittenTemplate { key, source, updated_at, updated_by } = template;
     let Source { subject, text, html } = source;
-    let sql = "SELECT count(*), ifnull(sum(event = ? AND channel = ? AND locale = ?), 0) \
-               FROM templates";
+    let sql = "SELECT count(*), max(CASE WHEN event = ? AND channel = ? AND locale = ? \
+               THEN updated_at END) FROM templates";
     let (event, channel, locale) = (&key.event, key.channel.as_str(), key.locale.as_str());
-    let (all, own): (i64, i64) =
+    let (all, own): (i64, Option<i64>) =
         one(connection, sql, (event, channel, locale), |row| row.try_into())?;
-    if own == 0 && all >= i64::from(TEMPLATES_MAX) {
+    if !Version(own.unwrap_or_default()).admits(seen) {
+        return Ok(Err(StoreError::Conflict));
+    }
+    if own.is_none() && all >= i64::from(TEMPLATES_MAX) {
         return Ok(Ok(Done::Template(PutTemplate::TooMany)));
     }
     let sql = "INSERT INTO templates (event, channel, locale, subject, text, html, updated_at, \
@@ -28,7 +37,7 @@ pub(super) fn put(connection: &Connection, template: &WrittenTemplate) -> Result
     let values = (event, channel, locale, subject, text, html, at_ms, by);
     execute(connection, sql, values)?;
     raise_version(connection)?;
-    let put = if own == 0 { PutTemplate::Created } else { PutTemplate::Replaced };
+    let put = if own.is_none() { PutTemplate::Created } else { PutTemplate::Replaced };
     Ok(Ok(Done::Template(put)))
 }
 
