@@ -4,11 +4,11 @@
 //! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
 //! ports: [`ticket_lists`] with [`words`], [`projects`], [`inbox`]
-//! with [`notifications`] and [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
+//! with [`messages`], [`accounts`] with [`account_rows`], [`new_accounts`],
 //! [`account_changes`], [`withdrawn_rights`], [`logins`], [`account_links`] and [`name_keys`],
 //! [`preferences`], [`push`], [`sends`] with
 //! [`send_log`], [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`],
-//! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with
+//! [`hung_lanes`] and [`provider_reports`], [`delivery_log`], [`report`] with
 //! [`report_ranges`], [`retention`], [`nodes`]; [`dump`]s of [`own_objects`]; and
 //! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
 //! are the same for both stores).
@@ -28,7 +28,6 @@ mod database;
 mod deliveries;
 mod digests;
 pub mod dump;
-mod explain;
 mod history;
 mod hung_lanes;
 mod ids;
@@ -43,7 +42,6 @@ mod messages;
 mod name_keys;
 mod new_accounts;
 mod nodes;
-mod notifications;
 mod open_error;
 mod operations;
 mod own_objects;
@@ -86,7 +84,7 @@ pub use open_error::OpenError;
 use super::StoreOptions;
 use super::contents::ContentCache;
 use super::joined::Joined;
-use crate::engine::{Db, Dialect, Engine, Operation, READ_MAX, Reads, Row, Sql, Value};
+use crate::engine::{self, Db, Dialect, Engine, Operation, READ_MAX, Reads};
 use connect::connect;
 pub(super) use database::{Connection, Database};
 use ids::{BlockIds, Sequence};
@@ -241,13 +239,13 @@ impl Dialect for Postgres {
         slow.read(READ_MAX, read).await
     }
 
-    async fn rows<T: Send + 'static>(
-        &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        Ok(Db::Pool(&self.pool).all(sql, values, decode).await?)
+    async fn read_one<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        Ok(operation.run(&mut Db::Pool(&self.pool)).await?)
+    }
+
+    /// Nothing is deferred here.
+    async fn settle(&self, _: engine::Deferred) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
@@ -274,6 +272,10 @@ impl Dialect for Postgres {
             return Err(mismatch());
         };
         Ok(*done)
+    }
+
+    fn channels(&self) -> Channels {
+        self.channels
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

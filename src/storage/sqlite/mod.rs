@@ -5,10 +5,9 @@
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`ticket_lists`], [`projects`],
-//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
+//! [`sends`] with [`send_log`], [`inbox`] with [`heads`], [`accounts`] with
 //! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
-//! [`push`], [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
+//! [`push`], [`deliveries`] with [`delivery_log`], //! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
 //! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
 //! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
@@ -26,7 +25,6 @@ mod deferred;
 mod deliveries;
 mod epoch;
 mod error;
-mod explain;
 mod file;
 mod found;
 mod given;
@@ -42,7 +40,6 @@ mod messages;
 mod multi_row;
 mod name_keys;
 mod nodes;
-mod notifications;
 mod options;
 mod preferences;
 mod projects;
@@ -89,10 +86,7 @@ use super::{
     attempts, contents, health, joined, leases, link_rows, provider_reports, requests, rows,
     supervised,
 };
-use crate::engine::{
-    Change, Dialect, Engine, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, sql,
-    take, values,
-};
+use crate::engine::{self, Change, Dialect, Engine, Operation, READ_MAX, Reads, sql, take, values};
 use contents::ContentCache;
 use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};
@@ -404,13 +398,18 @@ impl Dialect for Sqlite {
         take::<O>(readers.read(Box::new(operation), read_max).await?)
     }
 
-    fn rows<T: Send + 'static>(
+    fn read_one<O: Operation>(
         &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send {
-        self.read(Reads::Short, ReadRows { statement: Statement::new(sql, values), decode })
+        operation: O,
+    ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send {
+        self.read(Reads::Short, operation)
+    }
+
+    async fn settle(&self, what: engine::Deferred) -> Result<(), StoreError> {
+        match what {
+            engine::Deferred::Notification(id) => self.barrier.notification(id).await,
+            engine::Deferred::Inbox(user) => self.barrier.inbox(user).await,
+        }
     }
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
@@ -441,6 +440,10 @@ impl Dialect for Sqlite {
             return Err(mismatch());
         };
         Ok(*done)
+    }
+
+    fn channels(&self) -> Channels {
+        self.channels
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
