@@ -43,5 +43,6 @@ pub mod stream;
 pub mod text;
 pub mod ticket;
 pub mod user;
+pub mod version;
 pub mod webhook;
 pub mod words;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Page, PageRequest, StoreError};
 use bellpull_domain::escalation::Escalation;
 use bellpull_domain::event::Event;
+use bellpull_domain::version::Version;
 
 /// Each event's policy, where it has one.
 #[async_trait]
@@ -20,10 +21,14 @@ pub trait EscalationStore: std::fmt::Debug + Send + Sync + 'static {
     /// Sets an event's policy, replacing any other. It applies to announcements after this returns;
     /// earlier ones keep their steps. `None`, without a change, if there would be policies for too
     /// many events.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the one before has another version than was `seen`.
     async fn set_escalation(
         &self,
         event: &Event,
         escalation: Escalation,
+        seen: Option<Version>,
         now: Timestamp,
     ) -> Result<Option<EscalationRow>, StoreError>;
 

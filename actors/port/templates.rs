@@ -8,6 +8,7 @@ use super::StoreError;
 use bellpull_domain::ids::UserId;
 use bellpull_domain::locale::Locale;
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 
 /// The most templates that there may be: every event of the hub's own on every channel in twenty
 /// languages. Each node has all of them in memory.
@@ -79,7 +80,14 @@ pub trait TemplateStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Keeps a template in the place of the one before, and raises the version, in one
     /// transaction.
-    async fn put_template(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError>;
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the one before has another version than was `seen`.
+    async fn put_template(
+        &self,
+        template: WrittenTemplate,
+        seen: Option<Version>,
+    ) -> Result<PutTemplate, StoreError>;
 
     /// Removes a template and increments the version, in one transaction; `false`, without a
     /// change, if there was none.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bellpull_actors::broker::LocalBroker;
 use bellpull_domain::locale::Locale;
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 use bellpull_port::templates::{PutTemplate, Source, TemplateKey, TemplateShelf, WrittenTemplate};
 use bellpull_port::{Broker, BrokerMessage, StoreError, Subscriber, TemplateStore};
 use tokio::sync::{Notify, Semaphore};
@@ -274,12 +275,17 @@ impl TemplateService {
     /// Saves a template; renders that begin after this returns use it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn put(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError> {
-        let put = self.store.put_template(template).await?;
+    /// [`StoreError::Conflict`] if there is another version than was `seen`, which can be found
+    /// afterwards; [`StoreError::Unavailable`].
+    pub async fn put(
+        &self,
+        template: WrittenTemplate,
+        seen: Option<Version>,
+    ) -> Result<PutTemplate, StoreError> {
+        let put = self.store.put_template(template, seen).await;
         self.see().await;
         self.broker.publish(BrokerMessage::TemplatesChanged);
-        Ok(put)
+        put
     }
 
     /// Deletes a template; `false` if there was none.
@@ -307,9 +313,9 @@ impl TemplateService {
         }
     }
 
-    /// An edit that is in the store is done even if it cannot be read back now: the next comparison
-    /// reads it.
-    async fn see(&self) {
+    /// Takes over what other nodes have changed. An edit that is in the store is done even if it
+    /// cannot be read back now: the next comparison reads it.
+    pub async fn see(&self) {
         if let Err(error) = self.refresh().await {
             tracing::warn!(%error, "templates could not be read; those before go on");
         }
@@ -426,7 +432,11 @@ mod tests {
             Ok(self.shelf.lock().unwrap().clone())
         }
 
-        async fn put_template(&self, one: WrittenTemplate) -> Result<PutTemplate, StoreError> {
+        async fn put_template(
+            &self,
+            one: WrittenTemplate,
+            _: Option<Version>,
+        ) -> Result<PutTemplate, StoreError> {
             let mut shelf = self.shelf.lock().unwrap();
             shelf.version += 1;
             shelf.templates.push(one);
@@ -444,7 +454,7 @@ mod tests {
         let here = TemplateService::open(store.clone()).await.unwrap();
         let there = TemplateService::open(store.clone()).await.unwrap();
         let following = tokio::spawn(there.clone().follow(Duration::from_millis(1)));
-        here.put(written("mentioned", Channel::Sms, "en", "new")).await.unwrap();
+        here.put(written("mentioned", Channel::Sms, "en", "new"), None).await.unwrap();
         assert_eq!(text(here.templates(), "en"), "new");
         let seen = async {
             while text(there.templates(), "en") != "new" {
@@ -470,7 +480,7 @@ mod tests {
         // Its first comparison is made: the next one is an hour away.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let begun = tokio::time::Instant::now();
-        here.put(written("mentioned", Channel::Sms, "en", "new")).await.unwrap();
+        here.put(written("mentioned", Channel::Sms, "en", "new"), None).await.unwrap();
         while text(there.templates(), "en") != "new" {
             assert!(begun.elapsed() < hour / 2, "it waited for its comparison");
             tokio::time::sleep(Duration::from_secs(1)).await;

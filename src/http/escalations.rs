@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bellpull_domain::escalation::{Escalation, POLICIES_MAX, STEPS_MAX, Step};
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 use bellpull_port::{Clock, EscalationStore};
 use serde_json::{Map, Value};
 use utoipa_axum::routes;
@@ -70,6 +71,7 @@ async fn read(
     responses(
         (status = 200, description = "Its steps, the soonest first.", body = res::Escalation),
         (status = 403, description = "For admins."),
+        (status = 409, description = "Another request changed it first."),
     )
 )]
 async fn set(
@@ -82,12 +84,15 @@ async fn set(
     body.require("steps");
     let steps = body.value("steps").map(|value| steps(&value));
     let steps = steps.and_then(|checked| body.note("steps", checked));
-    let before = store.escalation(&event).await?.map(res::Escalation::from);
+    let before = store.escalation(&event).await?;
+    let seen = body.seen(Version::of(before.as_ref().map(|row| row.updated_at)))?;
+    let before = before.map(res::Escalation::from);
     body.read_only(&["event", "updated_at"], &before);
     body.finish()?;
     // Set: a missing value has been refused.
     let steps = steps.ok_or(ApiError::Internal)?;
-    let row = store.set_escalation(&event, steps, clock.now()).await?.ok_or_else(|| {
+    let now = Version::next(seen, clock.now());
+    let row = store.set_escalation(&event, steps, seen, now).await?.ok_or_else(|| {
         let text = format!("Ensure no more than {POLICIES_MAX} events have a policy.");
         ApiError::field("event", text)
     })?;

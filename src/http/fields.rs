@@ -9,6 +9,8 @@ use std::collections::HashSet;
 
 use bellpull_domain::idempotency::IdempotencyKey;
 use bellpull_domain::text::{BadLine, is_blank, line};
+use bellpull_domain::version::Version;
+use bellpull_port::StoreError;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -211,6 +213,13 @@ impl Fields {
         let value = self.not_null(field)?;
         let number = integer(&value).ok_or_else(|| "A valid integer is required.".to_owned());
         self.note(field, number)
+    }
+
+    /// The version that the caller has seen, if it is that of what is stored: else another caller
+    /// came first.
+    pub(super) fn seen(&mut self, stored: Version) -> Result<Option<Version>, ApiError> {
+        let seen = self.integer("version").map(Version);
+        if stored.admits(seen) { Ok(seen) } else { Err(StoreError::Conflict.into()) }
     }
 
     /// A required id; a decimal string is accepted.

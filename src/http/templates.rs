@@ -12,6 +12,7 @@ use bellpull_domain::channel::{Channel, TemplateSpec};
 use bellpull_domain::event::Event;
 use bellpull_domain::locale::Locale;
 use bellpull_domain::user::Role;
+use bellpull_domain::version::Version;
 use bellpull_port::Clock;
 use bellpull_port::templates::{PutTemplate, Source, TEMPLATES_MAX, TemplateKey, WrittenTemplate};
 use serde_json::Value;
@@ -37,8 +38,16 @@ pub(super) fn routes() -> Routes {
 }
 
 /// What an answer contains beside the parts: from the path, or computed by the hub.
-const READ_ONLY: [&str; 7] =
-    ["event", "channel", "locale", "is_default", "from_locale", "updated_at", "updated_by"];
+const READ_ONLY: [&str; 8] = [
+    "event",
+    "channel",
+    "locale",
+    "version",
+    "is_default",
+    "from_locale",
+    "updated_at",
+    "updated_by",
+];
 
 /// The path: an event, a channel and a language.
 struct Key(TemplateKey);
@@ -199,6 +208,7 @@ async fn read(
         (status = 200, description = "It took the place of another.", body = res::Template),
         (status = 201, description = "It is new.", body = res::Template),
         (status = 403, description = "For admins."),
+        (status = 409, description = "Another request changed it first."),
     )
 )]
 async fn write(
@@ -217,8 +227,10 @@ async fn write(
         title = "{{ title }}";
     }
     let start = Source { subject: title.to_owned(), ..Source::default() };
+    handles.see().await;
     let before = handles.templates().find(&key.event, key.channel, &key.locale);
     let shown = res::Template::new(key.clone(), &before);
+    let seen = body.seen(shown.version())?;
     let source = source(&mut body, start, &shown)?;
     check_rights(&principal, &key)?;
     let proved = handles.prove(&key.event, key.channel, source.clone()).await;
@@ -226,12 +238,12 @@ async fn write(
     let template = WrittenTemplate {
         key,
         source,
-        updated_at: clock.now(),
+        updated_at: Version::next(seen, clock.now()),
         updated_by: (!principal.is_service).then_some(principal.user.id),
     };
     let shown = Found::Written(Arc::new(template.clone()));
     let answer = Json(res::Template::new(template.key.clone(), &shown));
-    match handles.put(template).await? {
+    match handles.put(template, seen).await? {
         PutTemplate::Created => Ok((StatusCode::CREATED, answer)),
         PutTemplate::Replaced => Ok((StatusCode::OK, answer)),
         PutTemplate::TooMany => {

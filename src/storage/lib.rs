@@ -5,7 +5,6 @@
 //! is the store of one node or several. Both decode rows by [`rows`].
 
 mod attempts;
-mod audit_rows;
 mod backups;
 mod checks;
 mod commits;

@@ -4,7 +4,10 @@
 use bellpull_domain::ids::Seq;
 use bellpull_domain::routing::Channel;
 use bellpull_port::inbox::NotificationFilter;
-use sqlx::{Database, Encode, QueryBuilder, Type};
+
+use sqlx::{Postgres, QueryBuilder};
+
+use crate::engine::Build;
 
 /// Rows that a list may read on a connection for short reads: some milliseconds of work.
 const SHORT: i64 = 10_000;
@@ -56,11 +59,23 @@ pub(super) fn conditions(filter: &NotificationFilter) -> Vec<Condition> {
 }
 
 /// Appends the conditions, joined by `AND`.
-pub(super) fn push<D: Database>(sql: &mut QueryBuilder<D>, filter: &NotificationFilter)
-where
-    i64: for<'a> Encode<'a, D> + Type<D>,
-    String: for<'a> Encode<'a, D> + Type<D>,
-{
+pub(super) fn push(sql: &mut Build, filter: &NotificationFilter) {
+    let mut joint = "";
+    for (condition, value) in conditions(filter) {
+        let (before, after) = condition.split_once('?').unwrap_or((condition, ""));
+        sql.push(joint).push(before);
+        match value {
+            Some(Value::Int(value)) => drop(sql.bind(value)),
+            Some(Value::Text(value)) => drop(sql.bind(value)),
+            None => {}
+        }
+        sql.push(after);
+        joint = " AND ";
+    }
+}
+
+/// The same for a statement of PostgreSQL's alone.
+pub(super) fn push_to(sql: &mut QueryBuilder<Postgres>, filter: &NotificationFilter) {
     let mut joint = "";
     for (condition, value) in conditions(filter) {
         let (before, after) = condition.split_once('?').unwrap_or((condition, ""));

@@ -6,7 +6,7 @@ use bellpull_domain::ids::{ProjectId, TicketId, UserId};
 use bellpull_domain::notification::{Kind, Message};
 use bellpull_domain::ticket::{Category, Priority, Project, Status, Ticket};
 use bellpull_domain::user::{Origin, User};
-use bellpull_port::StoreError;
+use bellpull_port::{Page, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,6 +97,34 @@ pub(super) fn claims_ms(origin: Origin) -> Option<i64> {
     }
 }
 
+/// The columns of a user `u` that [`user`] decodes.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.full_name, u.role, u.is_active, u.email_verified, u.created_at, \
+         u.claims_at, u.tokens_from, \
+         (SELECT {json_group_object(a.channel, a.address)\
+         |coalesce(json_object_agg(a.channel, a.address), json_build_object())::text} \
+         FROM addresses a WHERE a.user_id = u.id) AS addresses"
+    };
+}
+
+/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`, which [`ticket`]
+/// decodes.
+macro_rules! select_tickets {
+    () => {
+        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
+         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
+         CASE u.full_name WHEN '' THEN u.username ELSE u.full_name END AS created_by_name, \
+         t.version, t.created_at, t.updated_at, \
+         (SELECT {json_group_array(a.user_id ORDER BY a.position)\
+         |coalesce(json_agg(a.user_id ORDER BY a.position), '[]')::text} \
+         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
+         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
+    };
+}
+
+pub(super) use {select_tickets, user_columns};
+
 /// A user's row; `addresses` is a JSON object by channel.
 pub(super) fn user(row: &impl Columns) -> Result<User, StoreError> {
     Ok(User {
@@ -154,6 +182,16 @@ pub(super) fn push_target(row: &impl Columns) -> Result<PushTarget, StoreError> 
     })
 }
 
+/// The columns of a message `m` that [`message`] decodes.
+macro_rules! message_columns {
+    () => {
+        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
+         m.priority, m.created_at"
+    };
+}
+
+pub(super) use message_columns;
+
 /// A message's row.
 pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
     Ok(Message {
@@ -168,6 +206,23 @@ pub(super) fn message(row: &impl Columns) -> Result<Message, StoreError> {
         priority: get_name(row, "priority", Priority::from_name)?,
         created_at: timestamp(int(row, "created_at")?)?,
     })
+}
+
+/// A page from rows that have the number of all rows in the column `count`; a page without rows
+/// has one row, whose column `present` is NULL. So the count and the rows are of one statement.
+pub(super) fn page_of<T, R: Columns>(
+    rows: &[R],
+    present: &str,
+    decode: impl Fn(&R) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let count = rows.first().map_or(Ok(0), |row| int(row, "count"))?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.int(present)?.is_some() {
+            found.push(decode(row)?);
+        }
+    }
+    Ok(Page { count, rows: found })
 }
 
 /// The pattern that matches `text` anywhere, with its special characters escaped; for `LIKE …

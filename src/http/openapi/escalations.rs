@@ -17,6 +17,8 @@ pub(crate) struct NewEscalation {
     /// Each channel at most once, in any order.
     #[schema(schema_with = new_steps)]
     steps: Vec<Step>,
+    /// The version that the caller has seen, 0 for none: if it has changed, the answer is 409.
+    version: Option<i64>,
 }
 
 /// An event: one of the hub's own, or one that senders use.

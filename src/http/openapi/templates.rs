@@ -16,6 +16,8 @@ pub(crate) struct NewTemplate {
     /// For e-mail only. Values are escaped.
     #[schema(max_length = 20000)]
     html: Option<String>,
+    /// The version that the caller has seen, 0 for none: if it has changed, the answer is 409.
+    version: Option<i64>,
 }
 
 /// Changed parts for a preview.

@@ -1,6 +1,7 @@
 //! Escalation policies.
 
 use bellpull_domain::escalation;
+use bellpull_domain::version::Version;
 use bellpull_port::escalations::EscalationRow;
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ pub(crate) struct Escalation {
     event: CompactString,
     /// Sorted by time.
     steps: Vec<Step>,
+    version: i64,
     #[serde(serialize_with = "times::time")]
     updated_at: Timestamp,
 }
@@ -38,6 +40,7 @@ impl From<EscalationRow> for Escalation {
         Self {
             event: row.event.as_str().into(),
             steps: row.escalation.steps().iter().map(Step::from).collect(),
+            version: Version::of(Some(row.updated_at)).0,
             updated_at: row.updated_at,
         }
     }

@@ -2,6 +2,7 @@
 
 use bellpull_domain::channel::Channel;
 use bellpull_domain::locale::Locale;
+use bellpull_domain::version::Version;
 use bellpull_port::templates::TemplateKey;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -45,6 +46,8 @@ pub(crate) struct Template {
     subject: String,
     text: String,
     html: String,
+    /// Of the template in this very language; 0 where there is none.
+    version: i64,
     /// Whether it is the default.
     is_default: bool,
     /// The language it was written in: this one, or the nearest.
@@ -65,7 +68,9 @@ impl Template {
             Found::Default(_) => None,
         };
         let source = found.source().clone();
+        let own = written.filter(|template| template.key == key);
         Self {
+            version: Version::of(own.map(|template| template.updated_at)).0,
             event: key.event,
             channel: key.channel.as_str(),
             locale: key.locale,
@@ -77,6 +82,11 @@ impl Template {
             updated_at: written.map(|template| template.updated_at),
             updated_by: written.and_then(|template| template.updated_by).map(|id| id.0),
         }
+    }
+
+    /// Of the template in this very language.
+    pub(crate) fn version(&self) -> Version {
+        Version(self.version)
     }
 }
 

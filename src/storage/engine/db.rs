@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use super::statement::Text;
 use super::{Failure, OwnedRow, Row, Sql, SqlError, Statement, Value};
-use crate::postgres;
+use crate::postgres::{Connection, Database};
 
 /// A connection, within a transaction; or a pool of PostgreSQL's.
 #[derive(Debug)]
@@ -16,11 +16,10 @@ pub(in super::super) enum Db<'a> {
     /// SQLite: nothing is waited for.
     Sqlite(&'a mut rusqlite::Connection),
     /// PostgreSQL.
-    Postgres(&'a mut postgres::Connection),
-    /// Any connection to PostgreSQL, for one statement that reads.
-    Pool(&'a postgres::Database),
-    /// The same, for one by key.
-    ByKey(postgres::ByKey<'a>),
+    Postgres(&'a mut Connection),
+    /// Any connection to PostgreSQL, for one short statement that reads: its answer tests the
+    /// connection.
+    Pool(&'a Database),
 }
 
 impl Db<'_> {
@@ -38,11 +37,7 @@ impl Db<'_> {
             }
             Self::Pool(pool) => {
                 let query = bound(sqlx::query(sql.postgres()), values);
-                postgres_rows(query.fetch_all(*pool).await)
-            }
-            Self::ByKey(pool) => {
-                let query = bound(sqlx::query(sql.postgres()), values);
-                postgres_rows(query.fetch_all(*pool).await)
+                postgres_rows(query.fetch_all(pool.by_key()).await)
             }
         }
     }
@@ -66,11 +61,7 @@ impl Db<'_> {
             }
             Self::Pool(pool) => {
                 let query = bound(sqlx::query(text()), values);
-                postgres_rows(query.fetch_all(*pool).await)
-            }
-            Self::ByKey(pool) => {
-                let query = bound(sqlx::query(text()), values);
-                postgres_rows(query.fetch_all(*pool).await)
+                postgres_rows(query.fetch_all(pool.by_key()).await)
             }
         }
     }
@@ -148,7 +139,7 @@ impl Db<'_> {
                 let done = query.execute(&mut **connection).await;
                 Ok(done.map_err(SqlError::Postgres)?.rows_affected())
             }
-            Self::Pool(_) | Self::ByKey(_) => Err(Failure::Refused(crate::error::unavailable(
+            Self::Pool(_) => Err(Failure::Refused(crate::error::unavailable(
                 "a statement that writes is outside a transaction",
             ))),
         }

@@ -2,7 +2,8 @@
 
 use bellpull_port::StoreError;
 
-use crate::{postgres, sqlite};
+use crate::postgres::failed;
+use crate::sqlite::of_request;
 
 /// A failed statement.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ pub(in super::super) enum SqlError {
 impl From<SqlError> for StoreError {
     fn from(error: SqlError) -> Self {
         match error {
-            SqlError::Sqlite(error) => sqlite::of_request(&error),
-            SqlError::Postgres(error) => postgres::failed(error),
+            SqlError::Sqlite(error) => of_request(&error),
+            SqlError::Postgres(error) => failed(error),
         }
     }
 }

@@ -20,12 +20,20 @@ use std::fmt::Debug;
 use std::ops::Deref;
 use std::time::Duration;
 
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::ids::{NotificationId, TicketId, UserId};
+use bellpull_domain::routing::Channels;
+use bellpull_domain::ticket::Decision;
 use bellpull_port::StoreError;
+use bellpull_port::audit::AuditEntry;
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
 
 pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
 pub(super) use ids::NewIds;
-pub(super) use operation::{AnyOperation, Change, Operation, ReadPage, ReadRows, take, written};
+pub(super) use operation::{
+    AnyOperation, Change, Operation, ReadPage, ReadRows, ReadWhole, take, written,
+};
 pub(super) use row::{OwnedRow, Row};
 pub(super) use sql::{Sql, among, now_ms, sql};
 pub(super) use statement::{Build, Statement};
@@ -41,6 +49,15 @@ pub(super) enum Reads {
     Lists,
     /// Searches for words.
     Searches,
+}
+
+/// Whose rows may be deferred.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Deferred {
+    /// The owner's of a notification.
+    Notification(NotificationId),
+    /// This user's.
+    Inbox(UserId),
 }
 
 /// A store: what both have in common, over what is its own.
@@ -71,13 +88,48 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
         operation: O,
     ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send;
 
+    /// The number of the next ticket; it is never given out again.
+    fn next_ticket_id(&self) -> impl Future<Output = Result<TicketId, StoreError>> + Send;
+
+    /// Carries out a decision on a ticket, in a group.
+    fn commit(
+        &self,
+        decision: Decision,
+    ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
+
+    /// Adds a comment, in a group.
+    fn comment(
+        &self,
+        new: NewComment,
+    ) -> impl Future<Output = Result<(Comment, Option<AnnouncedMessage>), StoreError>> + Send;
+
+    /// Writes what is deferred, so that a read finds it in the tables.
+    fn settle(&self, what: Deferred) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The enabled channels.
+    fn channels(&self) -> Channels;
+
+    /// Adds an entry to the audit log.
+    fn add_audit(&self, entry: AuditEntry) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Indexes anew at most so many tickets whose words another version has cut; returns how many.
+    fn renew_words(&self, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Carries out a short read of one statement.
+    fn read_one<O: Operation>(
+        &self,
+        operation: O,
+    ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send;
+
     /// The rows of one statement that is short.
     fn rows<T: Send + 'static>(
         &self,
         sql: &'static Sql,
         values: &[Value<'_>],
         decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send {
+        self.read_one(ReadRows { statement: Statement::new(sql, values), decode })
+    }
 
     /// Its only row, if there is one.
     fn row<T: Send + 'static>(
@@ -88,16 +140,6 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
         let rows = self.rows(sql, values, decode);
         async move { Ok(rows.await?.pop()) }
-    }
-
-    /// The same, found by its key: so fast that its answer tests the connection.
-    fn row_by_key<T: Send + 'static>(
-        &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send {
-        self.row(sql, values, decode)
     }
 
     /// New ids of messages and deliveries.

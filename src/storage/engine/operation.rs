@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 use bellpull_port::{Page, StoreError};
 use futures_util::future::BoxFuture;
 
+use crate::rows::page_of;
+
 use super::{Db, Failure, Row, Sql, Statement, Value};
 
 /// A change or a read. Carried out again after a rollback, it has the same result.
@@ -134,6 +136,23 @@ impl<O: Operation> AnyOperation for O {
             let answer: Box<dyn Any + Send> = Box::new(self.run(db).await?);
             Ok(answer)
         })
+    }
+}
+
+/// Reads a page by one statement: see [`page_of`].
+pub(in super::super) struct ReadWhole<T> {
+    pub(in super::super) statement: Statement,
+    /// The column that is NULL on a page without rows.
+    pub(in super::super) present: &'static str,
+    pub(in super::super) decode: fn(&Row) -> Result<T, StoreError>,
+}
+
+impl<T: Send + 'static> Operation for ReadWhole<T> {
+    type Answer = Page<T>;
+
+    async fn run(&self, db: &mut Db<'_>) -> Result<Page<T>, Failure> {
+        let rows = db.rows_of(&self.statement).await?;
+        Ok(page_of(&rows, self.present, self.decode)?)
     }
 }
 

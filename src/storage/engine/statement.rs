@@ -23,7 +23,7 @@ impl Statement {
         Self { text: Text::Fixed(sql), values: values.iter().map(Value::to_static).collect() }
     }
 
-    pub(super) fn sqlite(&self) -> &str {
+    pub(in super::super) fn sqlite(&self) -> &str {
         match &self.text {
             Text::Fixed(sql) => sql.sqlite(),
             Text::Made { sqlite, .. } => sqlite,

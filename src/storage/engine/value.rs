@@ -23,6 +23,8 @@ pub(in super::super) enum Value<'a> {
     Flag(bool),
     /// Ids.
     Ids(Vec<i64>),
+    /// Texts.
+    Texts(Vec<String>),
     /// Bytes.
     Bytes(Cow<'a, [u8]>),
 }
@@ -37,6 +39,7 @@ impl Value<'_> {
             Self::Text(value) => Value::Text(value.clone().map(|text| text.into_owned().into())),
             Self::Flag(value) => Value::Flag(*value),
             Self::Ids(value) => Value::Ids(value.clone()),
+            Self::Texts(value) => Value::Texts(value.clone()),
             Self::Bytes(value) => Value::Bytes(value.clone().into_owned().into()),
         }
     }
@@ -47,6 +50,7 @@ impl Value<'_> {
             Self::Text(value) => query.bind(value.as_deref()),
             Self::Flag(value) => query.bind(*value),
             Self::Ids(value) => query.bind(&value[..]),
+            Self::Texts(value) => query.bind(&value[..]),
             Self::Bytes(value) => query.bind(&**value),
         }
     }
@@ -60,14 +64,15 @@ impl ToSql for Value<'_> {
             Self::Text(Some(value)) => ToSqlOutput::from(&**value),
             Self::Flag(value) => ToSqlOutput::from(*value),
             Self::Ids(value) => ToSqlOutput::from(list(value)),
+            Self::Texts(value) => ToSqlOutput::from(list(value)),
             Self::Bytes(value) => ToSqlOutput::from(&**value),
         })
     }
 }
 
 /// The JSON array that `json_each` reads.
-fn list(ids: &[i64]) -> String {
-    serde_json::Value::from(ids).to_string()
+fn list<T: Clone + Into<serde_json::Value>>(values: &[T]) -> String {
+    serde_json::Value::from(values).to_string()
 }
 
 macro_rules! integers {
@@ -150,6 +155,12 @@ impl<'a> From<&'a Option<String>> for Value<'a> {
 impl From<Option<String>> for Value<'_> {
     fn from(value: Option<String>) -> Self {
         Self::Text(value.map(Cow::Owned))
+    }
+}
+
+impl From<Vec<String>> for Value<'_> {
+    fn from(value: Vec<String>) -> Self {
+        Self::Texts(value)
     }
 }
 

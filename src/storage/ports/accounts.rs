@@ -5,18 +5,7 @@ use bellpull_domain::user::User;
 use bellpull_port::StoreError;
 
 use crate::engine::{Db, Failure, Row, sql, values};
-use crate::rows::{Columns, user};
-
-/// The columns of a user `u`.
-macro_rules! user_columns {
-    () => {
-        "u.id, u.username, u.full_name, u.role, u.is_active, u.email_verified, u.created_at, \
-         u.claims_at, u.tokens_from, (SELECT {json_group_object(a.channel, a.address)\
-         |coalesce(json_object_agg(a.channel, a.address), json_build_object())::text} \
-         FROM addresses a WHERE a.user_id = u.id) AS addresses"
-    };
-}
-pub(super) use user_columns;
+use crate::rows::{Columns, user, user_columns};
 
 /// Locks an account until the end of the transaction, if there is one. Rows that refer to it may
 /// be written meanwhile.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellpull_domain::escalation::{Escalation, POLICIES_MAX};
 use bellpull_domain::event::Event;
+use bellpull_domain::version::Version;
 use bellpull_port::escalations::EscalationRow;
 use bellpull_port::{EscalationStore, Page, PageRequest, StoreError};
 use jiff::Timestamp;
@@ -37,9 +38,10 @@ impl<D: Dialect> EscalationStore for Engine<D> {
         &self,
         event: &Event,
         escalation: Escalation,
+        seen: Option<Version>,
         now: Timestamp,
     ) -> Result<Option<EscalationRow>, StoreError> {
-        self.write(Set { event: event.clone(), escalation, now }).await
+        self.write(Set { event: event.clone(), escalation, seen, now }).await
     }
 
     async fn remove_escalation(&self, event: &Event) -> Result<bool, StoreError> {
@@ -53,6 +55,7 @@ impl<D: Dialect> EscalationStore for Engine<D> {
 struct Set {
     event: Event,
     escalation: Escalation,
+    seen: Option<Version>,
     now: Timestamp,
 }
 
@@ -60,9 +63,14 @@ impl Operation for Set {
     type Answer = Option<EscalationRow>;
 
     async fn run(&self, db: &mut Db<'_>) -> Result<Option<EscalationRow>, Failure> {
-        let Self { event, escalation, now } = self;
+        let Self { event, escalation, seen, now } = self;
         // Two at once are counted one after the other. Readers are not held up.
         db.execute(sql!("{|LOCK TABLE escalations IN SHARE ROW EXCLUSIVE MODE}"), &[]).await?;
+        let sql = sql!("SELECT updated_at FROM escalations WHERE event = $1");
+        let before = db.int(sql, values![event.as_str()]).await?;
+        if !Version(before.unwrap_or_default()).admits(*seen) {
+            return Err(StoreError::Conflict.into());
+        }
         let sql = sql!(
             "INSERT INTO escalations (event, steps, updated_at) SELECT $1, $2, $3 \
              WHERE (SELECT count(*) FROM escalations WHERE event <> $1) < $4 \

@@ -131,7 +131,7 @@ pub(in super::super) async fn is_ended(
     login: LoginId,
 ) -> Result<bool, StoreError> {
     let sql = sql!("SELECT id FROM logins WHERE id = $1 AND revoked_at IS NULL");
-    Ok(store.row_by_key(sql, values![login], |_| Ok(())).await?.is_none())
+    Ok(store.row(sql, values![login], |_| Ok(())).await?.is_none())
 }
 
 /// Begins a login. A new password waits for the lock on the account, and then ends this login with

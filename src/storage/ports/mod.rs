@@ -2,13 +2,23 @@
 
 pub(super) mod account_links;
 pub(super) mod accounts;
+mod audit;
+mod comments;
+mod delivery_log;
 mod escalations;
+mod explain;
 mod keys;
 pub(super) mod logins;
 mod nodes;
+pub(super) mod notifications;
 mod preferences;
 mod projects;
 mod push;
+mod retention;
+mod send_log;
 pub(super) mod settings;
 mod templates;
+mod ticket_lists;
+mod tickets;
+pub(super) mod user_lists;
 mod webhooks;

@@ -8,12 +8,11 @@ use bellpull_domain::user::User;
 use bellpull_port::{Page, PageRequest, ProjectStore, StoreError};
 use jiff::Timestamp;
 
-use super::accounts::user_columns;
 use super::keys;
 use crate::engine::{
-    Change, Db, Dialect, Engine, Failure, Operation, ReadPage, Reads, Row, Statement, sql, values,
+    Change, Db, Dialect, Engine, Failure, Operation, ReadWhole, Row, Statement, sql, values,
 };
-use crate::rows::{Columns, project, user};
+use crate::rows::{Columns, project, user, user_columns};
 
 macro_rules! project_columns {
     () => {
@@ -44,7 +43,7 @@ impl<D: Dialect> ProjectStore for Engine<D> {
 
     async fn project(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
         let sql = sql!("SELECT ", project_columns!(), " FROM projects WHERE id = $1");
-        self.row_by_key(sql, values![id], project).await
+        self.row(sql, values![id], project).await
     }
 
     async fn projects(
@@ -52,33 +51,29 @@ impl<D: Dialect> ProjectStore for Engine<D> {
         visible_to: Option<UserId>,
         page: PageRequest,
     ) -> Result<Page<Project>, StoreError> {
-        let count = sql!("SELECT count(*)", visible!());
-        let rows =
-            sql!("SELECT ", project_columns!(), visible!(), " ORDER BY p.id LIMIT $2 OFFSET $3");
+        let sql = sql!(
+            "SELECT c.count, p.* FROM (SELECT count(*) AS count",
+            visible!(),
+            ") c LEFT JOIN (SELECT ",
+            project_columns!(),
+            visible!(),
+            " ORDER BY p.id LIMIT $2 OFFSET $3) p ON true ORDER BY p.id"
+        );
         let values = values![visible_to, page.page_size, page.offset()];
-        let read = ReadPage {
-            count: Statement::new(count, &values[..1]),
-            rows: Statement::new(rows, values),
-            decode: project,
-        };
-        self.read(Reads::Short, read).await
+        let statement = Statement::new(sql, values);
+        self.read_one(ReadWhole { statement, present: "id", decode: project }).await
     }
 
     async fn members(&self, id: ProjectId, page: PageRequest) -> Result<Page<User>, StoreError> {
-        let count = sql!("SELECT count(*) FROM project_members WHERE project_id = $1");
-        let rows = sql!(
-            "SELECT ",
+        let sql = sql!(
+            "SELECT c.count, p.* FROM (SELECT count(*) AS count FROM project_members \
+             WHERE project_id = $1) c LEFT JOIN (SELECT ",
             user_columns!(),
             " FROM users u WHERE u.id IN (SELECT user_id FROM project_members \
-             WHERE project_id = $1 ORDER BY user_id LIMIT $2 OFFSET $3) ORDER BY u.id"
+             WHERE project_id = $1 ORDER BY user_id LIMIT $2 OFFSET $3)) p ON true ORDER BY p.id"
         );
-        let values = values![id, page.page_size, page.offset()];
-        let read = ReadPage {
-            count: Statement::new(count, &values[..1]),
-            rows: Statement::new(rows, values),
-            decode: user,
-        };
-        self.read(Reads::Short, read).await
+        let statement = Statement::new(sql, values![id, page.page_size, page.offset()]);
+        self.read_one(ReadWhole { statement, present: "id", decode: user }).await
     }
 
     async fn is_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError> {
@@ -86,7 +81,7 @@ impl<D: Dialect> ProjectStore for Engine<D> {
             "SELECT EXISTS (SELECT 1 FROM project_members \
              WHERE project_id = $1 AND user_id = $2) AS found"
         );
-        Ok(self.row_by_key(sql, values![project, user], found).await? == Some(true))
+        Ok(self.row(sql, values![project, user], found).await? == Some(true))
     }
 
     async fn add_member(&self, project: ProjectId, user: UserId) -> Result<bool, StoreError> {

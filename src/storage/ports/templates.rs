@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellpull_domain::ids::UserId;
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 use bellpull_port::templates::{
     PutTemplate, Source, TEMPLATES_MAX, TemplateKey, TemplateShelf, WrittenTemplate,
 };
@@ -30,8 +31,12 @@ impl<D: Dialect> TemplateStore for Engine<D> {
         self.read(Reads::Short, All).await
     }
 
-    async fn put_template(&self, template: WrittenTemplate) -> Result<PutTemplate, StoreError> {
-        self.write(Put(template)).await
+    async fn put_template(
+        &self,
+        template: WrittenTemplate,
+        seen: Option<Version>,
+    ) -> Result<PutTemplate, StoreError> {
+        self.write(Put { template, seen }).await
     }
 
     async fn delete_template(&self, key: TemplateKey) -> Result<bool, StoreError> {
@@ -57,25 +62,31 @@ impl Operation for All {
 
 /// Stores a template, replacing the previous one.
 #[derive(Debug)]
-struct Put(WrittenTemplate);
+struct Put {
+    template: WrittenTemplate,
+    seen: Option<Version>,
+}
 
 impl Operation for Put {
     type Answer = PutTemplate;
 
     async fn run(&self, db: &mut Db<'_>) -> Result<PutTemplate, Failure> {
-        let WrittenTemplate { key, source, updated_at, updated_by } = &self.0;
+        let WrittenTemplate { key, source, updated_at, updated_by } = &self.template;
         let Source { subject, text, html } = source;
         let (event, channel, locale) = (&key.event, key.channel.as_str(), key.locale.as_str());
         let_one_in(db).await?;
         let sql = sql!(
             "SELECT count(*) AS stored, \
-             coalesce(sum(CASE WHEN event = $1 AND channel = $2 AND locale = $3 \
-             THEN 1 ELSE 0 END), 0) AS own FROM templates"
+             max(CASE WHEN event = $1 AND channel = $2 AND locale = $3 \
+             THEN updated_at END) AS changed_at FROM templates"
         );
-        let counts = |row: &Row| Ok((int(row, "stored")?, int(row, "own")?));
+        let counts = |row: &Row| Ok((int(row, "stored")?, row.int("changed_at")?));
         let counted = db.optional(sql, values![event, channel, locale], counts).await?;
-        let (stored, own) = counted.unwrap_or_default();
-        if own == 0 && stored >= i64::from(TEMPLATES_MAX) {
+        let (stored, changed_at) = counted.unwrap_or_default();
+        if !Version(changed_at.unwrap_or_default()).admits(self.seen) {
+            return Err(StoreError::Conflict.into());
+        }
+        if changed_at.is_none() && stored >= i64::from(TEMPLATES_MAX) {
             return Ok(PutTemplate::TooMany);
         }
         let sql = sql!(
@@ -88,7 +99,7 @@ impl Operation for Put {
         let values = values![event, channel, locale, subject, text, html, *updated_at, *updated_by];
         db.execute(sql, values).await?;
         raise_version(db).await?;
-        Ok(if own == 0 { PutTemplate::Created } else { PutTemplate::Replaced })
+        Ok(if changed_at.is_none() { PutTemplate::Created } else { PutTemplate::Replaced })
     }
 }
 

@@ -23,8 +23,8 @@ use super::writer::{Done, Write, mismatch};
 use super::{PostgresStore, account_changes, withdrawn_rights};
 use crate::checks::OWN_BELOW_APART;
 use crate::ports::logins::Times;
-use crate::ports::{account_links, logins, settings};
-use crate::rows::{containing, get, user};
+use crate::ports::{account_links, logins, settings, user_lists};
+use crate::rows::{get, user};
 
 #[async_trait]
 impl AccountStore for PostgresStore {
@@ -105,7 +105,7 @@ impl AccountStore for PostgresStore {
         filter: &UserFilter,
         page: PageRequest,
     ) -> Result<Page<User>, StoreError> {
-        list(self, filter, page).await
+        user_lists::list(&**self, filter, page).await
     }
 
     async fn begin_login(
@@ -228,32 +228,4 @@ pub(super) async fn read(
     let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
     let rows = sqlx::query(sql).bind(ids).fetch_all(database.by_key()).await.map_err(failed)?;
     rows.iter().map(|row| user(row).map(|user| (user.id, user))).collect()
-}
-
-/// Which accounts a list shows: of the role `$1` and with the text `$2`, where those are given.
-macro_rules! listed {
-    () => {
-        "FROM users u WHERE ($1::TEXT IS NULL OR u.role = $1) AND ($2::TEXT IS NULL \
-         OR u.username ILIKE $2 OR u.full_name ILIKE $2 OR EXISTS (SELECT 1 FROM addresses a \
-         WHERE a.user_id = u.id AND a.channel = 'EMAIL' AND a.address ILIKE $2))"
-    };
-}
-
-async fn list(
-    store: &PostgresStore,
-    filter: &UserFilter,
-    page: PageRequest,
-) -> Result<Page<User>, StoreError> {
-    let mut snapshot = store.snapshot().await?;
-    let role = filter.role.as_ref().map(|role| role.as_str());
-    let pattern = filter.search.as_deref().map(containing);
-    let count = sqlx::query_scalar(concat!("SELECT count(*) ", listed!()));
-    let count = count.bind(role).bind(&pattern);
-    let count: i64 = count.fetch_one(&mut *snapshot).await.map_err(failed)?;
-    let sql =
-        concat!("SELECT ", user_columns!(), " ", listed!(), " ORDER BY u.id LIMIT $3 OFFSET $4");
-    let rows = sqlx::query(sql).bind(role).bind(&pattern);
-    let rows = rows.bind(i64::from(page.page_size)).bind(page.offset());
-    let rows = rows.fetch_all(&mut *snapshot).await.map_err(failed)?;
-    Ok(Page { count, rows: rows.iter().map(user).collect::<Result<_, _>>()? })
 }

@@ -1,9 +1,9 @@
 //! The columns that queries select for [`crate::rows`] to decode.
 
-use bellpull_port::{Page, StoreError};
+use bellpull_port::StoreError;
 use sqlx::postgres::PgRow;
 
-use crate::rows::{Columns, get, int};
+use crate::rows::{Columns, get};
 
 /// Of a user `u`.
 macro_rules! user_columns {
@@ -15,28 +15,7 @@ macro_rules! user_columns {
     };
 }
 
-/// Of a message `m`.
-macro_rules! message_columns {
-    () => {
-        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
-         m.priority, m.created_at"
-    };
-}
-
-/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
-macro_rules! select_tickets {
-    () => {
-        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
-         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
-         CASE u.full_name WHEN '' THEN u.username ELSE u.full_name END AS created_by_name, \
-         t.version, t.created_at, t.updated_at, \
-         (SELECT coalesce(json_agg(a.user_id ORDER BY a.position), '[]')::text \
-         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
-         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
-    };
-}
-
-pub(super) use {message_columns, select_tickets, user_columns};
+pub(super) use user_columns;
 
 impl Columns for PgRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
@@ -50,21 +29,4 @@ impl Columns for PgRow {
     fn flag(&self, column: &str) -> Result<bool, StoreError> {
         get(self, column)
     }
-}
-
-/// A page from rows that have the number of all rows in the column `count`; a page without rows
-/// has one row, whose column `present` is NULL. So the count and the rows are of one statement.
-pub(super) fn page_of<T>(
-    rows: &[PgRow],
-    present: &str,
-    decode: impl Fn(&PgRow) -> Result<T, StoreError>,
-) -> Result<Page<T>, StoreError> {
-    let count = rows.first().map_or(Ok(0), |row| int(row, "count"))?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        if row.int(present)?.is_some() {
-            found.push(decode(row)?);
-        }
-    }
-    Ok(Page { count, rows: found })
 }

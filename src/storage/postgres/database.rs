@@ -116,7 +116,7 @@ impl Database {
     }
 
     /// For reads by key, whose answer tests the connection: without one, another is asked.
-    pub(super) fn by_key(&self) -> ByKey<'_> {
+    pub(in super::super) fn by_key(&self) -> ByKey<'_> {
         ByKey(self)
     }
 

@@ -20,6 +20,12 @@ use super::database::Database;
 use super::messages::first_contents;
 use super::transaction::failed;
 use super::writer::{Done, Write, mismatch};
+use crate::engine::{Dialect, Reads};
+use crate::narrow::is_short;
+use crate::ports::notifications::{self, CountUnread};
+
+/// Unread rows whose deliveries are counted outside of the slow reads.
+const UNREAD_SHORT: i64 = 1_000;
 
 #[async_trait]
 impl InboxStore for PostgresStore {
@@ -92,7 +98,12 @@ impl InboxStore for PostgresStore {
         filter: &NotificationFilter,
         slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
-        self.list_notifications(user, filter, slice).await
+        let read = notifications::list(user, filter, slice);
+        let last_seq = self.heads.of(user).await?.unwrap_or_default().last_seq;
+        if is_short(last_seq, filter) {
+            return self.read_one(read).await;
+        }
+        self.read(Reads::Lists, read).await
     }
 
     async fn notification(
@@ -100,11 +111,19 @@ impl InboxStore for PostgresStore {
         user: UserId,
         id: NotificationId,
     ) -> Result<Option<Notification>, StoreError> {
-        self.one_notification(user, id).await
+        Ok(self.read_one(notifications::one(user, id)).await?.pop())
     }
 
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
-        self.count_unread(user).await
+        let short = self.read_one(CountUnread { user, most: UNREAD_SHORT }).await?;
+        let (head, channels) = match short {
+            Some(counts) => counts,
+            None => {
+                let all = CountUnread { user, most: i64::MAX };
+                self.read(Reads::Lists, all).await?.unwrap_or_default()
+            }
+        };
+        Ok((head.unread_count, channels))
     }
 }
 

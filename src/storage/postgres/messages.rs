@@ -10,10 +10,10 @@ use bellpull_port::inbox::TEXTS_BYTES_MAX;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::PgExecutor;
 
-use super::columns::message_columns;
 use super::database::{Connection, Database};
 use super::transaction::failed;
 use crate::contents::{ContentCache, pick};
+use crate::rows::message_columns;
 use crate::rows::{Columns, int, message};
 
 const OF_THESE: &str = concat!(

@@ -3,13 +3,12 @@
 //! In reading order: [`connect`] (the pool, TLS, time-outs and the schema) with [`address`] and
 //! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
-//! ports: [`tickets`] with [`ticket_lists`] and [`words`], [`comments`], [`inbox`]
-//! with [`notifications`] and [`messages`], [`accounts`] with [`new_accounts`],
-//! [`account_changes`], [`withdrawn_rights`] and [`name_keys`], [`sends`] with [`send_log`],
+//! ports: [`ticket_lists`] with [`words`], [`inbox`] with [`messages`], [`accounts`] with
+//! [`new_accounts`], [`account_changes`], [`withdrawn_rights`] and [`name_keys`], [`sends`],
 //! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
-//! [`provider_reports`], [`delivery_log`], [`explain`], [`report`] with [`report_ranges`],
-//! [`retention`]; [`dump`]s of [`own_objects`]; [`columns`], [`slow_reads`] and [`texts`], which
-//! they share; and [`operations`] (changes that are the same for both stores).
+//! [`provider_reports`], [`report`] with [`report_ranges`]; [`dump`]s of [`own_objects`];
+//! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
+//! are the same for both stores).
 
 mod account_changes;
 mod accounts;
@@ -17,16 +16,13 @@ mod address;
 mod attempts;
 mod audit;
 mod columns;
-mod comments;
 mod commit_marks;
 mod connect;
 mod connect_tickets;
 mod database;
 mod deliveries;
-mod delivery_log;
 mod digests;
 pub mod dump;
-mod explain;
 mod history;
 mod hung_lanes;
 mod ids;
@@ -39,22 +35,18 @@ mod locks;
 mod messages;
 mod name_keys;
 mod new_accounts;
-mod notifications;
 mod open_error;
 mod operations;
 mod own_objects;
 mod provider_reports;
 mod report;
 mod report_ranges;
-mod retention;
-mod send_log;
 mod sends;
 mod session;
 mod slow_reads;
 mod sql_errors;
 mod texts;
 mod ticket_lists;
-mod tickets;
 mod transaction;
 mod withdrawn_rights;
 mod words;
@@ -64,11 +56,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_domain::ids::{Seq, UserId};
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::ids::{Seq, TicketId, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
+use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
+use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::Taken;
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
 use bellpull_port::{Store, StoreError, StoreSize};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -78,16 +74,17 @@ pub use open_error::OpenError;
 use super::StoreOptions;
 use super::contents::ContentCache;
 use super::joined::Joined;
-use crate::engine::{Db, Dialect, Engine, NewIds, Operation, READ_MAX, Reads, Row, Sql, Value};
+use crate::engine::{self, Db, Dialect, Engine, NewIds, Operation, READ_MAX, Reads};
 use connect::connect;
-pub(super) use database::{ByKey, Connection, Database};
+pub(super) use database::{Connection, Database};
 pub(super) use ids::{BlockIds, Sequence};
 pub(super) use keys::lock_of;
 pub(super) use locks::{class, lock};
 use slow_reads::SlowReads;
+pub(super) use ticket_lists::list_tickets;
 pub(super) use transaction::{Work, failed};
 use transaction::{begin, begin_with, is_broken};
-use writer::{Write, WriterHandle};
+use writer::{Done, Write, WriterHandle, mismatch};
 
 /// The server's directory, which its standbys share, and the database in it.
 pub(crate) const DATABASE_ID: &str = "SELECT (SELECT system_identifier \
@@ -163,7 +160,9 @@ impl PostgresStore {
             writer,
         }))
     }
+}
 
+impl Postgres {
     /// Whether the database answers within five seconds, and the last write succeeded. If that was
     /// too long ago, a probe is written.
     async fn check(&self) -> Result<(), StoreError> {
@@ -234,22 +233,13 @@ impl Dialect for Postgres {
         slow.read(READ_MAX, read).await
     }
 
-    async fn rows<T: Send + 'static>(
-        &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        Ok(Db::Pool(&self.pool).all(sql, values, decode).await?)
+    async fn read_one<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        Ok(operation.run(&mut Db::Pool(&self.pool)).await?)
     }
 
-    async fn row_by_key<T: Send + 'static>(
-        &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        Ok(Db::ByKey(self.pool.by_key()).optional(sql, values, decode).await?)
+    /// Nothing is deferred here.
+    async fn settle(&self, _: engine::Deferred) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn ids(&self) -> NewIds {
@@ -262,6 +252,40 @@ impl Dialect for Postgres {
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
         operations::write(&self.pool, &operation).await
+    }
+
+    async fn next_ticket_id(&self) -> Result<TicketId, StoreError> {
+        self.next_id(Sequence::Tickets).await.map(TicketId)
+    }
+
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
+        let write = Write::Commit(Box::new(decision));
+        let Done::Committed(committed) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*committed)
+    }
+
+    async fn comment(
+        &self,
+        new: NewComment,
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
+        let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
+            return Err(mismatch());
+        };
+        Ok(*done)
+    }
+
+    fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        audit::add(self, entry).await
+    }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        words::renew(self, limit).await
     }
 }
 

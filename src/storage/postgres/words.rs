@@ -15,7 +15,7 @@ use bellpull_domain::search::{Search, Term};
 use bellpull_domain::words::Folded;
 use bellpull_port::StoreError;
 
-use super::PostgresStore;
+use super::Postgres;
 use super::transaction::failed;
 
 /// Positions of a text; PostgreSQL stores none above 16,383. After them they begin anew, so that
@@ -57,7 +57,7 @@ fn term(term: &Term) -> String {
 
 /// Indexes at most `limit` tickets anew. Their rows are locked before their texts are read: what
 /// another transaction writes meanwhile waits, and overwrites these words.
-pub(super) async fn renew(store: &PostgresStore, limit: u32) -> Result<u64, StoreError> {
+pub(super) async fn renew(store: &Postgres, limit: u32) -> Result<u64, StoreError> {
     let mut work = store.begin().await?;
     let sql = "SELECT ticket_id FROM ticket_words WHERE revision = 0 \
                ORDER BY ticket_id DESC LIMIT $1 FOR UPDATE SKIP LOCKED";

@@ -19,19 +19,17 @@ use bellpull_port::tickets::AnnouncedMessage;
 use bellpull_port::{AccountStore, Page, PageRequest, StoreError};
 use compact_str::CompactString as Text;
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::columns::user_columns;
 use super::crowd_reader::CrowdReader;
 use super::error::unavailable;
 use super::multi_row::id_list;
-use super::rows::{containing, get, json, origin, timestamp, user};
-use super::slow_reads::{READ_MAX, read_error};
+use super::rows::{get, json, origin, timestamp, user};
 use super::writer::{Done, Write, mismatch};
 use super::{SqliteStore, withdrawn_rights};
 use crate::checks::OWN_BELOW_APART;
 use crate::ports::logins::Times;
-use crate::ports::{account_links, logins, settings};
+use crate::ports::{account_links, logins, settings, user_lists};
 
 #[async_trait]
 impl AccountStore for SqliteStore {
@@ -109,19 +107,7 @@ impl AccountStore for SqliteStore {
         filter: &UserFilter,
         page: PageRequest,
     ) -> Result<Page<User>, StoreError> {
-        let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
-        let mut read = reads.begin(READ_MAX).await?;
-        let mut snapshot = read.snapshot().await?;
-        let mut count = QueryBuilder::new("SELECT count(*) FROM users");
-        narrow(&mut count, filter);
-        let count =
-            count.build_query_scalar().fetch_one(&mut *snapshot).await.map_err(read_error)?;
-        let mut rows = QueryBuilder::new(concat!("SELECT ", user_columns!(), " FROM users"));
-        narrow(&mut rows, filter);
-        rows.push(" ORDER BY id LIMIT ").push_bind(i64::from(page.page_size));
-        rows.push(" OFFSET ").push_bind(page.offset());
-        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
-        Ok(Page { count, rows: rows.iter().map(user).collect::<Result<_, _>>()? })
+        user_lists::list(&**self, filter, page).await
     }
 
     async fn begin_login(
@@ -282,20 +268,4 @@ pub(super) async fn read(
         Ok((id, user))
     };
     rows.into_iter().map(account).collect()
-}
-
-fn narrow(sql: &mut QueryBuilder<Sqlite>, filter: &UserFilter) {
-    sql.push(" WHERE true");
-    if let Some(role) = &filter.role {
-        sql.push(" AND role = ").push_bind(role.as_str().to_owned());
-    }
-    if let Some(text) = &filter.search {
-        let pattern = containing(text);
-        sql.push(" AND (username LIKE ").push_bind(pattern.clone()).push(" ESCAPE '\\'");
-        sql.push(
-            " OR id IN (SELECT user_id FROM addresses WHERE channel = 'EMAIL' AND address LIKE ",
-        );
-        sql.push_bind(pattern.clone()).push(" ESCAPE '\\')");
-        sql.push(" OR full_name LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
-    }
 }

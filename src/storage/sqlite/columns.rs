@@ -15,25 +15,6 @@ macro_rules! user_columns {
     };
 }
 
-macro_rules! message_columns {
-    () => {
-        "m.event, m.kind, m.title, m.body, m.action_url, m.metadata, m.ticket, m.sender_id, \
-         m.priority, m.created_at"
-    };
-}
-
-/// Tickets `t` with what a ticket shows of its project `p` and its creator `u`.
-macro_rules! select_tickets {
-    () => {
-        "SELECT t.id, t.project_id, p.name AS project_name, p.key || '-' || t.number AS key, \
-         t.title, t.description, t.priority, t.category, t.status, t.created_by, \
-         iif(u.full_name = '', u.username, u.full_name) AS created_by_name, t.version, \
-         t.created_at, t.updated_at, (SELECT json_group_array(a.user_id ORDER BY a.position) \
-         FROM ticket_assignees a WHERE a.ticket_id = t.id) AS assigned_to \
-         FROM tickets t JOIN projects p ON p.id = t.project_id JOIN users u ON u.id = t.created_by"
-    };
-}
-
 /// The target of webhook `w` at `?2`, as JSON; [`target`](super::webhook_rows::target) decodes it.
 macro_rules! webhook_target {
     () => {
@@ -42,7 +23,7 @@ macro_rules! webhook_target {
     };
 }
 
-pub(super) use {message_columns, select_tickets, user_columns, webhook_target};
+pub(super) use {user_columns, webhook_target};
 
 impl Columns for SqliteRow {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

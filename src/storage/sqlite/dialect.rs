@@ -1,15 +1,21 @@
-//! How the engine reads and writes here: by threads that read, and by the writer.
+//! How the ports that are the same for both stores read and write here: by threads that read, and
+//! by the writer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::ids::TicketId;
+use bellpull_domain::routing::Channels;
+use bellpull_domain::ticket::Decision;
 use bellpull_port::StoreError;
+use bellpull_port::audit::AuditEntry;
+use bellpull_port::tickets::{AnnouncedMessage, Committed};
 
+use super::ids::Counter;
 use super::writer::{Done, Write, mismatch};
 use super::{Sqlite, nodes};
-use crate::engine::{
-    Dialect, NewIds, Operation, READ_MAX, ReadRows, Reads, Row, Sql, Statement, Value, take,
-};
+use crate::engine::{self, Change, Dialect, NewIds, Operation, READ_MAX, Reads, sql, take, values};
 
 /// How long a short read may take: it ends before its request does.
 const SHORT_READ_MAX: Duration = Duration::from_secs(15);
@@ -28,13 +34,18 @@ impl Dialect for Sqlite {
         take::<O>(readers.read(Box::new(operation), read_max).await?)
     }
 
-    fn rows<T: Send + 'static>(
+    fn read_one<O: Operation>(
         &self,
-        sql: &'static Sql,
-        values: &[Value<'_>],
-        decode: fn(&Row) -> Result<T, StoreError>,
-    ) -> impl Future<Output = Result<Vec<T>, StoreError>> + Send {
-        self.read(Reads::Short, ReadRows { statement: Statement::new(sql, values), decode })
+        operation: O,
+    ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send {
+        self.read(Reads::Short, operation)
+    }
+
+    async fn settle(&self, what: engine::Deferred) -> Result<(), StoreError> {
+        match what {
+            engine::Deferred::Notification(id) => self.barrier.notification(id).await,
+            engine::Deferred::Inbox(user) => self.barrier.inbox(user).await,
+        }
     }
 
     async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
@@ -43,6 +54,49 @@ impl Dialect for Sqlite {
             return Err(mismatch());
         };
         take::<O>(answer)
+    }
+
+    async fn next_ticket_id(&self) -> Result<TicketId, StoreError> {
+        Ok(TicketId(self.ids.next(Counter::Tickets)))
+    }
+
+    async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {
+        let write = Write::Commit(Box::new(decision));
+        let Done::Committed(committed) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*committed)
+    }
+
+    async fn comment(
+        &self,
+        new: NewComment,
+    ) -> Result<(Comment, Option<AnnouncedMessage>), StoreError> {
+        let Done::Commented(done) = self.writer.write(Write::Comment(Box::new(new))).await? else {
+            return Err(mismatch());
+        };
+        Ok(*done)
+    }
+
+    fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        let AuditEntry { at, user, username, role, action, path, address, status, node } = &entry;
+        let sql = sql!(
+            "INSERT INTO audit_log (at, user_id, username, role, action, path, address, status, \
+             node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        );
+        let values = values![*at, *user, username, role, action, path, address, *status, node];
+        self.write(Change::new(sql, values)).await.map(drop)
+    }
+
+    async fn renew_words(&self, limit: u32) -> Result<u64, StoreError> {
+        let Done::Changed(count) = self.writer.write(Write::RenewWords(limit)).await? else {
+            return Err(mismatch());
+        };
+        Ok(count)
     }
 
     fn ids(&self) -> NewIds {

@@ -13,13 +13,15 @@ use bellpull_port::{InboxStore, Page, Slice, StoreError};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::SqliteStore;
 use super::error::unavailable;
 use super::messages::first_contents;
 use super::multi_row::id_list;
 use super::rows::json;
-use super::slow_reads::READ_MAX;
 use super::writer::{Done, Write, mismatch};
-use super::{SqliteStore, notifications};
+use crate::engine::{Dialect, Reads};
+use crate::narrow::is_short;
+use crate::ports::notifications::{self, CountUnread};
 
 /// Unread rows whose deliveries are counted on a connection for short reads: some 5 ms of work.
 const UNREAD_SHORT: i64 = 5_000;
@@ -133,16 +135,14 @@ impl InboxStore for SqliteStore {
         slice: Slice,
     ) -> Result<Page<Notification>, StoreError> {
         self.barrier.inbox(user).await?;
-        {
-            let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
-            if notifications::is_short(&mut snapshot, user, filter).await? {
-                return notifications::page(&mut snapshot, user, filter, slice).await;
-            }
+        let read = notifications::list(user, filter, slice);
+        let last_seq = self.heads.of(user).await?.unwrap_or_default().last_seq;
+        if is_short(last_seq, filter) {
+            return self.read_one(read).await;
         }
         let busy = |_| StoreError::Busy;
         let _turn = self.long_inboxes.begin(&user).await.map_err(busy)?;
-        let mut read = self.slow.begin(READ_MAX).await?;
-        notifications::page(&mut *read.snapshot().await?, user, filter, slice).await
+        self.read(Reads::Lists, read).await
     }
 
     async fn notification(
@@ -151,12 +151,12 @@ impl InboxStore for SqliteStore {
         id: NotificationId,
     ) -> Result<Option<Notification>, StoreError> {
         self.barrier.inbox(user).await?;
-        notifications::one(&self.readers, user, id).await
+        Ok(self.read_one(notifications::one(user, id)).await?.pop())
     }
 
     async fn unread_counts(&self, user: UserId) -> Result<(i64, Vec<(Channel, i64)>), StoreError> {
         let tail = self.deferred.tail(user);
-        let short = notifications::unread_counts(&self.readers, user, UNREAD_SHORT).await?;
+        let short = self.read_one(CountUnread { user, most: UNREAD_SHORT }).await?;
         let (mut head, channels) = match short {
             Some(counts) => counts,
             None => self.many_unread(user).await?,
@@ -213,9 +213,7 @@ impl SqliteStore {
     async fn many_unread(&self, user: UserId) -> Result<(Head, Vec<(Channel, i64)>), StoreError> {
         let busy = |_| StoreError::Busy;
         let _turn = self.long_inboxes.begin(&user).await.map_err(busy)?;
-        let mut read = self.slow.begin(READ_MAX).await?;
-        let mut snapshot = read.snapshot().await?;
-        let counts = notifications::unread_counts(&mut *snapshot, user, i64::MAX).await?;
+        let counts = self.read(Reads::Lists, CountUnread { user, most: i64::MAX }).await?;
         Ok(counts.unwrap_or_default())
     }
 

@@ -10,12 +10,12 @@ use futures_util::{StreamExt, TryStreamExt};
 use rusqlite::Connection;
 use sqlx::SqlitePool;
 
-use super::columns::message_columns;
 use super::contents::ContentCache;
 use super::error::{corrupt, unavailable};
 use super::multi_row::id_list;
 use super::rows::{Columns, int, message};
 use super::statement::optional;
+use crate::rows::message_columns;
 
 /// Messages of these ids, each with its id.
 macro_rules! select_messages {

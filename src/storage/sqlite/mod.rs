@@ -4,13 +4,12 @@
 //! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
-//! succeeded); the ports' reads: [`tickets`] with [`ticket_lists`], [`comments`],
-//! [`sends`] with [`send_log`], [`inbox`] with [`notifications`] and [`heads`], [`accounts`] with
-//! [`name_keys`] and [`withdrawn_rights`], [`deliveries`] with [`delivery_log`], [`explain`],
-//! [`report`] with [`report_ranges`], [`retention`]; [`dialect`] (how the ports that are the same
-//! for both stores read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`]
-//! reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`],
-//! [`deferred`] entries, [`rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! succeeded); the ports' reads: [`ticket_lists`], [`sends`] with [`send_log`], [`inbox`] with
+//! [`heads`], [`accounts`] with [`name_keys`] and [`withdrawn_rights`], [`deliveries`],
+//! [`report`] with [`report_ranges`]; [`dialect`] (how the ports that are the same for both stores
+//! read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`] reads on a
+//! connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`] entries,
+//! [`rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
@@ -18,18 +17,14 @@
 //! for each statement costs more than the statement.
 
 mod accounts;
-mod audit;
 pub mod backup;
 mod columns;
-mod comments;
 mod crowd_reader;
 mod deferred;
 mod deliveries;
-mod delivery_log;
 mod dialect;
 mod epoch;
 mod error;
-mod explain;
 mod file;
 mod found;
 mod given;
@@ -45,18 +40,14 @@ mod messages;
 mod multi_row;
 mod name_keys;
 mod nodes;
-mod notifications;
 mod options;
 mod readers;
 mod report;
 mod report_ranges;
-mod retention;
-mod send_log;
 mod sends;
 mod slow_reads;
 mod statement;
 mod ticket_lists;
-mod tickets;
 mod withdrawn_rights;
 mod writer;
 
@@ -65,7 +56,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellpull_domain::ids::{TicketId, UserId};
+use bellpull_domain::ids::UserId;
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
 use bellpull_domain::search::SEARCHES_AT_ONCE;
@@ -85,8 +76,7 @@ pub use options::OpenError;
 pub use super::StoreOptions;
 
 use super::{
-    attempts, contents, delivery_rows, health, joined, leases, provider_reports, requests, rows,
-    supervised,
+    attempts, contents, health, joined, leases, provider_reports, requests, rows, supervised,
 };
 use crate::engine::Engine;
 use contents::ContentCache;
@@ -103,6 +93,7 @@ use lock::{HubLock, Traces};
 use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
 use readers::{Kind, Readers};
 use slow_reads::{CONNECTIONS, SlowReads};
+pub(super) use ticket_lists::list_tickets;
 use writer::{Audiences, Write, Writer, WriterHandle};
 
 /// Connections for reads that are short whatever the size of the data; the others use
@@ -152,9 +143,8 @@ pub struct Sqlite {
     /// The hub's open files; a temporary database has no name that matters.
     files: Option<Arc<OpenFiles>>,
     watch: Mutex<Option<FileWatch>>,
-    /// One report at a time, and one count of the outbox.
+    /// One report at a time.
     reports: tokio::sync::Mutex<()>,
-    counts: tokio::sync::Mutex<()>,
     /// The directory of a temporary database, removed with the store.
     _temporary: Option<TempDir>,
 }
@@ -322,7 +312,6 @@ impl SqliteStore {
             watch: Mutex::new(watch),
             files,
             reports: tokio::sync::Mutex::default(),
-            counts: tokio::sync::Mutex::default(),
             _temporary: None,
         })
     }
@@ -382,10 +371,6 @@ impl SqliteStore {
                 tokio::time::timeout(patience, write).await.map_err(late)?.map(drop)
             }
         }
-    }
-
-    fn next_ticket_id(&self) -> TicketId {
-        TicketId(self.ids.next(Counter::Tickets))
     }
 }
 

@@ -1,91 +1,37 @@
-//! Lists of tickets: which index they use.
-//!
-//! A list is read in two steps. First the ids of its page, from indexes alone if the filters allow
-//! it: the full-text index for a search of a caller who sees more than a few, else the tickets of
-//! the user or the developer that the filters name, else the index of all tickets. Then the rows of
-//! these ids. So skipping to a deep page reads some bytes of an index, not rows with their joins.
+//! Lists of tickets: which index the ids of a page are read from. The full-text index for a search
+//! of a caller who sees more than a few, else the tickets of the user or the developer that the
+//! filters name, else the index of all tickets.
 
 use bellpull_domain::ids::UserId;
 use bellpull_domain::search::{Search, Term};
-use bellpull_domain::ticket::{Ticket, VisibleTo};
+use bellpull_domain::ticket::VisibleTo;
+use bellpull_port::PageRequest;
 use bellpull_port::tickets::TicketFilter;
-use bellpull_port::{Page, PageRequest, StoreError};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::SqliteStore;
-use super::columns::select_tickets;
-use super::rows::ticket;
-use super::slow_reads::{READ_MAX, read_error};
-use crate::seen_tickets::{self, FEW, rule};
+use crate::engine::Build;
+use crate::rows::select_tickets;
+use crate::seen_tickets::{Known, narrow, rule};
 
-impl SqliteStore {
-    /// A page of the tickets that match the filter; the count and the rows are of one snapshot.
-    pub(super) async fn list_tickets(
-        &self,
-        filter: &TicketFilter,
-        page: PageRequest,
-    ) -> Result<Page<Ticket>, StoreError> {
-        if filter.search.as_ref().is_some_and(|search| search.terms().is_empty()) {
-            return Ok(Page { count: 0, rows: Vec::new() });
-        }
-        let reads = if filter.search.is_some() { &self.searches } else { &self.slow };
-        let mut read = reads.begin(READ_MAX).await?;
-        let mut snapshot = read.snapshot().await?;
-        if let Some(few) = few(filter, &mut snapshot).await? {
-            return Ok(seen_tickets::page(few, filter.search.as_ref(), page).await);
-        }
-        let mut count = count(filter);
-        let count = count.build_query_scalar().fetch_one(&mut *snapshot).await;
-        let count = count.map_err(read_error)?;
-        let mut rows = rows(filter, page);
-        let rows = rows.build().fetch_all(&mut *snapshot).await.map_err(read_error)?;
-        Ok(Page { count, rows: rows.iter().map(ticket).collect::<Result<_, _>>()? })
-    }
-}
-
-/// In this order: SQLite would read all tickets.
-const OF_PROJECTS: &str = "CROSS JOIN tickets t ON t.project_id = p.id";
-
-/// The tickets that a search's caller may see and that fulfil its other conditions, if these are
-/// few.
-async fn few(
-    filter: &TicketFilter,
-    connection: &mut SqliteConnection,
-) -> Result<Option<Vec<Ticket>>, StoreError> {
-    let Some(mut ids) = seen_tickets::ids(filter, OF_PROJECTS) else { return Ok(None) };
-    let ids: Vec<i64> =
-        ids.build_query_scalar().fetch_all(&mut *connection).await.map_err(read_error)?;
-    if ids.len() > FEW {
-        return Ok(None);
-    }
-    let mut sql = QueryBuilder::new(select_tickets!());
-    sql.push(" WHERE t.deleted_at IS NULL AND t.id IN (");
-    let mut list = sql.separated(", ");
-    for id in ids {
-        list.push_bind(id);
-    }
-    sql.push(")");
-    Lead::All.narrow(&mut sql, filter);
-    sql.push(" ORDER BY t.id DESC");
-    let rows = sql.build().fetch_all(connection).await.map_err(read_error)?;
-    rows.iter().map(ticket).collect::<Result<_, _>>().map(Some)
+/// How many tickets match the filter, and a page of them.
+pub(in super::super) fn list_tickets(filter: &TicketFilter, page: PageRequest) -> (Build, Build) {
+    (count(filter), rows(filter, page))
 }
 
 /// How many tickets match the filter.
-fn count(filter: &TicketFilter) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::new("SELECT count(*) ");
+fn count(filter: &TicketFilter) -> Build {
+    let mut sql = Build::new("SELECT count(*) ");
     Lead::of(filter).push(&mut sql, filter);
     sql
 }
 
 /// A page of them, the newest first.
-fn rows(filter: &TicketFilter, page: PageRequest) -> QueryBuilder<Sqlite> {
+fn rows(filter: &TicketFilter, page: PageRequest) -> Build {
     let lead = Lead::of(filter);
-    let mut sql = QueryBuilder::new(select_tickets!());
+    let mut sql = Build::new(select_tickets!());
     sql.push(" WHERE t.id IN (SELECT ").push(lead.id()).push(" ");
     lead.push(&mut sql, filter);
     sql.push(" ORDER BY ").push(lead.id()).push(" DESC LIMIT ");
-    sql.push_bind(i64::from(page.page_size)).push(" OFFSET ").push_bind(page.offset());
+    sql.bind(page.page_size).push(" OFFSET ").bind(page.offset());
     sql.push(") ORDER BY t.id DESC");
     sql
 }
@@ -132,7 +78,7 @@ impl<'a> Lead<'a> {
     }
 
     /// `FROM … WHERE …` with all conditions of the filter.
-    fn push(self, sql: &mut QueryBuilder<Sqlite>, filter: &TicketFilter) {
+    fn push(self, sql: &mut Build, filter: &TicketFilter) {
         const LIVE: &str = "tickets t INDEXED BY tickets_live ON t.id = ";
         match self {
             Self::Words(search) => {
@@ -142,25 +88,25 @@ impl<'a> Lead<'a> {
                 if is_narrowed {
                     sql.push(" CROSS JOIN ").push(LIVE).push("w.rowid");
                 }
-                sql.push(" WHERE w.ticket_words MATCH ").push_bind(words(search));
+                sql.push(" WHERE w.ticket_words MATCH ").bind(words(search));
                 if is_narrowed {
                     sql.push(" AND t.deleted_at IS NULL");
                 }
             }
             Self::Raised(user) => {
                 sql.push("FROM tickets t INDEXED BY tickets_creator WHERE t.created_by = ");
-                sql.push_bind(user.0).push(" AND t.deleted_at IS NULL");
+                sql.bind(user).push(" AND t.deleted_at IS NULL");
             }
             Self::Assigned(user) => {
                 sql.push("FROM ticket_assignees a CROSS JOIN ").push(LIVE).push("a.ticket_id");
-                sql.push(" WHERE a.user_id = ").push_bind(user.0);
+                sql.push(" WHERE a.user_id = ").bind(user);
                 sql.push(" AND t.deleted_at IS NULL");
             }
             Self::Own(user) => {
                 sql.push("FROM (SELECT id FROM tickets INDEXED BY tickets_creator");
-                sql.push(" WHERE created_by = ").push_bind(user.0);
+                sql.push(" WHERE created_by = ").bind(user);
                 sql.push(" AND deleted_at IS NULL UNION SELECT ticket_id FROM ticket_assignees");
-                sql.push(" WHERE user_id = ").push_bind(user.0).push(") own CROSS JOIN ");
+                sql.push(" WHERE user_id = ").bind(user).push(") own CROSS JOIN ");
                 sql.push(LIVE).push("own.id WHERE t.deleted_at IS NULL");
             }
             // Only the rows have the status and the priority, so the index would only add lookups.
@@ -171,42 +117,16 @@ impl<'a> Lead<'a> {
                 sql.push("FROM tickets t ").push(index).push(" WHERE t.deleted_at IS NULL");
             }
         }
-        self.narrow(sql, filter);
+        narrow(sql, filter, self.known());
     }
 
-    fn narrow(self, sql: &mut QueryBuilder<Sqlite>, filter: &TicketFilter) {
-        let (user, with_projects) = match rule(filter) {
-            VisibleTo::All => (None, false),
-            VisibleTo::OwnAndProjects(user) => (Some(user), true),
-            VisibleTo::Own(user) => (Some(user), false),
-        };
-        if let Some(user) = user.filter(|_| !matches!(self, Self::Own(_))) {
-            sql.push(" AND (t.created_by = ").push_bind(user.0).push(" OR t.id IN ");
-            sql.push("(SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
-            sql.push_bind(user.0).push(")");
-            if with_projects {
-                sql.push(" OR t.project_id IN (SELECT id FROM projects WHERE is_open = 1 UNION ");
-                sql.push("SELECT project_id FROM project_members WHERE user_id = ");
-                sql.push_bind(user.0).push(")");
-            }
-            sql.push(")");
-        }
-        if let Some(project) = filter.project {
-            sql.push(" AND t.project_id = ").push_bind(project.0);
-        }
-        if let Some(user) = filter.created_by.filter(|_| !matches!(self, Self::Raised(_))) {
-            sql.push(" AND t.created_by = ").push_bind(user.0);
-        }
-        if let Some(user) = filter.assigned_to.filter(|_| !matches!(self, Self::Assigned(_))) {
-            sql.push(" AND t.id IN (SELECT ticket_id FROM ticket_assignees WHERE user_id = ");
-            sql.push_bind(user.0).push(")");
-        }
-        // The rows have these columns in front of the text.
-        if let Some(status) = filter.status {
-            sql.push(" AND t.status = ").push_bind(status.as_str());
-        }
-        if let Some(priority) = filter.priority {
-            sql.push(" AND t.priority = ").push_bind(priority.as_str());
+    /// What its tickets have in common.
+    fn known(self) -> Known {
+        match self {
+            Self::Raised(_) => Known::Raised,
+            Self::Assigned(_) => Known::Assigned,
+            Self::Own(_) => Known::Visible,
+            Self::Words(_) | Self::All => Known::Nothing,
         }
     }
 }
@@ -240,8 +160,9 @@ mod tests {
     use bellpull_domain::user::Role;
     use sqlx::AssertSqlSafe;
 
-    use super::super::StoreOptions;
+    use super::super::{SqliteStore, StoreOptions};
     use super::*;
+    use crate::seen_tickets;
 
     /// SQLite's query plan.
     async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
@@ -286,8 +207,8 @@ mod tests {
         for filter in filters() {
             let is_own = matches!(Lead::of(&filter), Lead::Own(_));
             for sql in [
-                count(&filter).sql().as_str().to_owned(),
-                rows(&filter, page).sql().as_str().to_owned(),
+                count(&filter).done().sqlite().to_owned(),
+                rows(&filter, page).done().sqlite().to_owned(),
             ] {
                 let plan = plan(&store, &sql).await;
                 let needs_rows = filter.status.is_some()
@@ -307,11 +228,11 @@ mod tests {
             let visible_to = Some((UserId(1), role));
             let search = Some(Search::of("a").unwrap());
             let filter = TicketFilter { visible_to, search, ..TicketFilter::default() };
-            let ids = seen_tickets::ids::<Sqlite>(&filter, OF_PROJECTS).unwrap();
-            let plan = plan(&store, ids.sql().as_str()).await;
+            let ids = seen_tickets::ids(&filter).unwrap().done();
+            let plan = plan(&store, ids.sqlite()).await;
             assert!(plan.iter().all(|line| !line.starts_with("SCAN t")), "{plan:#?}");
         }
-        let columns = |filter: &TicketFilter| count(filter).sql().as_str().to_owned();
+        let columns = |filter: &TicketFilter| count(filter).done().sqlite().to_owned();
         let all = plan(&store, &columns(&TicketFilter::default())).await;
         assert_eq!(all, ["SCAN t USING COVERING INDEX tickets_live"]);
         store.close().await;

@@ -121,3 +121,53 @@ async fn what_was_shown_may_be_sent_back() {
         assert_eq!((status, answer["event"].is_array()), (400, true), "{path}: {answer}");
     }
 }
+
+/// Of templates and policies.
+#[tokio::test]
+async fn of_two_who_saw_the_same_version_one_wins() {
+    let team = team().await;
+    let put = async |path: &str, body: &Value| {
+        let request = team.hub.request(Method::PUT, path).bearer_auth(&team.admin.token);
+        answer(request.json(body)).await
+    };
+    let (policy, template) = ("/api/escalations/mentioned/", "/api/templates/mentioned/SMS/de-AT/");
+    let texts = |text: &str| json!({ "text": text });
+    let steps = |after_s: u32| json!({"steps": [{"channel": "SMS", "after_s": after_s}]});
+    for (path, bodies) in
+        [(policy, [0, 1, 2, 3].map(|n| steps(60 + n))), (template, ["a", "b", "c", "d"].map(texts))]
+    {
+        let [first, second, third, last] = bodies;
+        let at = |body: &Value, version: &Value| {
+            let mut body = body.clone();
+            body["version"] = version.clone();
+            body
+        };
+        // Neither has seen one: the second would replace what it does not know.
+        let (status, one) = put(path, &at(&first, &json!(0))).await;
+        assert!((200..300).contains(&status), "{one}");
+        let (status, refused) = put(path, &at(&second, &json!(0))).await;
+        assert_eq!((status, &refused["code"]), (409, &json!("conflict")), "{refused}");
+        // Both have seen the first, and send it whole.
+        let seen = one["version"].clone();
+        let whole = |changed: &Value| {
+            let mut whole = one.clone();
+            whole.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+            whole
+        };
+        let (second, third) = (whole(&second), whole(&third));
+        let both = tokio::join!(put(path, &second), put(path, &third));
+        let mut statuses = [both.0.0, both.1.0];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409], "{both:?}");
+        let won = if both.0.0 == 200 { both.0.1 } else { both.1.1 };
+        let (_, now) = team.hub.get(&team.admin, path).await;
+        assert_eq!(now, won, "what the answer shows is what is stored");
+        assert!(now["version"].as_i64() > seen.as_i64(), "{now}");
+        // Who does not say what was seen replaces, and what is deleted has no version.
+        assert_eq!(put(path, &last).await.0, 200);
+        assert_eq!(put(path, &at(&first, &now["version"])).await.0, 409);
+        assert_eq!(team.hub.delete(&team.admin, path).await.0, 204);
+        assert_eq!(put(path, &at(&first, &now["version"])).await.0, 409);
+        assert!((200..300).contains(&put(path, &at(&first, &json!(0))).await.0));
+    }
+}

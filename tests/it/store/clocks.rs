@@ -52,7 +52,7 @@ async fn slow(store: &impl Store, username: &str) -> User {
     let step = Step { channel: Channel::Email, after_s: 60 };
     let escalation = Escalation::new(vec![step]).unwrap();
     let event = Event::from_name("slowly");
-    store.set_escalation(&event, escalation, at(1)).await.unwrap().unwrap();
+    store.set_escalation(&event, escalation, None, at(1)).await.unwrap().unwrap();
     reachable(store, username).await
 }
 

@@ -36,7 +36,7 @@ fn policy(steps: &[(Channel, u32)]) -> Escalation {
 
 async fn set(store: &impl Store, event: &str, steps: &[(Channel, u32)]) {
     let event = Event::from_name(event);
-    store.set_escalation(&event, policy(steps), at(1)).await.unwrap().unwrap();
+    store.set_escalation(&event, policy(steps), None, at(1)).await.unwrap().unwrap();
 }
 
 /// A user with addresses who may see every ticket: what waits goes to no one else.
@@ -104,7 +104,10 @@ pub(crate) async fn policies_have_a_bound<F: Fixture>() {
     join_all((0..POLICIES_MAX).map(async |n| set(store, &format!("e{n}"), &[(Sms, 1)]).await))
         .await;
     let one_more = Event::from_name("one more");
-    assert_eq!(store.set_escalation(&one_more, policy(&[(Sms, 1)]), at(1)).await.unwrap(), None);
+    assert_eq!(
+        store.set_escalation(&one_more, policy(&[(Sms, 1)]), None, at(1)).await.unwrap(),
+        None
+    );
     set(store, "e0", &[(Sms, 2)]).await;
     assert_eq!(store.escalations(first(1)).await.unwrap().count, POLICIES_MAX);
 }

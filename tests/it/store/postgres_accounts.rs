@@ -310,7 +310,7 @@ async fn the_limits_of_templates_and_policies_hold() {
         updated_at: at(1),
         updated_by: None,
     };
-    let put = join_all((0..9).map(|n| all.nodes[n % 3].put_template(new(n)))).await;
+    let put = join_all((0..9).map(|n| all.nodes[n % 3].put_template(new(n), None))).await;
     let put: Vec<PutTemplate> = put.into_iter().map(Result::unwrap).collect();
     assert_eq!(put.iter().filter(|put| **put == PutTemplate::Created).count(), 2, "{put:?}");
     assert_eq!(put.iter().filter(|put| **put == PutTemplate::TooMany).count(), 7, "{put:?}");
@@ -320,7 +320,7 @@ async fn the_limits_of_templates_and_policies_hold() {
     let set = events.iter().enumerate().map(|(n, event)| {
         let step = Step { channel: Channel::Sms, after_s: 60 };
         let escalation = Escalation::new(vec![step]).unwrap();
-        all.nodes[n % 3].set_escalation(event, escalation, at(1))
+        all.nodes[n % 3].set_escalation(event, escalation, None, at(1))
     });
     let set = join_all(set).await.into_iter().filter(|set| set.as_ref().unwrap().is_some()).count();
     assert_eq!(set, 2);

@@ -30,10 +30,10 @@ pub(crate) async fn templates_are_kept_replaced_and_forgotten<F: Fixture>() {
         ..first.clone()
     };
     let other = written("a\"b", "en", "other");
-    assert_eq!(store.put_template(first.clone()).await.unwrap(), PutTemplate::Created);
+    assert_eq!(store.put_template(first.clone(), None).await.unwrap(), PutTemplate::Created);
     assert_eq!(store.templates_version().await.unwrap(), 1);
-    assert_eq!(store.put_template(second.clone()).await.unwrap(), PutTemplate::Replaced);
-    assert_eq!(store.put_template(other.clone()).await.unwrap(), PutTemplate::Created);
+    assert_eq!(store.put_template(second.clone(), None).await.unwrap(), PutTemplate::Replaced);
+    assert_eq!(store.put_template(other.clone(), None).await.unwrap(), PutTemplate::Created);
     let fixture = fixture.reopen().await;
     let store = &**fixture.store();
     let shelf = store.templates().await.unwrap();
@@ -48,10 +48,12 @@ pub(crate) async fn templates_are_kept_replaced_and_forgotten<F: Fixture>() {
 pub(crate) async fn there_is_a_bound_on_templates<F: Fixture>() {
     let fixture = F::make().await;
     let store = &**fixture.store();
-    let all = (0..TEMPLATES_MAX).map(|n| store.put_template(written(&format!("e{n}"), "en", "x")));
+    let all =
+        (0..TEMPLATES_MAX).map(|n| store.put_template(written(&format!("e{n}"), "en", "x"), None));
     let all = futures_util::future::join_all(all).await;
     assert!(all.into_iter().all(|put| put == Ok(PutTemplate::Created)));
-    let put = async |event: &str| store.put_template(written(event, "en", "y")).await.unwrap();
+    let put =
+        async |event: &str| store.put_template(written(event, "en", "y"), None).await.unwrap();
     assert_eq!(put("one more").await, PutTemplate::TooMany);
     assert_eq!(put("e7").await, PutTemplate::Replaced);
     assert_eq!(store.templates_version().await.unwrap(), i64::from(TEMPLATES_MAX) + 1);

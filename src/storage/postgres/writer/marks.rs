@@ -220,7 +220,7 @@ async fn matching_rows(
     let Selection { ids, filter, .. } = &*portion.selection;
     let most = i64::try_from(window.most).unwrap_or(i64::MAX).saturating_add(1);
     let mut sql = QueryBuilder::<Postgres>::new("SELECT n.seq, n.id, n.read_at IS NOT NULL, (");
-    narrow::push(&mut sql, filter);
+    narrow::push_to(&mut sql, filter);
     sql.push(
         ") IS TRUE FROM (SELECT seq, id, read_at, deleted_at, message_id FROM notifications \
          WHERE recipient_id = ",

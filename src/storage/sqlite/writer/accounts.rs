@@ -16,7 +16,7 @@ use super::super::columns::user_columns;
 use super::super::rows::{claims_ms, user};
 use super::super::statement::{all, execute, one, optional};
 use super::failure::Failure;
-use super::{Answer, Done, Write, audit, keys, retention, sends, ticket_words};
+use super::{Answer, Done, Write, keys, sends, ticket_words};
 use crate::engine::{Db, written};
 use crate::ports::{self, account_links, logins};
 
@@ -49,10 +49,7 @@ pub(super) fn apply(
             }
         }
         Write::UpdateUser(id, changes) => update(connection, *id, changes)?,
-        Write::Forget(step) => retention::forget(connection, *step)?,
         Write::RenewWords(limit) => ticket_words::renew(connection, *limit)?,
-        Write::Audit(entry) => audit::add(connection, entry)?,
-        Write::CancelSend(id) => sends::cancel(connection, *id)?,
         Write::ForgetKeys { before, limit } => sends::forget_keys(connection, *before, *limit)?,
         Write::Probe => probe(connection)?,
         Write::Operation(_)

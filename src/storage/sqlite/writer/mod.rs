@@ -9,13 +9,12 @@
 //! plan, by [`bellpull_domain::plan`]), [`rows`] (the planned rows, a statement a table); then
 //! [`outbox`] with [`digests`], [`escalations`] (steps that are cancelled), [`attempts`] (outcomes)
 //! with [`push`] and [`webhooks`], [`reports`] (of providers) and [`hung_lanes`] (which hosts
-//! hang); and [`retention`].
+//! hang).
 
 mod accounts;
 mod attempts;
 mod audience;
 mod audiences;
-mod audit;
 mod begin;
 mod context;
 mod digests;
@@ -33,7 +32,6 @@ mod outbox;
 mod push;
 mod queue;
 mod reports;
-mod retention;
 mod rows;
 mod send_rows;
 mod sends;
@@ -56,10 +54,7 @@ use bellpull_domain::send::Recipients;
 use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
 use bellpull_port::accounts::{AnnounceUser, NewUser, UserChanges};
-use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::MarkPortion;
-use bellpull_port::retention::Forgotten;
-use bellpull_port::send_log::CancelSend;
 use bellpull_port::sends::{BeginSend as BeginOutcome, Chunks};
 use bellpull_port::slow::{Wait, waiting};
 use bellpull_port::tickets::{AnnouncedMessage, Committed};
@@ -75,7 +70,6 @@ use crate::engine::AnyOperation;
 
 pub(super) use audiences::Audiences;
 pub(super) use reports::Report;
-pub(super) use retention::Step;
 pub(super) use task::Writer;
 
 /// Requests that may wait. With the slowest disks in use (100 commits/s of 512 requests) more than
@@ -109,7 +103,6 @@ pub(super) enum Write {
     },
     /// After this owner's requested steps.
     ReleaseSends(LeaseOwner),
-    CancelSend(SendId),
     ForgetKeys {
         before: Timestamp,
         limit: u32,
@@ -119,7 +112,6 @@ pub(super) enum Write {
     SetBack(Channel, SetBack),
     RepairDue(Channel, Timestamp),
     Record(Vec<Attempt>),
-    Audit(Box<AuditEntry>),
     GiveBack(LeaseOwner, Vec<(DeliveryId, u32)>),
     Extend(LeaseOwner, Vec<(DeliveryId, u32)>, Timestamp),
     Report(Box<Report>),
@@ -127,7 +119,6 @@ pub(super) enum Write {
         delivery: DeliveryId,
         now: Timestamp,
     },
-    Forget(Step),
     /// Indexes at most so many tickets anew.
     RenewWords(u32),
     Flush(Vec<UserId>),
@@ -154,7 +145,6 @@ impl Write {
             self,
             Self::ContinueSends { .. }
                 | Self::ReleaseSends(_)
-                | Self::Forget(_)
                 | Self::RenewWords(_)
                 | Self::ForgetKeys { .. }
                 | Self::FlushSome(_)
@@ -221,9 +211,7 @@ pub(super) enum Done {
     Marked(MarkedPortion),
     Begun(Box<BeginOutcome>),
     Chunks(Chunks),
-    Cancelled(CancelSend),
     Leased(Vec<LeasedRow>),
-    Forgotten(Forgotten),
     /// How many rows changed.
     Changed(u64),
     Nothing,

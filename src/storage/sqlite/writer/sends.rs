@@ -1,15 +1,10 @@
 //! Sends: their next recipients, and their positions after them. Their notifications are written
 //! with all others of the group, in [`super::set`].
 
-use bellpull_domain::ids::SendId;
-use bellpull_domain::plan::send::Progress;
-use bellpull_port::StoreError;
-use bellpull_port::send_log::CancelSend;
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::error::corrupt;
-use super::super::statement::{execute, optional};
+use super::super::statement::execute;
 use super::begin::Beginnings;
 use super::context::Place;
 use super::failure::Failure;
@@ -48,21 +43,6 @@ pub(super) fn plan<'a>(
     }
     in_step::go_on(connection, place, continues, &mut sends, answers)?;
     Ok(sends)
-}
-
-/// Stops a send. A chunk of the same group comes after this, and finds it stopped.
-pub(super) fn cancel(connection: &Connection, id: SendId) -> Result<Answer, Failure> {
-    let sql = "SELECT status, cursor > 0, told FROM sends WHERE id = ?";
-    let row: Option<(String, bool, i64)> =
-        optional(connection, sql, (id.0,), |row| row.try_into())?;
-    let Some((status, was_begun, announced)) = row else { return Ok(Err(StoreError::NotFound)) };
-    let progress = Progress::from_name(&status).ok_or_else(|| corrupt("status"))?;
-    if !progress.can_cancel() {
-        return Ok(Ok(Done::Cancelled(CancelSend::TooLate)));
-    }
-    let cancelled = (Progress::Cancelled.as_str(), id.0);
-    execute(connection, "UPDATE sends SET status = ? WHERE id = ?", cancelled)?;
-    Ok(Ok(Done::Cancelled(CancelSend::Cancelled { announced, was_begun })))
 }
 
 /// Forgets some of the keys that were first used before that time.
