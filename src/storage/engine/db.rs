@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use super::statement::Text;
 use super::{Failure, OwnedRow, Row, Sql, SqlError, Statement, Value};
-use crate::postgres::{Connection, Database};
+use crate::postgres::Connection;
+use crate::postgres::Database;
 
 /// A connection, within a transaction; or a pool of PostgreSQL's.
 #[derive(Debug)]

@@ -6,8 +6,10 @@ use bellpull_domain::ids::{DeliveryId, MessageId};
 
 use super::{Db, Failure, SqlError};
 use crate::error::corrupt;
-use crate::postgres::{BlockIds, Sequence};
-use crate::sqlite::{Counter, Ids};
+use crate::postgres::BlockIds;
+use crate::postgres::Sequence;
+use crate::sqlite::Counter;
+use crate::sqlite::Ids;
 
 /// Gives them out, within a change.
 #[derive(Debug, Clone)]

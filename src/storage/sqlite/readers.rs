@@ -81,7 +81,7 @@ struct Job {
 #[derive(Debug, Clone)]
 struct Limit {
     until: Instant,
-    /// Nobody waits for it any more.
+    /// No caller waits for it any more.
     is_dropped: Arc<AtomicBool>,
 }
 
