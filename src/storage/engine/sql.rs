@@ -93,7 +93,6 @@ pub(in super::super) use {among, sql};
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn each_database_reads_its_own_way() {

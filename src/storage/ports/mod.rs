@@ -7,6 +7,7 @@ mod escalations;
 mod explain;
 mod keys;
 pub(super) mod notifications;
+pub(super) mod report;
 mod retention;
 mod send_log;
 mod templates;

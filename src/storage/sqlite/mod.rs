@@ -8,7 +8,7 @@
 //! [`sends`] with [`send_log`], [`inbox`] with [`heads`], [`accounts`] with
 //! [`account_links`], [`name_keys`] and [`withdrawn_rights`], [`preferences`],
 //! [`push`], [`deliveries`] with [`delivery_log`], //! [`report`] with [`report_ranges`], [`retention`], [`nodes`]; [`backup`]s; and what they share:
-//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`]
+//! [`joined`] reads on a connection of their own ([`crowd_reader`]), [`readers`], [`deferred`]
 //! entries, [`rows`], [`link_rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
@@ -48,7 +48,6 @@ mod readers;
 mod report;
 mod report_ranges;
 mod sends;
-mod slow_reads;
 mod statement;
 mod ticket_lists;
 mod withdrawn_rights;
@@ -98,14 +97,14 @@ use identity::{FileWatch, OpenFiles};
 use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
-use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
+use options::{BoxError, Place, for_migration, for_readers, place};
 use readers::{Kind, Readers};
-use slow_reads::{CONNECTIONS, SlowReads};
+pub(super) use report::report;
 pub(super) use ticket_lists::list_tickets;
 use writer::{Audiences, Done, Write, Writer, WriterHandle, mismatch};
 
-/// Connections for reads that are short whatever the size of the data; the others use
-/// [`slow_reads`]. No read waits for the writer.
+/// Connections for reads that are short whatever the size of the data; slow ones have others, see
+/// [`readers`]. No read waits for the writer.
 const READERS: u32 = 4;
 /// Connections for lists and reports. One may be busy for as long as a report takes, so there is
 /// another; more would only take CPU from other work on a small machine.
@@ -127,10 +126,8 @@ pub struct Sqlite {
     readers: SqlitePool,
     short_reads: Readers,
     lists: Readers,
-    word_searches: Readers,
-    slow: SlowReads,
     /// Searches have connections of their own.
-    searches: SlowReads,
+    searches: Readers,
     /// Limits concurrent reads of long inboxes.
     long_inboxes: Turns<UserId>,
     writer: WriterHandle,
@@ -292,17 +289,13 @@ impl SqliteStore {
         let short_reads = Readers::new(&path, Kind::Short, READERS);
         let lists = Readers::new(&path, Kind::Slow, SLOW_READERS);
         let searches_at_once = u32::try_from(SEARCHES_AT_ONCE).unwrap_or(u32::MAX);
-        let word_searches = Readers::new(&path, Kind::Slow, searches_at_once);
-        let slow = SlowReads::new(for_slow_reads(&path), CONNECTIONS);
-        let searches = SlowReads::new(for_slow_reads(&path), SEARCHES_AT_ONCE);
+        let searches = Readers::new(&path, Kind::Slow, searches_at_once);
         let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
         Ok(Sqlite {
             path,
             readers,
             short_reads,
             lists,
-            word_searches,
-            slow,
             searches,
             long_inboxes,
             writer,
@@ -341,8 +334,6 @@ impl SqliteStore {
         let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
         self.short_reads.close().await;
         self.lists.close().await;
-        self.word_searches.close().await;
-        self.slow.close().await;
         self.searches.close().await;
         self.readers.close().await;
         self.crowds.close().await;
@@ -393,7 +384,8 @@ impl Dialect for Sqlite {
         let (readers, read_max) = match reads {
             Reads::Short => (&self.short_reads, SHORT_READ_MAX),
             Reads::Lists => (&self.lists, READ_MAX),
-            Reads::Searches => (&self.word_searches, READ_MAX),
+            Reads::Searches => (&self.searches, READ_MAX),
+            Reads::Within(read_max) => (&self.lists, read_max),
         };
         take::<O>(readers.read(Box::new(operation), read_max).await?)
     }
@@ -409,6 +401,7 @@ impl Dialect for Sqlite {
         match what {
             engine::Deferred::Notification(id) => self.barrier.notification(id).await,
             engine::Deferred::Inbox(user) => self.barrier.inbox(user).await,
+            engine::Deferred::All => self.barrier.all_users().await,
         }
     }
 
@@ -444,6 +437,10 @@ impl Dialect for Sqlite {
 
     fn channels(&self) -> Channels {
         self.channels
+    }
+
+    fn reports(&self) -> &tokio::sync::Mutex<()> {
+        &self.reports
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
