@@ -20,6 +20,8 @@ use std::fmt::Debug;
 use std::ops::Deref;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::ids::{NotificationId, TicketId, UserId};
 use bellpull_domain::routing::Channels;
@@ -49,6 +51,8 @@ pub(super) enum Reads {
     Lists,
     /// Searches for words.
     Searches,
+    /// Like a list, within this time.
+    Within(Duration),
 }
 
 /// Whose rows may be deferred.
@@ -58,6 +62,8 @@ pub(super) enum Deferred {
     Notification(NotificationId),
     /// This user's.
     Inbox(UserId),
+    /// Everybody's.
+    All,
 }
 
 /// A store: what both have in common, over what is its own.
@@ -108,6 +114,9 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
 
     /// The enabled channels.
     fn channels(&self) -> Channels;
+
+    /// Held by a report: there is one at a time.
+    fn reports(&self) -> &Mutex<()>;
 
     /// Adds an entry to the audit log.
     fn add_audit(&self, entry: AuditEntry) -> impl Future<Output = Result<(), StoreError>> + Send;

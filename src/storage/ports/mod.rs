@@ -14,6 +14,7 @@ pub(super) mod notifications;
 mod preferences;
 mod projects;
 mod push;
+pub(super) mod report;
 mod retention;
 mod send_log;
 pub(super) mod settings;

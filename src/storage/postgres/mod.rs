@@ -80,6 +80,7 @@ pub(super) use database::{Connection, Database};
 pub(super) use ids::{BlockIds, Sequence};
 pub(super) use keys::lock_of;
 pub(super) use locks::{class, lock};
+pub(super) use report::report;
 use slow_reads::SlowReads;
 pub(super) use ticket_lists::list_tickets;
 pub(super) use transaction::{Work, failed};
@@ -175,11 +176,6 @@ impl Postgres {
         }
     }
 
-    /// Begins a transaction whose statements all read the same state; it writes nothing.
-    async fn snapshot(&self) -> Result<Work, StoreError> {
-        snapshot(&self.pool).await
-    }
-
     /// The next id.
     async fn next_id(&self, sequence: Sequence) -> Result<i64, StoreError> {
         let mut tries = TRIES;
@@ -219,9 +215,10 @@ impl Dialect for Postgres {
         reads: Reads,
         operation: O,
     ) -> Result<O::Answer, StoreError> {
-        let slow = match reads {
-            Reads::Lists => &self.slow,
-            Reads::Searches => &self.searches,
+        let (slow, read_max) = match reads {
+            Reads::Lists => (&self.slow, READ_MAX),
+            Reads::Searches => (&self.searches, READ_MAX),
+            Reads::Within(read_max) => (&self.slow, read_max),
             Reads::Short => {
                 let mut snapshot = snapshot(&self.pool).await?;
                 return Ok(operation.run(&mut Db::Postgres(&mut snapshot)).await?);
@@ -230,7 +227,7 @@ impl Dialect for Postgres {
         let read = async move |mut snapshot: Work| {
             Ok(operation.run(&mut Db::Postgres(&mut snapshot)).await?)
         };
-        slow.read(READ_MAX, read).await
+        slow.read(read_max, read).await
     }
 
     async fn read_one<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
@@ -278,6 +275,10 @@ impl Dialect for Postgres {
 
     fn channels(&self) -> Channels {
         self.channels
+    }
+
+    fn reports(&self) -> &Mutex<()> {
+        &self.reports
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -4,32 +4,24 @@
 //! The domain computes the sums ([`ReportSums`]). Rows are streamed: none but the messages are in
 //! memory.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use async_trait::async_trait;
 use bellpull_domain::delivery::{ProviderStatus, Rule};
 use bellpull_domain::notification::DeliveryStatus;
-use bellpull_domain::plan::report::{ReportSums, Reported, TooMuch};
+use bellpull_domain::plan::report::{ReportSums, Reported};
 use bellpull_domain::routing::Channel;
+use bellpull_port::StoreError;
 use bellpull_port::analytics::{ReportFilter, ReportRow};
-use bellpull_port::{ReportStore, StoreError};
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 
-use super::PostgresStore;
 use super::database::Connection;
 use super::report_ranges::{Range, ranges};
-use super::slow_reads::Snapshot;
 use super::transaction::failed;
 use crate::delivery_rows::optional_name;
+use crate::ports::report::{Stop, check, stop};
 use crate::rows::{Columns, get_name, int, string};
 
-/// How long a report may read.
-const READ_MAX: Duration = Duration::from_secs(10);
-/// Its total time limit, waits included: less than a request's 15 s.
-const ALL_MAX: Duration = Duration::from_secs(14);
-/// How long one waits for the report before it.
-const TURN_MAX: Duration = Duration::from_secs(3);
 /// Rows between two looks at the clock.
 const LOOK_EVERY: u32 = 1_024;
 
@@ -48,44 +40,8 @@ const DELIVERIES: &str = "SELECT n.message_id, d.channel, d.status, d.rule, d.pr
     UNION ALL SELECT message_id, channel, status, rule, provider_status, NULL FROM deliveries \
     WHERE message_id BETWEEN $1 AND $2";
 
-/// Why a report was not finished.
-enum Stop {
-    TooMuch,
-    Failed(StoreError),
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<TooMuch> for Stop {
-    fn from(_: TooMuch) -> Self {
-        Self::TooMuch
-    }
-}
-
-#[async_trait]
-impl ReportStore for PostgresStore {
-    async fn report(&self, filter: ReportFilter) -> Result<Option<Vec<ReportRow>>, StoreError> {
-        let began = Instant::now();
-        let late = |_| StoreError::Unavailable("other reports take too long".to_owned());
-        let _turn = tokio::time::timeout(TURN_MAX, self.reports.lock()).await.map_err(late)?;
-        let read_max = READ_MAX.min(ALL_MAX.saturating_sub(began.elapsed()));
-        let deadline = Instant::now() + read_max;
-        let sums = async move |mut snapshot: Snapshot| match read(&mut snapshot, &filter, deadline)
-            .await
-        {
-            Ok(rows) => Ok(rows),
-            Err(Stop::TooMuch | Stop::Failed(StoreError::TooSlow)) => Ok(None),
-            Err(Stop::Failed(error)) => Err(error),
-        };
-        self.slow.read(read_max, sums).await
-    }
-}
-
-async fn read(
+/// The rows of a report.
+pub(in super::super) async fn report(
     connection: &mut Connection,
     filter: &ReportFilter,
     deadline: Instant,
@@ -116,7 +72,7 @@ async fn read_messages(
     while let Some(row) = rows.try_next().await.map_err(failed)? {
         clock.check()?;
         let (id, created_ms) = (int(&row, "id")?, int(&row, "created_at")?);
-        if sums.take_message(id, string(&row, "event")?, created_ms)? {
+        if sums.take_message(id, string(&row, "event")?, created_ms).map_err(stop)? {
             ids.push(id);
         }
     }
@@ -163,6 +119,6 @@ impl Clock {
     fn check(&mut self) -> Result<(), Stop> {
         self.rows = self.rows.wrapping_add(1);
         let is_due = self.rows.is_multiple_of(LOOK_EVERY);
-        if is_due && Instant::now() >= self.deadline { Err(Stop::TooMuch) } else { Ok(()) }
+        if is_due { check(self.deadline) } else { Ok(()) }
     }
 }

@@ -26,9 +26,6 @@ use crate::error::unavailable;
 const WAITING_MAX: usize = 64;
 /// How long one waits.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// The time limit of a list. With both waits (for its user's other lists and for a connection), it
-/// ends before a request's 15 s.
-pub(super) const READ_MAX: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Debug)]

@@ -29,7 +29,8 @@ impl Dialect for Sqlite {
         let (readers, read_max) = match reads {
             Reads::Short => (&self.short_reads, SHORT_READ_MAX),
             Reads::Lists => (&self.lists, READ_MAX),
-            Reads::Searches => (&self.word_searches, READ_MAX),
+            Reads::Searches => (&self.searches, READ_MAX),
+            Reads::Within(read_max) => (&self.lists, read_max),
         };
         take::<O>(readers.read(Box::new(operation), read_max).await?)
     }
@@ -45,6 +46,7 @@ impl Dialect for Sqlite {
         match what {
             engine::Deferred::Notification(id) => self.barrier.notification(id).await,
             engine::Deferred::Inbox(user) => self.barrier.inbox(user).await,
+            engine::Deferred::All => self.barrier.all_users().await,
         }
     }
 
@@ -80,6 +82,10 @@ impl Dialect for Sqlite {
 
     fn channels(&self) -> Channels {
         self.channels
+    }
+
+    fn reports(&self) -> &tokio::sync::Mutex<()> {
+        &self.reports
     }
 
     async fn add_audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -4,12 +4,12 @@
 //! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
-//! succeeded); the ports' reads: [`ticket_lists`], [`sends`] with [`send_log`], [`inbox`] with
+//! succeeded); the ports' reads: [`ticket_lists`], [`sends`], [`inbox`] with
 //! [`heads`], [`accounts`] with [`name_keys`] and [`withdrawn_rights`], [`deliveries`],
 //! [`report`] with [`report_ranges`]; [`dialect`] (how the ports that are the same for both stores
 //! read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`] reads on a
-//! connection of their own ([`crowd_reader`]), [`readers`], [`slow_reads`], [`deferred`] entries,
-//! [`rows`], [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
+//! connection of their own ([`crowd_reader`]), [`readers`], [`deferred`] entries, [`rows`],
+//! [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
 //! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
@@ -45,7 +45,6 @@ mod readers;
 mod report;
 mod report_ranges;
 mod sends;
-mod slow_reads;
 mod statement;
 mod ticket_lists;
 mod withdrawn_rights;
@@ -90,14 +89,14 @@ use identity::{FileWatch, OpenFiles};
 pub(super) use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
-use options::{BoxError, Place, for_migration, for_readers, for_slow_reads, place};
+use options::{BoxError, Place, for_migration, for_readers, place};
 use readers::{Kind, Readers};
-use slow_reads::{CONNECTIONS, SlowReads};
+pub(super) use report::report;
 pub(super) use ticket_lists::list_tickets;
 use writer::{Audiences, Write, Writer, WriterHandle};
 
-/// Connections for reads that are short whatever the size of the data; the others use
-/// [`slow_reads`]. No read waits for the writer.
+/// Connections for reads that are short whatever the size of the data; slow ones have others, see
+/// [`readers`]. No read waits for the writer.
 const READERS: u32 = 4;
 /// Connections for lists and reports. One may be busy for as long as a report takes, so there is
 /// another; more would only take CPU from other work on a small machine.
@@ -117,10 +116,8 @@ pub struct Sqlite {
     readers: SqlitePool,
     short_reads: Readers,
     lists: Readers,
-    word_searches: Readers,
-    slow: SlowReads,
     /// Searches have connections of their own.
-    searches: SlowReads,
+    searches: Readers,
     /// Limits concurrent reads of long inboxes.
     long_inboxes: Turns<UserId>,
     writer: WriterHandle,
@@ -282,17 +279,13 @@ impl SqliteStore {
         let short_reads = Readers::new(&path, Kind::Short, READERS);
         let lists = Readers::new(&path, Kind::Slow, SLOW_READERS);
         let searches_at_once = u32::try_from(SEARCHES_AT_ONCE).unwrap_or(u32::MAX);
-        let word_searches = Readers::new(&path, Kind::Slow, searches_at_once);
-        let slow = SlowReads::new(for_slow_reads(&path), CONNECTIONS);
-        let searches = SlowReads::new(for_slow_reads(&path), SEARCHES_AT_ONCE);
+        let searches = Readers::new(&path, Kind::Slow, searches_at_once);
         let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
         Ok(Sqlite {
             path,
             readers,
             short_reads,
             lists,
-            word_searches,
-            slow,
             searches,
             long_inboxes,
             writer,
@@ -331,8 +324,6 @@ impl SqliteStore {
         let _ = tokio::task::spawn_blocking(move || drop(watch)).await;
         self.short_reads.close().await;
         self.lists.close().await;
-        self.word_searches.close().await;
-        self.slow.close().await;
         self.searches.close().await;
         self.readers.close().await;
         self.crowds.close().await;

@@ -265,13 +265,6 @@ pub(super) fn for_readers(file: &Path) -> SqliteConnectOptions {
     with(file, EACH.into_iter().chain(READER)).row_buffer_size(512)
 }
 
-/// The connections whose reads are slow. Their threads have a name of their own.
-pub(super) fn for_slow_reads(file: &Path) -> SqliteConnectOptions {
-    with(file, EACH.into_iter().chain(SLOW_READER))
-        .thread_name(|id| format!("slow-reads-{id}"))
-        .row_buffer_size(512)
-}
-
 /// The one connection that writes.
 pub(super) fn open_writer(
     file: &Path,

@@ -266,3 +266,202 @@ impl Shared {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bellpull_domain::ids::{TicketId, UserId};
+    use bellpull_domain::search::Search;
+    use bellpull_port::inbox::NotificationFilter;
+    use bellpull_port::tickets::TicketFilter;
+    use bellpull_port::{InboxStore, PageRequest, Slice, TicketStore};
+    use futures_util::future::join_all;
+    use futures_util::{FutureExt, poll};
+
+    use super::super::{SqliteStore, StoreOptions};
+    use super::*;
+    use crate::engine::{Operation, sql, take};
+
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(20);
+
+    struct Endless;
+
+    impl Operation for Endless {
+        type Answer = i64;
+
+        async fn run(&self, db: &mut Db<'_>) -> Result<i64, Failure> {
+            let sql = sql!(
+                "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+                 SELECT count(*) FROM n"
+            );
+            db.count(sql, &[]).await
+        }
+    }
+
+    struct One;
+
+    impl Operation for One {
+        type Answer = i64;
+
+        async fn run(&self, db: &mut Db<'_>) -> Result<i64, Failure> {
+            db.count(sql!("SELECT 1"), &[]).await
+        }
+    }
+
+    async fn store() -> SqliteStore {
+        SqliteStore::open("sqlite::memory:", StoreOptions::default()).await.unwrap()
+    }
+
+    async fn endless(readers: &Readers, time: Duration) -> Result<i64, StoreError> {
+        take::<Endless>(readers.read(Box::new(Endless), time).await?)
+    }
+
+    async fn one(readers: &Readers) -> Result<i64, StoreError> {
+        take::<One>(readers.read(Box::new(One), LONG).await?)
+    }
+
+    /// Reads that take all threads until they are dropped.
+    async fn hold(readers: &Readers) -> Vec<impl Future<Output = Result<i64, StoreError>>> {
+        let mut held: Vec<_> =
+            (0..readers.threads).map(|_| Box::pin(endless(readers, 180 * LONG))).collect();
+        for read in &mut held {
+            assert!(poll!(read).is_pending());
+        }
+        held
+    }
+
+    #[tokio::test]
+    async fn a_query_is_interrupted_at_its_deadline() {
+        let store = store().await;
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let ended = endless(&store.lists, Duration::from_millis(50)).await;
+            assert_eq!(ended, Err(StoreError::TooSlow));
+            assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+        }
+        assert_eq!(one(&store.lists).await, Ok(1));
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_query_whose_caller_is_gone_is_interrupted() {
+        let store = store().await;
+        for _ in 0..3 {
+            drop(hold(&store.lists).await);
+            let next = join_all((0..store.lists.threads).map(|_| one(&store.lists)));
+            assert!(timeout(LONG, next).await.unwrap().iter().all(|one| *one == Ok(1)));
+        }
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn short_reads_are_answered_while_slow_ones_take_all_their_threads() {
+        let store = store().await;
+        let held = hold(&store.lists).await;
+        let all = (TicketFilter::default(), PageRequest { page: 1, page_size: 20 });
+        let mut list = Box::pin(store.tickets(&all.0, all.1));
+        assert!(poll!(&mut list).is_pending());
+        let inbox = NotificationFilter::default();
+        let slice = Slice { offset: 0, limit: 20 };
+        let short = async {
+            assert_eq!(store.ticket(TicketId(1)).await.unwrap(), None);
+            assert_eq!(store.notifications(UserId(1), &inbox, slice).await.unwrap().count, 0);
+            assert_eq!(store.unread_counts(UserId(1)).await.unwrap().0, 0);
+            assert_eq!(store.history(TicketId(1), all.1).await.unwrap().count, 0);
+        };
+        timeout(LONG, short).await.unwrap();
+        assert!(poll!(&mut list).is_pending());
+        drop(held);
+        assert_eq!(list.await.unwrap().count, 0);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_list_is_answered_while_searches_take_all_their_threads() {
+        let store = store().await;
+        let held = hold(&store.searches).await;
+        let page = PageRequest { page: 1, page_size: 20 };
+        let search = Some(Search::of("door").unwrap());
+        let found = TicketFilter { search, ..TicketFilter::default() };
+        let mut searching = Box::pin(store.tickets(&found, page));
+        assert!(poll!(&mut searching).is_pending());
+        let all = TicketFilter::default();
+        let list = timeout(LONG, store.tickets(&all, page)).await.unwrap();
+        assert_eq!(list.unwrap().count, 0);
+        assert!(poll!(&mut searching).is_pending());
+        drop(held);
+        assert_eq!(searching.await.unwrap().count, 0);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn so_many_wait_and_no_more_and_none_for_ever() {
+        let store = store().await;
+        let held = hold(&store.lists).await;
+        tokio::time::pause();
+        let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(one(&store.lists))).collect();
+        for one in &mut waiting {
+            assert!(poll!(one).is_pending());
+        }
+        let next = one(&store.lists).now_or_never().unwrap();
+        assert_eq!(next, Err(StoreError::Busy));
+        for one in waiting {
+            assert_eq!(one.await, Err(StoreError::Busy));
+        }
+        tokio::time::resume();
+        drop(held);
+        assert_eq!(one(&store.lists).await, Ok(1));
+        store.close().await;
+        assert!(matches!(one(&store.lists).await, Err(StoreError::Unavailable(_))));
+    }
+
+    #[tokio::test]
+    async fn a_close_interrupts_what_runs() {
+        let store = store().await;
+        let (query, ()) = tokio::join!(endless(&store.lists, LONG), store.close());
+        assert_eq!(query, Err(StoreError::TooSlow));
+    }
+
+    struct Panics;
+
+    impl Operation for Panics {
+        type Answer = i64;
+
+        async fn run(&self, _: &mut Db<'_>) -> Result<i64, Failure> {
+            panic!("a mistake")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_own_read_alone() {
+        let store = store().await;
+        for _ in 0..3 {
+            let read = store.lists.read(Box::new(Panics), LONG).await;
+            assert!(read.is_err());
+            assert_eq!(one(&store.lists).await, Ok(1));
+        }
+        store.close().await;
+    }
+
+    /// The nice value is field 19, the 17th after the name.
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn slow_reads_have_threads_of_low_priority() {
+        let store = store().await;
+        assert_eq!(one(&store.lists).await, Ok(1));
+        let mut found = Vec::new();
+        for task in std::fs::read_dir("/proc/self/task").unwrap() {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            let Ok(stat) = stat else { continue };
+            let (name, rest) = stat.rsplit_once(") ").unwrap();
+            if name.contains("(slow-reads") {
+                found.push(rest.split(' ').nth(16).unwrap().parse::<i32>().unwrap());
+            }
+        }
+        assert!(
+            !found.is_empty() && found.iter().all(|thread_priority| *thread_priority >= 5),
+            "{found:?}"
+        );
+        store.close().await;
+    }
+}

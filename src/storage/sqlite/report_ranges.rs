@@ -9,10 +9,8 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::SqliteConnection;
-
-use super::slow_reads::read_error;
-use bellpull_port::StoreError;
+use crate::engine::{Db, Failure, Row, sql};
+use crate::rows::int;
 
 /// How much later than its message a row may be written: a send to very many takes time, and one
 /// that was due while the hub was off is late.
@@ -46,23 +44,23 @@ pub(super) struct Segments {
 
 impl Segments {
     /// Reads where segments begin.
-    pub(super) async fn read(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let sql = "SELECT hour, message_id, notification_id, delivery_id FROM id_marks \
-                   ORDER BY message_id, hour";
-        let rows: Vec<(i64, i64, i64, i64)> =
-            sqlx::query_as(sql).fetch_all(&mut *connection).await.map_err(read_error)?;
-        let mark = |(hour, message, notification, delivery)| Mark {
-            hour,
-            message,
-            notification,
-            delivery,
+    pub(super) async fn read(db: &mut Db<'_>) -> Result<Self, Failure> {
+        let marks = sql!(
+            "SELECT hour, message_id, notification_id, delivery_id FROM id_marks \
+             ORDER BY message_id, hour"
+        );
+        let mark = |row: &Row| {
+            Ok(Mark {
+                hour: int(row, "hour")?,
+                message: int(row, "message_id")?,
+                notification: int(row, "notification_id")?,
+                delivery: int(row, "delivery_id")?,
+            })
         };
-        let sql = "SELECT ifnull((SELECT max(id) FROM notifications), 0), \
-                   ifnull((SELECT max(id) FROM deliveries), 0)";
-        let (notification_max, delivery_max) =
-            sqlx::query_as(sql).fetch_one(connection).await.map_err(read_error)?;
-        let marks = rows.into_iter().map(mark);
-        Ok(Self::new(marks.collect(), notification_max, delivery_max))
+        let marks = db.all(marks, &[], mark).await?;
+        let notification_max = db.count(sql!("SELECT max(id) FROM notifications"), &[]).await?;
+        let delivery_max = db.count(sql!("SELECT max(id) FROM deliveries"), &[]).await?;
+        Ok(Self::new(marks, notification_max, delivery_max))
     }
 
     fn new(mut marks: Vec<Mark>, notification_max: i64, delivery_max: i64) -> Self {
