@@ -62,7 +62,7 @@ pub(super) enum Deferred {
     Notification(NotificationId),
     /// This user's.
     Inbox(UserId),
-    /// Everybody's.
+    /// All users'.
     All,
 }
 
