@@ -7,10 +7,12 @@ use sqlx::{Connection, PgConnection};
 use super::postgres::Schema;
 use super::sqlite::backup::BackupError;
 use super::{postgres, sqlite};
+use crate::engine::{Sql, sql};
 
-/// The hub's own accounts with numbers below `$1`, at most `$2`; in the SQL of both databases.
-pub(super) const OWN_BELOW_APART: &str =
-    "SELECT id, username FROM users WHERE claims_at IS NULL AND id < $1 ORDER BY id LIMIT $2";
+/// The hub's own accounts with numbers below `$1`, at most `$2`.
+pub(super) fn own_below() -> &'static Sql {
+    sql!("SELECT id, username FROM users WHERE claims_at IS NULL AND id < $1 ORDER BY id LIMIT $2")
+}
 
 /// What is known of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +124,7 @@ pub async fn own_below_apart(url: &str, limit: u32) -> Result<Vec<(UserId, Strin
         return reading.await.map_err(|error| error.to_string())?.map_err(|e| e.to_string());
     }
     let mut connection = postgres::connect_once(url).await.map_err(|error| error.to_string())?;
-    let query = sqlx::query_as(OWN_BELOW_APART).bind(APART_FROM).bind(i64::from(limit));
+    let query = sqlx::query_as(own_below().postgres()).bind(APART_FROM).bind(i64::from(limit));
     let found: sqlx::Result<Vec<(i64, String)>> = query.fetch_all(&mut connection).await;
     // The server ends it in any case.
     let _ = connection.close().await;

@@ -23,12 +23,15 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::idempotency::IdempotencyKey;
 use bellpull_domain::ids::{NotificationId, TicketId, UserId};
 use bellpull_domain::routing::Channels;
 use bellpull_domain::ticket::Decision;
-use bellpull_port::StoreError;
+use bellpull_domain::user::User;
+use bellpull_port::accounts::{AnnounceUser, NewUser, UserChanges};
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::tickets::{AnnouncedMessage, Committed};
+use bellpull_port::{SharedTickets, StoreError};
 
 pub(super) use db::Db;
 pub(super) use failure::{Failure, SqlError};
@@ -96,6 +99,27 @@ pub(super) trait Dialect: Debug + Send + Sync + 'static {
 
     /// The number of the next ticket; it is never given out again.
     fn next_ticket_id(&self) -> impl Future<Output = Result<TicketId, StoreError>> + Send;
+
+    /// Where several nodes share tickets, how they agree.
+    fn shared_tickets(&self) -> Option<&dyn SharedTickets>;
+
+    /// Creates an account and announces it, in a group.
+    fn create_user(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
+    ) -> impl Future<Output = Result<(User, Option<AnnouncedMessage>), StoreError>> + Send;
+
+    /// An account; many that are asked for at once are read together.
+    fn user(&self, id: UserId) -> impl Future<Output = Result<Option<User>, StoreError>> + Send;
+
+    /// Changes an account.
+    fn update_user(
+        &self,
+        id: UserId,
+        changes: UserChanges,
+    ) -> impl Future<Output = Result<User, StoreError>> + Send;
 
     /// Carries out a decision on a ticket, in a group.
     fn commit(

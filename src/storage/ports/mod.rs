@@ -1,6 +1,7 @@
 //! Ports that are the same for both stores: each statement once, each rule once.
 
 pub(super) mod account_links;
+mod account_store;
 pub(super) mod accounts;
 mod audit;
 mod comments;

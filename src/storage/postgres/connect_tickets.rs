@@ -7,7 +7,7 @@ use bellpull_domain::ids::{LoginId, UserId};
 use bellpull_port::shared_tickets::{TicketHash, TicketHolder};
 use bellpull_port::{SharedTickets, StoreError};
 
-use super::PostgresStore;
+use super::Postgres;
 use super::transaction::failed;
 use crate::rows::timestamp;
 
@@ -24,7 +24,7 @@ const TAKE: &str = "DELETE FROM connect_tickets WHERE hash = $1 RETURNING user_i
     expires_at, made_at > (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $2";
 
 #[async_trait]
-impl SharedTickets for PostgresStore {
+impl SharedTickets for Postgres {
     async fn keep_ticket(
         &self,
         hash: TicketHash,

@@ -4,7 +4,7 @@
 //! [`open_error`], [`transaction`] (a unit of work whose fate is known even if the answer to its
 //! commit is lost), [`ids`] (blocks of ids), [`writer`] (what changes inboxes, in groups); the
 //! ports: [`ticket_lists`] with [`words`], [`inbox`] with [`messages`], [`accounts`] with
-//! [`new_accounts`], [`account_changes`], [`withdrawn_rights`] and [`name_keys`], [`sends`],
+//! [`new_accounts`], [`account_changes`] and [`name_keys`], [`sends`],
 //! [`deliveries`] with [`leases`], [`lanes`], [`digests`], [`attempts`], [`hung_lanes`] and
 //! [`provider_reports`], [`report`] with [`report_ranges`]; [`dump`]s of [`own_objects`];
 //! [`columns`], [`slow_reads`] and [`texts`], which they share; and [`operations`] (changes that
@@ -48,7 +48,6 @@ mod sql_errors;
 mod texts;
 mod ticket_lists;
 mod transaction;
-mod withdrawn_rights;
 mod words;
 mod writer;
 
@@ -57,11 +56,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellpull_domain::comment::{Comment, NewComment};
+use bellpull_domain::idempotency::IdempotencyKey;
 use bellpull_domain::ids::{Seq, TicketId, UserId};
 use bellpull_domain::inbox::Head;
 use bellpull_domain::routing::Channels;
 use bellpull_domain::ticket::Decision;
 use bellpull_domain::user::User;
+use bellpull_port::SharedTickets;
+use bellpull_port::accounts::{AnnounceUser, NewUser, UserChanges};
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::inbox::Taken;
 use bellpull_port::tickets::{AnnouncedMessage, Committed};
@@ -253,6 +255,34 @@ impl Dialect for Postgres {
 
     async fn next_ticket_id(&self) -> Result<TicketId, StoreError> {
         self.next_id(Sequence::Tickets).await.map(TicketId)
+    }
+
+    fn shared_tickets(&self) -> Option<&dyn SharedTickets> {
+        Some(self)
+    }
+
+    async fn create_user(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
+    ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
+        let write = Write::CreateUser { new: Box::new(new), announce, once };
+        let Done::Created(created) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*created)
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.users.of(id).await
+    }
+
+    async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError> {
+        let mut work = self.begin().await?;
+        let after = account_changes::update(&mut work, id, &changes).await?;
+        work.commit().await?;
+        Ok(after)
     }
 
     async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellpull_domain::comment::{Comment, NewComment};
-use bellpull_domain::ids::TicketId;
+use bellpull_domain::idempotency::IdempotencyKey;
+use bellpull_domain::ids::{TicketId, UserId};
 use bellpull_domain::routing::Channels;
 use bellpull_domain::ticket::Decision;
-use bellpull_port::StoreError;
+use bellpull_domain::user::User;
+use bellpull_port::accounts::{AnnounceUser, NewUser, UserChanges};
 use bellpull_port::audit::AuditEntry;
 use bellpull_port::tickets::{AnnouncedMessage, Committed};
+use bellpull_port::{SharedTickets, StoreError};
 
 use super::ids::Counter;
 use super::writer::{Done, Write, mismatch};
@@ -60,6 +63,35 @@ impl Dialect for Sqlite {
 
     async fn next_ticket_id(&self) -> Result<TicketId, StoreError> {
         Ok(TicketId(self.ids.next(Counter::Tickets)))
+    }
+
+    fn shared_tickets(&self) -> Option<&dyn SharedTickets> {
+        None
+    }
+
+    async fn create_user(
+        &self,
+        new: NewUser,
+        announce: Option<AnnounceUser>,
+        once: Option<IdempotencyKey>,
+    ) -> Result<(User, Option<AnnouncedMessage>), StoreError> {
+        let write = Write::CreateUser { new: Box::new(new), announce, once };
+        let Done::Created(created) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*created)
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        self.users.of(id).await
+    }
+
+    async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError> {
+        let write = Write::UpdateUser(id, Box::new(changes));
+        let Done::Updated(user) = self.writer.write(write).await? else {
+            return Err(mismatch());
+        };
+        Ok(*user)
     }
 
     async fn commit(&self, decision: Decision) -> Result<Committed, StoreError> {

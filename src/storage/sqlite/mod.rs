@@ -5,7 +5,7 @@
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`ticket_lists`], [`sends`], [`inbox`] with
-//! [`heads`], [`accounts`] with [`name_keys`] and [`withdrawn_rights`], [`deliveries`],
+//! [`heads`], [`accounts`] with [`name_keys`], [`deliveries`],
 //! [`report`] with [`report_ranges`]; [`dialect`] (how the ports that are the same for both stores
 //! read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`] reads on a
 //! connection of their own ([`crowd_reader`]), [`readers`], [`deferred`] entries, [`rows`],
@@ -47,7 +47,6 @@ mod report_ranges;
 mod sends;
 mod statement;
 mod ticket_lists;
-mod withdrawn_rights;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@ use super::super::log_damage;
 use super::super::options::{OpenError, Place, place};
 use super::super::own_schema;
 use super::{BackupError, Contents, database, io_error, open};
-use crate::checks::OWN_BELOW_APART;
+use crate::checks::own_below;
 
 /// What is in the database at `url`; it is looked through for damage up to that size.
 ///
@@ -68,7 +68,7 @@ pub fn own_accounts(url: &str, limit: u32) -> Result<Vec<(UserId, String)>, Back
     let failed = database(&path);
     let connection = open(&path).map_err(&failed)?;
     let read = || {
-        let mut statement = connection.prepare(OWN_BELOW_APART)?;
+        let mut statement = connection.prepare(own_below().sqlite())?;
         let rows = statement
             .query_map((APART_FROM, limit), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
