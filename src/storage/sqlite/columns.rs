@@ -1,11 +1,10 @@
-//! The columns that SQLite's queries select for [`crate::rows`] to decode, and how both
-//! of its libraries read a column.
+//! The columns that SQLite's queries select for [`crate::rows`] to decode, and how a
+//! column is read.
 
 use bellpull_port::StoreError;
-use sqlx::sqlite::SqliteRow;
 
 use super::error::unavailable;
-use super::rows::{Columns, get};
+use super::rows::Columns;
 
 macro_rules! user_columns {
     () => {
@@ -24,20 +23,6 @@ macro_rules! webhook_target {
 }
 
 pub(super) use {user_columns, webhook_target};
-
-impl Columns for SqliteRow {
-    fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {
-        get(self, column)
-    }
-
-    fn int(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        get(self, column)
-    }
-
-    fn flag(&self, column: &str) -> Result<bool, StoreError> {
-        get(self, column)
-    }
-}
 
 impl Columns for rusqlite::Row<'_> {
     fn text(&self, column: &str) -> Result<Option<&str>, StoreError> {

@@ -8,12 +8,12 @@ use bellpull_port::{DeliveryStore, LeaseLimit, LeaseOwner, SetBack, StoreError};
 use jiff::Timestamp;
 
 use super::SqliteStore;
-use super::error::unavailable;
 use super::lanes::{held, lane_room, lanes};
 use super::leases::{Lease, LeasedRow};
 use super::messages::contents_of;
-use super::rows::optional_timestamp;
+use super::rows::{Columns, optional_timestamp};
 use super::writer::{Done, Report, Write, mismatch};
+use crate::engine::{Dialect, Row, sql, values};
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -29,7 +29,7 @@ impl DeliveryStore for SqliteStore {
         let Done::Leased(rows) = self.writer.write(lease).await? else { return Err(mismatch()) };
         // If this fails, the leases expire.
         let all = rows.iter().flat_map(LeasedRow::messages);
-        let contents = contents_of(&self.contents, &self.readers, all).await?;
+        let contents = contents_of(&self.contents, &self.short_reads, all).await?;
         // A hub has the file for itself: no other process takes a delivery over, whatever the clock
         // says. The stored end is for leases whose answer was lost.
         let held_until = if self.is_hubs { Timestamp::MAX } else { until };
@@ -81,12 +81,12 @@ impl DeliveryStore for SqliteStore {
         channel: Channel,
         lane_max: u32,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let sql = concat!(
+        let sql = sql!(
             "WITH RECURSIVE ",
             lanes!(),
             ", ",
             held!("?4"),
-            " SELECT min(at) FROM (SELECT (SELECT min(q.due_at) FROM deliveries q \
+            " SELECT min(at) AS next FROM (SELECT (SELECT min(q.due_at) FROM deliveries q \
              WHERE q.status = 'QUEUED' AND q.leased_until IS NULL AND q.channel = ?1 \
              AND q.lane = l.lane) AS at FROM lanes l WHERE l.lane IS NOT NULL \
              AND l.lane NOT IN (SELECT h.lane FROM held h WHERE h.count >= ",
@@ -96,10 +96,9 @@ impl DeliveryStore for SqliteStore {
         );
         // An expired lease stays its owner's until another takes it.
         let ever = i64::MIN;
-        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(ever);
-        let query = query.bind(lane_max).bind(owner.as_str());
-        let next: Option<i64> = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        optional_timestamp(next)
+        let values = values![channel.as_str(), ever, lane_max, owner.as_str()];
+        let next = |row: &Row| optional_timestamp(row.int("next")?);
+        Ok(self.row(sql, values, next).await?.flatten())
     }
 
     async fn reported(
@@ -109,11 +108,13 @@ impl DeliveryStore for SqliteStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         // Others may send from the same number: a report that cannot be ours costs no write.
-        let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = ?1 \
-                   AND provider_id = ?2) OR EXISTS (SELECT 1 FROM deliveries \
-                   WHERE leased_until IS NOT NULL AND channel = ?1)";
-        let query = sqlx::query_scalar(sql).bind(channel.as_str()).bind(&report.provider_id);
-        if !query.fetch_one(&self.readers).await.map_err(unavailable)? {
+        let sql = sql!(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE channel = $1 AND provider_id = $2) \
+             OR EXISTS (SELECT 1 FROM deliveries WHERE leased_until IS NOT NULL \
+             AND channel = $1) AS may_be_ours"
+        );
+        let values = values![channel.as_str(), &report.provider_id];
+        if self.row(sql, values, |row| row.flag("may_be_ours")).await? != Some(true) {
             return Ok(false);
         }
         let report = Box::new(Report { channel, report, now });

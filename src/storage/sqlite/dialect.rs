@@ -2,7 +2,6 @@
 //! by the writer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bellpull_domain::comment::{Comment, NewComment};
 use bellpull_domain::idempotency::IdempotencyKey;
@@ -16,12 +15,10 @@ use bellpull_port::tickets::{AnnouncedMessage, Committed};
 use bellpull_port::{SharedTickets, StoreError};
 
 use super::ids::Counter;
+use super::readers::SHORT_READ_MAX;
 use super::writer::{Done, Write, mismatch};
 use super::{Sqlite, nodes};
 use crate::engine::{self, Change, Dialect, NewIds, Operation, READ_MAX, Reads, sql, take, values};
-
-/// How long a short read may take: it ends before its request does.
-const SHORT_READ_MAX: Duration = Duration::from_secs(15);
 
 impl Dialect for Sqlite {
     async fn read<O: Operation>(
@@ -30,12 +27,12 @@ impl Dialect for Sqlite {
         operation: O,
     ) -> Result<O::Answer, StoreError> {
         let (readers, read_max) = match reads {
-            Reads::Short => (&self.short_reads, SHORT_READ_MAX),
+            Reads::Short => (&*self.short_reads, SHORT_READ_MAX),
             Reads::Lists => (&self.lists, READ_MAX),
             Reads::Searches => (&self.searches, READ_MAX),
             Reads::Within(read_max) => (&self.lists, read_max),
         };
-        take::<O>(readers.read(Box::new(operation), read_max).await?)
+        readers.run(operation, read_max).await
     }
 
     fn read_one<O: Operation>(

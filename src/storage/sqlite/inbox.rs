@@ -10,16 +10,14 @@ use bellpull_domain::plan::marks::MarkedPortion;
 use bellpull_domain::routing::Channel;
 use bellpull_port::inbox::{Backlog, ChangedRows, MarkPortion, NotificationFilter, Taken};
 use bellpull_port::{InboxStore, Page, Slice, StoreError};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use serde::de::DeserializeOwned;
 
 use super::SqliteStore;
-use super::error::unavailable;
+use super::heads::head;
 use super::messages::first_contents;
-use super::multi_row::id_list;
-use super::rows::json;
+use super::rows::{Columns, int, json, text};
 use super::writer::{Done, Write, mismatch};
-use crate::engine::{Dialect, Reads};
+use crate::engine::{Dialect, Reads, Row, Sql, sql, values};
 use crate::narrow::is_short;
 use crate::ports::notifications::{self, CountUnread};
 
@@ -34,22 +32,17 @@ impl InboxStore for SqliteStore {
 
     async fn holders(&self, user: UserId, numbers: &[Seq]) -> Result<Vec<Taken>, StoreError> {
         let tail = self.deferred.tail(user);
-        let sql = "SELECT w.value, n.id, 1 FROM json_each(?1) w CROSS JOIN notifications n \
-                   ON n.recipient_id = ?2 AND n.seq = w.value UNION ALL \
-                   SELECT w.value, n.id, 0 FROM json_each(?1) w CROSS JOIN notifications n \
-                   ON n.recipient_id = ?2 AND n.changed_seq = w.value AND n.changed_seq <> n.seq";
-        let asked = id_list(numbers.iter().map(|number| number.0));
-        let query = sqlx::query_as(sql).bind(asked).bind(user.0);
-        let rows: Vec<(i64, i64, bool)> =
-            query.fetch_all(&self.readers).await.map_err(unavailable)?;
-        let taken = |(number, id, is_entry)| Taken {
-            number: Seq(number),
-            id: NotificationId(id),
-            is_entry,
-        };
-        let mut held: Vec<Taken> = rows.into_iter().map(taken).collect();
+        let sql = sql!(
+            "SELECT w.value AS number, n.id, 1 AS is_entry FROM json_each($1) w \
+             CROSS JOIN notifications n ON n.recipient_id = $2 AND n.seq = w.value UNION ALL \
+             SELECT w.value, n.id, 0 FROM json_each($1) w CROSS JOIN notifications n \
+             ON n.recipient_id = $2 AND n.changed_seq = w.value AND n.changed_seq <> n.seq"
+        );
+        let asked: Vec<i64> = numbers.iter().map(|number| number.0).collect();
+        let mut held = self.rows(sql, values![asked, user], taken).await?;
         for entry in tail.complete(&mut Head::default()) {
-            let entry = taken((entry.seq.0, entry.id, true));
+            let (number, id) = (entry.seq, NotificationId(entry.id));
+            let entry = Taken { number, id, is_entry: true };
             if numbers.contains(&entry.number) && !held.contains(&entry) {
                 held.push(entry);
             }
@@ -64,12 +57,9 @@ impl InboxStore for SqliteStore {
         limit: u32,
     ) -> Result<Backlog, StoreError> {
         let tail = self.deferred.tail(user);
-        let query = sqlx::query(NEWEST_BIRTHS).bind(user.0).bind(after.0).bind(i64::from(limit));
-        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        let mut head = head_of(&row)?;
-        let rows: &str = row.try_get(4).map_err(unavailable)?;
-        let mut rows: Vec<(i64, i64, i64, i64)> = json(rows)?;
-        let mut total: i64 = row.try_get(5).map_err(unavailable)?;
+        let values = values![user, after, limit];
+        let found = self.row(newest_births(), values, found::<(i64, i64, i64, i64)>).await?;
+        let Found { mut head, mut rows, mut total } = found.unwrap_or_default();
         for entry in tail.complete(&mut head).into_iter().filter(|entry| entry.seq > after) {
             rows.push((entry.seq.0, entry.id, entry.message, 0));
             total += 1;
@@ -96,7 +86,7 @@ impl InboxStore for SqliteStore {
 
     async fn texts(&self, messages: &[MessageId]) -> Result<Vec<Arc<MessageContent>>, StoreError> {
         let ids: Vec<i64> = messages.iter().map(|id| id.0).collect();
-        first_contents(&self.contents, &self.readers, &ids).await
+        first_contents(&self.contents, &self.short_reads, &ids).await
     }
 
     async fn newest_changes(
@@ -123,9 +113,9 @@ impl InboxStore for SqliteStore {
     }
 
     async fn acknowledged(&self, user: UserId) -> Result<Option<Seq>, StoreError> {
-        let sql = "SELECT acknowledged_seq FROM inboxes WHERE user_id = ?";
-        let found = sqlx::query_scalar(sql).bind(user.0).fetch_optional(&self.readers).await;
-        Ok(found.map_err(unavailable)?.flatten().map(Seq))
+        let sql = sql!("SELECT acknowledged_seq FROM inboxes WHERE user_id = $1");
+        let seq = |row: &Row| row.int("acknowledged_seq");
+        Ok(self.row(sql, values![user], seq).await?.flatten().map(Seq))
     }
 
     async fn notifications(
@@ -169,45 +159,51 @@ impl InboxStore for SqliteStore {
 
 /// One statement is one snapshot: the head, the rows as one JSON text (parsing it is cheaper than
 /// one result row each), and the total number of entries.
-const NEWEST_BIRTHS: &str = "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), \
-    ifnull(i.delivered_seq, 0), ifnull(i.forgotten_seq, 0), \
-    (SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
-    (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = ?1 \
-    AND seq > ?2 AND deleted_at IS NULL ORDER BY seq DESC LIMIT ?3)), \
-    (SELECT count(*) FROM notifications \
-    WHERE recipient_id = ?1 AND seq > ?2 AND deleted_at IS NULL) \
-    FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1";
+macro_rules! select_found {
+    ($rows:expr, $count:expr) => {
+        sql!(
+            "SELECT ifnull(i.last_seq, 0) AS last_seq, ifnull(i.unread_count, 0) AS unread_count, \
+             ifnull(i.delivered_seq, 0) AS delivered_seq, \
+             ifnull(i.forgotten_seq, 0) AS forgotten_seq, (",
+            $rows,
+            ") AS rows, ",
+            $count,
+            " AS total FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = $1"
+        )
+    };
+}
+
+fn newest_births() -> &'static Sql {
+    select_found!(
+        "SELECT json_group_array(json_array(seq, id, message_id, read_at IS NOT NULL)) FROM \
+         (SELECT seq, id, message_id, read_at FROM notifications WHERE recipient_id = $1 \
+         AND seq > $2 AND deleted_at IS NULL ORDER BY seq DESC LIMIT $3)",
+        "(SELECT count(*) FROM notifications \
+         WHERE recipient_id = $1 AND seq > $2 AND deleted_at IS NULL)"
+    )
+}
 
 /// The same for changes: entries after the position whose rows did not change since, and changed
 /// rows from their own index. Both are read in index order and merged.
 macro_rules! select_changes {
     ($count:expr, $order:literal) => {
-        concat!(
-            "SELECT ifnull(i.last_seq, 0), ifnull(i.unread_count, 0), ifnull(i.delivered_seq, 0), \
-             ifnull(i.forgotten_seq, 0), \
-             (SELECT json_group_array(json_array(changed_seq, seq, id, message_id, \
-             read_at IS NOT NULL, deleted_at IS NOT NULL)) FROM (SELECT * FROM (\
-             SELECT seq AS changed_seq, seq, id, message_id, read_at, deleted_at \
-             FROM notifications \
-             WHERE recipient_id = ?1 AND seq > ?2 AND changed_seq = seq UNION ALL \
-             SELECT changed_seq, seq, id, message_id, read_at, deleted_at FROM notifications \
-             WHERE recipient_id = ?1 AND changed_seq > ?2 AND changed_seq <> seq) \
-             ORDER BY changed_seq ",
-            $order,
-            " LIMIT ?3)), ",
-            $count,
-            " FROM (SELECT 1) LEFT JOIN inboxes i ON i.user_id = ?1"
+        select_found!(
+            concat!(
+                "SELECT json_group_array(json_array(changed_seq, seq, id, message_id, \
+                 read_at IS NOT NULL, deleted_at IS NOT NULL)) FROM (SELECT * FROM (\
+                 SELECT seq AS changed_seq, seq, id, message_id, read_at, deleted_at \
+                 FROM notifications \
+                 WHERE recipient_id = $1 AND seq > $2 AND changed_seq = seq UNION ALL \
+                 SELECT changed_seq, seq, id, message_id, read_at, deleted_at FROM notifications \
+                 WHERE recipient_id = $1 AND changed_seq > $2 AND changed_seq <> seq) \
+                 ORDER BY changed_seq ",
+                $order,
+                " LIMIT $3)"
+            ),
+            $count
         )
     };
 }
-
-const OLDEST_CHANGES: &str = select_changes!("0", "ASC");
-const NEWEST_CHANGES: &str = select_changes!(
-    "(SELECT count(*) FROM notifications WHERE recipient_id = ?1 AND seq > ?2 \
-     AND changed_seq = seq) + (SELECT count(*) FROM notifications \
-     WHERE recipient_id = ?1 AND changed_seq > ?2 AND changed_seq <> seq)",
-    "DESC"
-);
 
 impl SqliteStore {
     async fn many_unread(&self, user: UserId) -> Result<(Head, Vec<(Channel, i64)>), StoreError> {
@@ -225,16 +221,9 @@ impl SqliteStore {
         limit: u32,
     ) -> Result<ChangedRows, StoreError> {
         let tail = self.deferred.tail(user);
-        let sql = match which {
-            Which::Oldest => OLDEST_CHANGES,
-            Which::Newest => NEWEST_CHANGES,
-        };
-        let query = sqlx::query(sql).bind(user.0).bind(after.0).bind(i64::from(limit));
-        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        let mut head = head_of(&row)?;
-        let rows: &str = row.try_get(4).map_err(unavailable)?;
-        let mut rows: Vec<ChangedColumns> = json(rows)?;
-        let mut total: i64 = row.try_get(5).map_err(unavailable)?;
+        let values = values![user, after, limit];
+        let found = self.row(which.sql(), values, found::<ChangedColumns>).await?;
+        let Found { mut head, mut rows, mut total } = found.unwrap_or_default();
         for entry in tail.complete(&mut head).into_iter().filter(|entry| entry.seq > after) {
             rows.push((entry.seq.0, entry.seq.0, entry.id, entry.message, 0, 0));
             total += 1;
@@ -255,7 +244,7 @@ impl SqliteStore {
         mut outlines: Vec<Outline>,
     ) -> Result<(Vec<Changed>, Vec<Outline>), StoreError> {
         let messages: Vec<i64> = outlines.iter().map(|outline| outline.message.0).collect();
-        let contents = first_contents(&self.contents, &self.readers, &messages).await?;
+        let contents = first_contents(&self.contents, &self.short_reads, &messages).await?;
         let rest = outlines.split_off(contents.len());
         let with_text = |(outline, message): (Outline, Arc<MessageContent>)| {
             let Outline { id, seq, changed_seq, is_read, is_deleted, .. } = outline;
@@ -287,20 +276,48 @@ enum Which {
     Newest,
 }
 
+impl Which {
+    fn sql(self) -> &'static Sql {
+        match self {
+            Self::Oldest => select_changes!("0", "ASC"),
+            Self::Newest => select_changes!(
+                "(SELECT count(*) FROM notifications WHERE recipient_id = $1 AND seq > $2 \
+                 AND changed_seq = seq) + (SELECT count(*) FROM notifications \
+                 WHERE recipient_id = $1 AND changed_seq > $2 AND changed_seq <> seq)",
+                "DESC"
+            ),
+        }
+    }
+}
+
 /// Leaves out the first of too many rows.
 fn keep_newest<T>(rows: &mut Vec<T>, limit: u32) {
     let excess = rows.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
     rows.drain(..excess);
 }
 
-/// The inbox' state, from a query's first four columns.
-fn head_of(row: &SqliteRow) -> Result<Head, StoreError> {
-    let number = |column: usize| row.try_get::<i64, _>(column).map_err(unavailable);
-    Ok(Head {
-        last_seq: Seq(number(0)?),
-        unread_count: number(1)?,
-        delivered_seq: Seq(number(2)?),
-        forgotten_seq: Seq(number(3)?),
+/// What the statements above find.
+#[derive(Debug)]
+struct Found<T> {
+    head: Head,
+    rows: Vec<T>,
+    total: i64,
+}
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self { head: Head::default(), rows: Vec::new(), total: 0 }
     }
-    .mended())
+}
+
+fn found<T: DeserializeOwned>(row: &Row) -> Result<Found<T>, StoreError> {
+    Ok(Found { head: head(row)?, rows: json(text(row, "rows")?)?, total: int(row, "total")? })
+}
+
+fn taken(row: &Row) -> Result<Taken, StoreError> {
+    Ok(Taken {
+        number: Seq(int(row, "number")?),
+        id: NotificationId(int(row, "id")?),
+        is_entry: row.flag("is_entry")?,
+    })
 }

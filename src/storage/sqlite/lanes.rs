@@ -1,7 +1,7 @@
 //! Lanes and leases in SQL. A lane is a part of a channel that may be slow by itself; `?1` is the
 //! channel, `?2` the time.
 
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 /// The lanes with a queued delivery that is not leased, each found by one step of the index; the
 /// last is NULL.
@@ -45,10 +45,10 @@ pub(super) use {held, lane_room, lanes};
 /// Ends all leases, for a process that has the file for itself: their owners have ended, and
 /// nothing else would free them before they expire. A full disk does not keep the hub from
 /// starting: then they expire.
-pub(super) async fn end_leases(connection: &mut SqliteConnection) {
+pub(super) fn end_leases(connection: &Connection) {
     let sql = "UPDATE deliveries SET leased_until = NULL, lease_owner = NULL \
                WHERE leased_until IS NOT NULL";
-    if let Err(error) = sqlx::query(sql).execute(connection).await {
+    if let Err(error) = connection.execute(sql, ()) {
         tracing::warn!(%error, "leases of earlier processes end by their time");
     }
 }

@@ -6,60 +6,56 @@ use std::sync::Arc;
 use bellpull_domain::inbox::MessageContent;
 use bellpull_domain::notification::Message;
 use bellpull_port::StoreError;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use rusqlite::Connection;
-use sqlx::SqlitePool;
 
 use super::contents::ContentCache;
 use super::error::{corrupt, unavailable};
-use super::multi_row::id_list;
+use super::readers::{Readers, SHORT_READ_MAX};
 use super::rows::{Columns, int, message};
 use super::statement::optional;
+use crate::engine::{ReadRows, Statement, sql, values};
 use crate::rows::message_columns;
 
-/// Messages of these ids, each with its id.
-macro_rules! select_messages {
-    ($which:literal) => {
-        concat!(
-            "SELECT m.id AS message_id, ",
-            message_columns!(),
-            " FROM messages m WHERE ",
-            $which
-        )
-    };
-}
-/// In the order in which they are named: SQLite does not reorder a cross join.
-const IN_ORDER: &str = concat!(
-    "SELECT m.id AS message_id, ",
-    message_columns!(),
-    " FROM json_each(?) wanted CROSS JOIN messages m ON m.id = wanted.value"
-);
+/// Texts read by one read: enough for most replays.
+const TOGETHER: usize = 64;
 
 /// The contents of these messages.
 pub(super) async fn contents_of(
     cache: &ContentCache,
-    readers: &SqlitePool,
+    readers: &Arc<Readers>,
     message_ids: impl Iterator<Item = i64>,
 ) -> Result<HashMap<i64, Arc<MessageContent>>, StoreError> {
-    let read = async |missing: Vec<i64>| {
-        let sql = select_messages!("m.id IN (SELECT value FROM json_each(?))");
-        let rows = sqlx::query(sql).bind(id_list(missing)).fetch_all(readers).await;
-        rows.map_err(unavailable)?.iter().map(numbered).collect()
-    };
-    cache.of(message_ids, read).await
+    cache.of(message_ids, |missing| portion(Arc::clone(readers), missing)).await
 }
 
 /// The contents of the first of these messages: see [`ContentCache::first`].
 pub(super) async fn first_contents(
     cache: &ContentCache,
-    readers: &SqlitePool,
+    readers: &Arc<Readers>,
     message_ids: &[i64],
 ) -> Result<Vec<Arc<MessageContent>>, StoreError> {
+    let readers = Arc::clone(readers);
     let read = |missing: Vec<i64>| {
-        let rows = sqlx::query(IN_ORDER).bind(id_list(missing)).fetch(readers);
-        rows.map_err(unavailable).map(|row| numbered(&row?))
+        let portions: Vec<Vec<i64>> = missing.chunks(TOGETHER).map(<[i64]>::to_vec).collect();
+        let rows = stream::iter(portions).then(move |ids| portion(Arc::clone(&readers), ids));
+        rows.map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten()
     };
     cache.first(message_ids, read).await
+}
+
+async fn portion(readers: Arc<Readers>, ids: Vec<i64>) -> Result<Vec<(i64, Message)>, StoreError> {
+    readers.run(in_order(ids), SHORT_READ_MAX).await
+}
+
+/// Reads messages in the order in which they are named: SQLite does not reorder a cross join.
+fn in_order(ids: Vec<i64>) -> ReadRows<(i64, Message)> {
+    let sql = sql!(
+        "SELECT m.id AS message_id, ",
+        message_columns!(),
+        " FROM json_each($1) wanted CROSS JOIN messages m ON m.id = wanted.value"
+    );
+    ReadRows { statement: Statement::new(sql, values![ids]), decode: numbered }
 }
 
 /// The content of one message that was committed before, for the writer.
@@ -71,7 +67,11 @@ pub(super) fn content(
     if let Some(content) = cache.recent(message_id) {
         return Ok(content);
     }
-    let sql = select_messages!("m.id = ?");
+    let sql = concat!(
+        "SELECT m.id AS message_id, ",
+        message_columns!(),
+        " FROM messages m WHERE m.id = ?"
+    );
     let found = optional(connection, sql, (message_id,), |row| Ok(numbered(row)));
     let found = found.map_err(unavailable)?.unwrap_or_else(|| Err(corrupt("message")));
     found.map(|(id, message)| cache.take_in(id, message))

@@ -1,25 +1,23 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
-//! In reading order: [`options`] (where the file is), [`found`] (what is there already), [`file`]
+//! In reading order: [`options`] (where the file is), [`migrations`], [`found`] (what is there already), [`file`]
 //! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
 //! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`ticket_lists`], [`sends`], [`inbox`] with
 //! [`heads`], [`accounts`] with [`name_keys`], [`deliveries`],
 //! [`report`] with [`report_ranges`]; [`dialect`] (how the ports that are the same for both stores
-//! read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`] reads on a
-//! connection of their own ([`crowd_reader`]), [`readers`], [`deferred`] entries, [`rows`],
+//! read and write here), [`nodes`]; [`backup`]s; and what they share: [`joined`] reads,
+//! [`readers`], [`deferred`] entries, [`rows`],
 //! [`webhook_rows`], [`contents`], [`lanes`], [`statement`],
 //! [`multi_row`], [`ids`], [`supervised`] tasks, [`error`].
 //!
-//! Two libraries, one SQLite: readers use a pool of `sqlx` and wait without a thread. The writer is
-//! a thread of its own with `rusqlite`, because it alone bounds the throughput, and a thread switch
-//! for each statement costs more than the statement.
+//! SQLite runs in the threads of its connections: one that writes and some that read. Callers wait
+//! for their answers without a thread.
 
 mod accounts;
 pub mod backup;
 mod columns;
-mod crowd_reader;
 mod deferred;
 mod deliveries;
 mod dialect;
@@ -37,6 +35,7 @@ mod lanes;
 mod lock;
 mod log_damage;
 mod messages;
+mod migrations;
 mod multi_row;
 mod name_keys;
 mod nodes;
@@ -62,9 +61,6 @@ use bellpull_domain::user::User;
 use bellpull_port::epoch::Epoch;
 use bellpull_port::turns::Turns;
 use bellpull_port::{Store, StoreError, StoreSize};
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tempfile::TempDir;
 
 pub use found::{Found, found};
@@ -76,9 +72,8 @@ pub use super::StoreOptions;
 use super::{
     attempts, contents, health, joined, leases, provider_reports, requests, rows, supervised,
 };
-use crate::engine::Engine;
+use crate::engine::{Dialect, Engine, sql};
 use contents::ContentCache;
-use crowd_reader::CrowdReader;
 use deferred::{Barrier, Deferred, Flusher};
 pub(super) use error::of_request;
 use error::unavailable;
@@ -88,7 +83,8 @@ use identity::{FileWatch, OpenFiles};
 pub(super) use ids::{Counter, Ids};
 use joined::Joined;
 use lock::{HubLock, Traces};
-use options::{BoxError, Place, for_migration, for_readers, place};
+pub(super) use migrations::own_schema;
+use options::{BoxError, Place, place};
 use readers::{Kind, Readers};
 pub(super) use report::report;
 pub(super) use ticket_lists::list_tickets;
@@ -112,8 +108,7 @@ pub type SqliteStore = Engine<Sqlite>;
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
-    readers: SqlitePool,
-    short_reads: Readers,
+    short_reads: Arc<Readers>,
     lists: Readers,
     /// Searches have connections of their own.
     searches: Readers,
@@ -121,7 +116,8 @@ pub struct Sqlite {
     long_inboxes: Turns<UserId>,
     writer: WriterHandle,
     health: Health,
-    crowds: Arc<CrowdReader>,
+    /// Accounts and heads, which come in bursts: as many connections would keep the same pages.
+    crowds: Arc<Readers>,
     heads: Joined<UserId, Head>,
     users: Joined<UserId, User>,
     contents: Arc<ContentCache>,
@@ -203,7 +199,6 @@ impl SqliteStore {
         options: StoreOptions,
     ) -> Result<Sqlite, OpenError> {
         let path = path.to_owned();
-        let failed = |error: sqlx::Error| OpenError::database(&path, error);
         if options.exclusive {
             let (file, bytes_max) = (path.clone(), options.check_max_bytes);
             let look = move || match bytes_max {
@@ -216,25 +211,11 @@ impl SqliteStore {
             let looking = tokio::task::spawn_blocking(look);
             looking.await.map_err(|error| OpenError::database(&path, error))??;
         }
-        let mut migrating = for_migration(&path).connect().await.map_err(failed)?;
-        migrate(&mut migrating).await.map_err(|source| OpenError::migrate(&path, source))?;
-        name_owner(&mut migrating).await.map_err(failed)?;
-        name_keys::fill(&mut migrating).await.map_err(failed)?;
-        if options.exclusive {
-            lanes::end_leases(&mut migrating).await;
-            sends::end_claims(&mut migrating).await;
-            nodes::forget(&mut migrating).await;
-        }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(for_readers(&path))
-            .await
-            .map_err(failed)?;
-        // Only now: the last connection that closes checkpoints the log.
-        migrating.close().await.map_err(failed)?;
+        // Open until the writer is: the last connection that closes checkpoints the log.
+        let file = path.clone();
+        let preparing =
+            tokio::task::spawn_blocking(move || migrations::prepare(&file, options.exclusive));
+        let prepared = preparing.await.map_err(|error| OpenError::database(&path, error))??;
         let (ids, contents) = (Arc::new(Ids::default()), Arc::new(ContentCache::new()));
         let health = Health::default();
         let files = watched.is_some().then(|| OpenFiles::of(&path)).transpose();
@@ -262,6 +243,7 @@ impl SqliteStore {
         })
         .await
         .map_err(|error| OpenError::database(&path, error))?;
+        drop(prepared);
         let mut watch = None;
         if let Some(files) = &files {
             let recorder = Recorder::open(&path, watched.flatten(), &deferred);
@@ -273,16 +255,15 @@ impl SqliteStore {
         let flusher =
             options.exclusive.then(|| Flusher::start(Arc::clone(&deferred), writer.clone()));
         let barrier = Barrier::new(&deferred, &writer);
-        let crowds = Arc::new(CrowdReader::new(for_readers(&path)));
+        let crowds = Arc::new(Readers::new(&path, Kind::Short, 1));
         let (heads, users) = join(&crowds, &deferred);
-        let short_reads = Readers::new(&path, Kind::Short, READERS);
+        let short_reads = Arc::new(Readers::new(&path, Kind::Short, READERS));
         let lists = Readers::new(&path, Kind::Slow, SLOW_READERS);
         let searches_at_once = u32::try_from(SEARCHES_AT_ONCE).unwrap_or(u32::MAX);
         let searches = Readers::new(&path, Kind::Slow, searches_at_once);
         let long_inboxes = Turns::new(LONG_INBOXES_WAITING_MAX, LONG_INBOX_WAIT_MAX);
         Ok(Sqlite {
             path,
-            readers,
             short_reads,
             lists,
             searches,
@@ -324,7 +305,6 @@ impl SqliteStore {
         self.short_reads.close().await;
         self.lists.close().await;
         self.searches.close().await;
-        self.readers.close().await;
         self.crowds.close().await;
         self.writer.close().await;
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -351,8 +331,8 @@ impl SqliteStore {
         }
         let late = |_| StoreError::Unavailable("no answer in time".to_owned());
         let patience = Duration::from_secs(5);
-        let read = sqlx::query("SELECT count(*) FROM counters").execute(&self.readers);
-        tokio::time::timeout(patience, read).await.map_err(late)?.map_err(unavailable)?;
+        let read = self.row(sql!("SELECT count(*) AS count FROM counters"), &[], |_| Ok(()));
+        tokio::time::timeout(patience, read).await.map_err(late)??;
         match self.health.recent() {
             Some(true) => Ok(()),
             Some(false) => Err(StoreError::Unavailable("the last write failed".to_owned())),
@@ -391,19 +371,9 @@ async fn renew_if_lost(path: &Path, writer: &WriterHandle) -> Result<(), BoxErro
     Ok(())
 }
 
-/// Writes the application id into a file of an earlier version.
-async fn name_owner(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let id: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
-    if id != file::APPLICATION_ID {
-        let sql = format!("PRAGMA application_id = {}", file::APPLICATION_ID);
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await?;
-    }
-    Ok(())
-}
-
 /// Joined reads of heads and accounts.
 fn join(
-    crowds: &Arc<CrowdReader>,
+    crowds: &Arc<Readers>,
     deferred: &Arc<Deferred>,
 ) -> (Joined<UserId, Head>, Joined<UserId, User>) {
     let (reads, waiting) = (Arc::clone(crowds), Arc::clone(deferred));
@@ -412,29 +382,4 @@ fn join(
     let reads = Arc::clone(crowds);
     let users = Joined::start(move |users| accounts::read(Arc::clone(&reads), users));
     (heads, users)
-}
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
-
-/// The newest schema that this version knows.
-pub(super) fn own_schema() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
-}
-
-/// Two processes may open a new file at once. SQLite lets one of them migrate; the other fails on
-/// tables that it did not expect. By then the first is done.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), MigrateError> {
-    // Not `run`: its future is not `Send` behind a reference.
-    let migrator = &MIGRATIONS;
-    match migrator.run_direct(None, connection, false).await {
-        Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) => {
-            migrator.run_direct(None, connection, false).await
-        }
-        Err(MigrateError::VersionMissing(_)) => {
-            let sql = "SELECT max(version) FROM _sqlx_migrations";
-            let newest = sqlx::query_scalar(sql).fetch_one(connection).await;
-            Err(newest.map_or_else(MigrateError::Execute, MigrateError::VersionMissing))
-        }
-        done => done,
-    }
 }

@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use bellpull_port::StoreError;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 /// Removes the nodes of earlier processes: this one has the file for itself.
-pub(super) async fn forget(connection: &mut SqliteConnection) {
-    if let Err(error) = sqlx::query("DELETE FROM nodes").execute(connection).await {
+pub(super) fn forget(connection: &Connection) {
+    if let Err(error) = connection.execute("DELETE FROM nodes", ()) {
         tracing::warn!(%error, "nodes of earlier processes stay listed for a time");
     }
 }

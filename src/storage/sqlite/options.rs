@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 
-/// An error of either library.
+use super::migrations::MigrateError;
+
+/// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a database could not be opened; the text is for the operator.
@@ -137,7 +137,7 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
         /// The error.
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
 }
 
@@ -162,11 +162,11 @@ impl OpenError {
         Self::Database { path: path.to_owned(), source }
     }
 
-    pub(super) fn migrate(path: &Path, source: sqlx::migrate::MigrateError) -> Self {
+    pub(super) fn migrate(path: &Path, source: MigrateError) -> Self {
         if is_full(&source) {
             return Self::Full(path.to_owned());
         }
-        if let sqlx::migrate::MigrateError::VersionMissing(version) = source {
+        if let MigrateError::Newer(version) = source {
             return Self::Newer { path: path.to_owned(), version };
         }
         Self::Migrate { path: path.to_owned(), source }
@@ -181,9 +181,6 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
             error.kind() == std::io::ErrorKind::StorageFull
         } else if let Some(error) = error.downcast_ref::<rusqlite::Error>() {
             error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-        } else if let Some(error) = error.downcast_ref::<sqlx::Error>() {
-            let code = error.as_database_error().and_then(|error| error.code());
-            code.as_deref() == Some(SQLITE_FULL)
         } else {
             false
         };
@@ -194,9 +191,6 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
     }
     false
 }
-
-/// SQLite's result code, as `sqlx` returns it.
-const SQLITE_FULL: &str = "13";
 
 /// What a URL names.
 #[derive(Debug, PartialEq, Eq)]
@@ -244,25 +238,21 @@ const READER: [(&str, &str); 2] = [("cache_size", "-16384"), ("query_only", "on"
 /// For slow reads: what they read is not read again soon.
 const SLOW_READER: [(&str, &str); 2] = [("cache_size", "-8192"), ("query_only", "on")];
 
-fn with(
+/// The connection that migrates, before any other is opened.
+pub(super) fn open_first(file: &Path) -> rusqlite::Result<Connection> {
+    open(file, EACH)
+}
+
+fn open(
     file: &Path,
     pragmas: impl IntoIterator<Item = (&'static str, &'static str)>,
-) -> SqliteConnectOptions {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        .disable_statement_logging();
-    pragmas.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))
-}
-
-/// The connection that migrates, before any other is opened.
-pub(super) fn for_migration(file: &Path) -> SqliteConnectOptions {
-    with(file, EACH)
-}
-
-/// The connections that read.
-pub(super) fn for_readers(file: &Path) -> SqliteConnectOptions {
-    with(file, EACH.into_iter().chain(READER)).row_buffer_size(512)
+) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    for (name, value) in pragmas {
+        connection.pragma_update(None, name, value)?;
+    }
+    Ok(connection)
 }
 
 /// The one connection that writes.
@@ -270,13 +260,9 @@ pub(super) fn open_writer(
     file: &Path,
     max_page_count: Option<u32>,
 ) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(file)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let connection = open(file, EACH.into_iter().chain(WRITER))?;
     // SQLite would plan a statement anew for each new value of its parameters.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    for (name, value) in EACH.into_iter().chain(WRITER) {
-        connection.pragma_update(None, name, value)?;
-    }
     if let Some(pages) = max_page_count {
         limit_pages(&connection, pages)?;
     }
@@ -285,22 +271,12 @@ pub(super) fn open_writer(
 
 /// A connection that reads.
 pub(super) fn open_reader(file: &Path, is_slow: bool) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(file)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    let own = if is_slow { SLOW_READER } else { READER };
-    for (name, value) in EACH.into_iter().chain(own) {
-        connection.pragma_update(None, name, value)?;
-    }
-    Ok(connection)
+    open(file, EACH.into_iter().chain(if is_slow { SLOW_READER } else { READER }))
 }
 
 /// The connection that checkpoints the log.
 pub(super) fn open_copier(file: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(file)?;
-    for (name, value) in EACH {
-        connection.pragma_update(None, name, value)?;
-    }
-    Ok(connection)
+    open(file, EACH)
 }
 
 /// Limits the file's size. The limit is the connection's and must be set on each.

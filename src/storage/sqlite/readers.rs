@@ -20,13 +20,15 @@ use tokio::time::timeout;
 
 use super::error::unavailable;
 use super::options::open_reader;
-use crate::engine::{AnyOperation, Db, Failure, SqlError, written};
+use crate::engine::{AnyOperation, Db, Failure, Operation, SqlError, take, written};
 
 /// Callers that wait for a thread. Most reads take some milliseconds, so usually all of them are
 /// served within a second.
 const WAITING_MAX: usize = 64;
 /// How long one waits.
 const WAIT_MAX: Duration = Duration::from_secs(3);
+/// How long a short read may take: it ends before its request does.
+pub(super) const SHORT_READ_MAX: Duration = Duration::from_secs(15);
 /// Steps between two checks of the deadline: some 20 µs, of which the check takes a thousandth.
 const STEPS: i32 = 1_000;
 
@@ -111,6 +113,15 @@ impl Readers {
             places: Arc::new(Semaphore::new(places)),
             waiting: Semaphore::new(WAITING_MAX),
         }
+    }
+
+    /// The same for a read of a known type.
+    pub(super) async fn run<O: Operation>(
+        &self,
+        read: O,
+        read_max: Duration,
+    ) -> Result<O::Answer, StoreError> {
+        take::<O>(self.read(Box::new(read), read_max).await?)
     }
 
     /// Carries out a read, which may take this long once it has a thread.
@@ -279,7 +290,7 @@ mod tests {
 
     use super::super::{SqliteStore, StoreOptions};
     use super::*;
-    use crate::engine::{Operation, sql, take};
+    use crate::engine::sql;
 
     /// Longer than anything here takes.
     const LONG: Duration = Duration::from_secs(20);

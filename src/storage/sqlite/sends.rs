@@ -6,12 +6,12 @@ use bellpull_domain::send::NewSend;
 use bellpull_port::sends::{BeginSend as Outcome, Chunks};
 use bellpull_port::{LeaseOwner, SendStore, StoreError};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
 use super::SqliteStore;
-use super::error::unavailable;
-use super::rows::optional_timestamp;
+use super::rows::{int, optional_timestamp};
 use super::writer::{BeginSend, Done, Write, mismatch};
+use crate::engine::{Db, Dialect, Failure, Operation, Reads, Row, sql, values};
 
 /// Keys removed in one transaction: a few ms, so that other writes do not wait.
 const FORGOTTEN_AT_ONCE: u32 = 512;
@@ -49,29 +49,7 @@ impl SendStore for SqliteStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<(Vec<SendId>, Option<Timestamp>), StoreError> {
-        let mut snapshot = self.readers.begin().await.map_err(unavailable)?;
-        let sql = "SELECT id FROM sends WHERE status = 'ACTIVE' AND due_at <= ?1 \
-                   AND (claim_until IS NULL OR claim_until <= ?1 OR claim_owner = ?2) \
-                   ORDER BY due_at, id LIMIT ?3";
-        let due: Vec<i64> = sqlx::query_scalar(sql)
-            .bind(now.as_millisecond())
-            .bind(owner.as_str())
-            .bind(i64::from(limit))
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(unavailable)?;
-        let sql = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM sends \
-                   WHERE status = 'ACTIVE' AND due_at > ?1 \
-                   UNION ALL SELECT min(claim_until) FROM sends \
-                   WHERE status = 'ACTIVE' AND due_at <= ?1 AND claim_until > ?1 \
-                   AND claim_owner <> ?2)";
-        let next: Option<i64> = sqlx::query_scalar(sql)
-            .bind(now.as_millisecond())
-            .bind(owner.as_str())
-            .fetch_one(&mut *snapshot)
-            .await
-            .map_err(unavailable)?;
-        Ok((due.into_iter().map(SendId).collect(), optional_timestamp(next)?))
+        self.read(Reads::Short, Due { owner: owner.clone(), now, limit }).await
     }
 
     async fn release_sends(&self, owner: &LeaseOwner) -> Result<(), StoreError> {
@@ -93,12 +71,43 @@ impl SendStore for SqliteStore {
     }
 }
 
+/// The sends that are due, and when the next one is.
+struct Due {
+    owner: LeaseOwner,
+    now: Timestamp,
+    limit: u32,
+}
+
+impl Operation for Due {
+    type Answer = (Vec<SendId>, Option<Timestamp>);
+
+    async fn run(&self, db: &mut Db<'_>) -> Result<Self::Answer, Failure> {
+        let Self { owner, now, limit } = self;
+        let sql = sql!(
+            "SELECT id FROM sends WHERE status = 'ACTIVE' AND due_at <= $1 \
+             AND (claim_until IS NULL OR claim_until <= $1 OR claim_owner = $2) \
+             ORDER BY due_at, id LIMIT $3"
+        );
+        let id = |row: &Row| int(row, "id").map(SendId);
+        let due = db.all(sql, values![*now, owner.as_str(), *limit], id).await?;
+        let sql = sql!(
+            "SELECT min(at) FROM (SELECT min(due_at) AS at FROM sends \
+             WHERE status = 'ACTIVE' AND due_at > $1 \
+             UNION ALL SELECT min(claim_until) FROM sends \
+             WHERE status = 'ACTIVE' AND due_at <= $1 AND claim_until > $1 \
+             AND claim_owner <> $2)"
+        );
+        let next = db.int(sql, values![*now, owner.as_str()]).await?;
+        Ok((due, optional_timestamp(next)?))
+    }
+}
+
 /// Ends all claims to sends, for a process that has the file for itself: their owners have ended.
 /// A full disk does not keep the hub from starting: then they expire.
-pub(super) async fn end_claims(connection: &mut SqliteConnection) {
+pub(super) fn end_claims(connection: &Connection) {
     let sql = "UPDATE sends SET claim_owner = NULL, claim_until = NULL \
                WHERE status = 'ACTIVE' AND claim_until IS NOT NULL";
-    if let Err(error) = sqlx::query(sql).execute(connection).await {
+    if let Err(error) = connection.execute(sql, ()) {
         tracing::warn!(%error, "claims of earlier processes end by their time");
     }
 }

@@ -11,8 +11,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::super::migrations::{MIGRATIONS, own_schema};
 use super::super::options::OpenError;
-use super::super::{MIGRATIONS, own_schema};
 use super::{BackupError, database};
 
 /// The largest integer that is exact in JSON (RFC 8259, section 6): ids and times are up to it.

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::super::MIGRATIONS;
+use super::super::migrations::MIGRATIONS;
 use super::*;
 
 /// A database with an account, as a hub leaves it.
