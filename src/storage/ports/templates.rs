@@ -74,7 +74,7 @@ impl Operation for Put {
         let WrittenTemplate { key, source, updated_at, updated_by } = &self.template;
         let Source { subject, text, html } = source;
         let (event, channel, locale) = (&key.event, key.channel.as_str(), key.locale.as_str());
-        let_one_in(db).await?;
+        raise_version(db).await?;
         let sql = sql!(
             "SELECT count(*) AS stored, \
              max(CASE WHEN event = $1 AND channel = $2 AND locale = $3 \
@@ -87,6 +87,7 @@ impl Operation for Put {
             return Err(StoreError::Conflict.into());
         }
         if changed_at.is_none() && stored >= i64::from(TEMPLATES_MAX) {
+            lower_version(db).await?;
             return Ok(PutTemplate::TooMany);
         }
         let sql = sql!(
@@ -98,7 +99,6 @@ impl Operation for Put {
         );
         let values = values![event, channel, locale, subject, text, html, *updated_at, *updated_by];
         db.execute(sql, values).await?;
-        raise_version(db).await?;
         Ok(if changed_at.is_none() { PutTemplate::Created } else { PutTemplate::Replaced })
     }
 }
@@ -112,28 +112,33 @@ impl Operation for Delete {
 
     async fn run(&self, db: &mut Db<'_>) -> Result<bool, Failure> {
         let TemplateKey { event, channel, locale } = &self.0;
-        let_one_in(db).await?;
+        raise_version(db).await?;
         let sql = sql!("DELETE FROM templates WHERE event = $1 AND channel = $2 AND locale = $3");
         let deleted = db.execute(sql, values![event, channel.as_str(), locale.as_str()]).await?;
-        if deleted > 0 {
-            raise_version(db).await?;
+        if deleted == 0 {
+            lower_version(db).await?;
         }
         Ok(deleted > 0)
     }
 }
 
-/// One change at a time, over all nodes: they count the templates.
-async fn let_one_in(db: &mut Db<'_>) -> Result<(), Failure> {
-    db.execute(sql!("{|LOCK TABLE templates IN SHARE ROW EXCLUSIVE MODE}"), &[]).await.map(drop)
+/// A process that has cached all templates sees by the version that they are stale. It is raised
+/// before a change: the lock on its row lets one change in at a time, over all nodes.
+async fn raise_version(db: &mut Db<'_>) -> Result<(), Failure> {
+    add_to_version(db, 1).await
 }
 
-/// A process that has cached all templates sees by it that they are stale.
-async fn raise_version(db: &mut Db<'_>) -> Result<(), Failure> {
+/// Nothing was changed after all.
+async fn lower_version(db: &mut Db<'_>) -> Result<(), Failure> {
+    add_to_version(db, -1).await
+}
+
+async fn add_to_version(db: &mut Db<'_>, difference: i64) -> Result<(), Failure> {
     let sql = sql!(
-        "INSERT INTO counters (name, value) VALUES ('templates', 1) \
-         ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+        "INSERT INTO counters (name, value) VALUES ('templates', $1) \
+         ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value"
     );
-    db.execute(sql, &[]).await.map(drop)
+    db.execute(sql, values![difference]).await.map(drop)
 }
 
 fn template(row: &Row) -> Result<WrittenTemplate, StoreError> {
