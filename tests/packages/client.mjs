@@ -1,10 +1,10 @@
 // @bellpull/client in Node and in Chromium, on a real hub.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  blocks, chromium, hub, install, installed, line, pages, rest, run, send, size, until,
+  blocks, chromium, hub, install, installed, line, pages, rest, run, send, size, temporary, until,
 } from './support.mjs';
 
 const SIZE_MAX = 9_000; // of all of it, minified, as servers send it
@@ -70,8 +70,8 @@ const page = (person) => `<!doctype html><script type="module">
 </script>`;
 
 async function tabs(browser, at, count) {
-  const opened = [];
-  for (let n = 0; n < count; n += 1) {
+  // All at once: that is when more than one might take itself for the leader.
+  return Promise.all(Array.from({ length: count }, async () => {
     const tab = await browser.newPage();
     const protocol = await tab.createCDPSession();
     await protocol.send('Network.enable');
@@ -80,9 +80,8 @@ async function tabs(browser, at, count) {
     protocol.on('Network.webSocketClosed', ({ requestId }) => sockets.delete(requestId));
     await tab.goto(at);
     await until('a live tab', () => tab.evaluate(() => window.hub?.state === 'live'));
-    opened.push({ tab, protocol, sockets });
-  }
-  return opened;
+    return { tab, protocol, sockets };
+  }));
 }
 
 const shownIn = ({ tab }) => tab.evaluate(() => window.shown);
@@ -97,8 +96,9 @@ await run({
   },
 
   async 'the lines of the README run in a fresh folder'() {
-    const fresh = join(folder, 'fresh');
-    mkdirSync(fresh);
+    // Not below the packages' own folder: npm would take that for the project, and tidy it up.
+    const fresh = temporary();
+    writeFileSync(join(fresh, 'package.json'), '{}');
     execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', tar.client], { cwd: fresh });
     const [lines] = blocks('js/client', 'js');
     const session = `const session = { accessToken: () => '${olga.token}' }, badge = () => {},
@@ -115,6 +115,18 @@ await run({
 
   'node, by event stream and REST': () => node({}, 'sse'),
   'node, by socket': () => node({ WebSocket }, 'websocket'),
+
+  async 'what is closed while its token is asked for opens nothing'() {
+    let give;
+    let made = 0;
+    class Socket extends WebSocket { constructor(...all) { super(...all); made += 1; } }
+    const client = connect({ url: hub.base, WebSocket: Socket, getToken: () => new Promise((told) => { give = told; }) });
+    await until('it asks', () => give);
+    client.close();
+    give(jane.token);
+    await rest(jane.token, 'GET', 'api/notifications/unread_count/');
+    assert.deepEqual([client.state, made], ['closed', 0]);
+  },
 
   async 'marks wait for a line, even for the next page'() {
     const cable = await line();

@@ -267,6 +267,22 @@ class Layer(TestCase):
         self.assertEqual([row["title"] for row in rows], [f"No. {n}" for n in reversed(range(20))])
         self.assertEqual(rows[0]["metadata"], {"title": "No. 19", "body": "Text"})
 
+    def test_a_forked_process_sends_by_itself(self):
+        layer = get_channel_layer("default")
+        user = PEOPLE[5]
+
+        def say(title):
+            async_to_sync(layer.group_send)(f"user_{user['id']}", {"type": "x", "message": title})
+
+        say("Parent")
+        self.assertTrue(layer.queue.flush(LONG_S))
+        child = os.fork()
+        if child == 0:
+            say("Child")
+            os._exit(0 if layer.queue.flush(LONG_S) else 1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(titles(user), ["Child", "Parent"])
+
     def test_a_hub_that_is_down_costs_the_sender_nothing(self):
         figures = {}
         message = {"type": "notify.message", "title": "T", "message": "M", "id": 7}

@@ -12,7 +12,8 @@ const SIZE_MAX = 6_000; // without React and the client
 
 const present = install(['client', 'react']);
 const { folder, modules } = present;
-const older = install(['client', 'react'], { react: 'react18', 'react-dom': 'react-dom18' });
+const others = { react: 'react18', 'react-dom': 'react-dom18' };
+const older = install(['client', 'react'], others, present.tar);
 const [ada, ben, cleo, dora, emil] = hub.people;
 const examples = (at) => join(at.folder, 'sources/clients/js/examples');
 const external = ['react', 'react-dom', 'react/jsx-runtime', '@bellpull/client'];

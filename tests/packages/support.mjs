@@ -4,7 +4,7 @@ import { connect as dial, createServer } from 'node:net';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -35,13 +35,20 @@ export async function rest(token, method, path, body) {
   return text ? JSON.parse(text) : null;
 }
 
+/** A folder that is gone when the program ends. */
+export function temporary() {
+  const folder = mkdtempSync(join(tmpdir(), 'bellpull-packages-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /**
  * Packs packages from a copy of their sources, and unpacks them as `npm install` would, in a folder
- * that has the tools' packages too. `others`: by name, those that stand in for one of the tools'.
+ * that has the tools' packages too. `others`: by name, those that stand in for one of the tools';
+ * `tar`: those that are packed already.
  */
-export function install(names, others = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'bellpull-packages-'));
-  process.on('exit', () => execFileSync('rm', ['-rf', folder]));
+export function install(names, others = {}, tar = {}) {
+  const folder = temporary();
   for (const part of ['clients/js', 'src/client']) {
     cpSync(join(root, part), join(folder, 'sources', part), { recursive: true });
   }
@@ -51,16 +58,19 @@ export function install(names, others = {}) {
     symlinkSync(join(process.env.CLIENT_MODULES, others[name] ?? name), join(modules, name));
   }
   symlinkSync(modules, join(folder, 'sources/node_modules'));
-  const tar = {};
   for (const name of names) {
     const source = join(folder, 'sources/clients/js', name);
-    const told = execFileSync('npm', ['pack', '--json', '--loglevel=error'], { cwd: source, encoding: 'utf8' });
-    tar[name] = join(source, JSON.parse(told.slice(told.indexOf('[')))[0].filename);
+    tar[name] ??= pack(source);
     const at = join(modules, '@bellpull', name);
     mkdirSync(at);
     execFileSync('tar', ['xzf', tar[name], '-C', at, '--strip-components=1']);
   }
   return { folder, modules, tar };
+}
+
+function pack(source) {
+  const told = execFileSync('npm', ['pack', '--json', '--loglevel=error'], { cwd: source, encoding: 'utf8' });
+  return join(source, JSON.parse(told.slice(told.indexOf('[')))[0].filename);
 }
 
 /** The blocks of a language in a package's README. */

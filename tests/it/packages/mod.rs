@@ -92,7 +92,8 @@ async fn the_python_package_has_right_types() {
     let Some(modules) = modules() else { return };
     let python = python();
     let config = "--config-file=clients/python/pyproject.toml";
-    let mypy = ["-m", "mypy", "--strict", "--cache-dir=/dev/null", config, "clients/python/bellpull"];
+    let mypy =
+        ["-m", "mypy", "--strict", "--cache-dir=/dev/null", config, "clients/python/bellpull"];
     passes(program(&python, &mypy)).await;
     let python = format!("--pythonpath={}", python.display());
     let pyright = modules.join(".bin/pyright");

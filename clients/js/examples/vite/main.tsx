@@ -17,7 +17,7 @@ let drawn = 0;
 
 /** It selects the newest title only, and counts how often it is drawn. */
 const Newest = memo(function Newest() {
-  const title = useInbox({}, ({ rows }) => rows[0]?.title);
+  const { title } = useInbox({}, ({ rows }) => ({ title: rows[0]?.title }));
   return <output id="newest" data-drawn={drawn += 1}>{title}</output>;
 });
 

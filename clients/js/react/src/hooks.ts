@@ -42,12 +42,15 @@ export function useInbox<Selected>(filters: Filters = {}, select?: (state: ListS
   const key = keyOf(filters);
   const stable = useMemo(() => Object.fromEntries(JSON.parse(key)) as Filters, [key]);
   const subscribe = useCallback((watcher: () => void) => store.watchList(stable, watcher), [store, stable]);
-  const last = useRef<unknown>(undefined);
+  const last = useRef<{ state?: ListState; select?: unknown; value?: unknown }>({});
   const snapshot = () => {
     const state = store.listState(stable);
+    // The same answer to the same question, even where a selector makes new objects each time.
+    if (last.current.state === state && last.current.select === select) return last.current.value;
     const selected = select ? select(state) : state;
-    if (!isSame(last.current, selected)) last.current = selected;
-    return last.current;
+    const value = isSame(last.current.value, selected) ? last.current.value : selected;
+    last.current = { state, select, value };
+    return value;
   };
   const value = useSyncExternalStore(subscribe, snapshot, snapshot);
   const actions = useMemo<InboxActions>(() => {

@@ -54,19 +54,29 @@ class DjangoClient(Client):
 
 
 _lock = threading.Lock()
-_client: tuple[int, DjangoClient] | None = None
+_client: DjangoClient | None = None
 
 
 def client() -> DjangoClient:
     """The project's client, one a process: a fork may not use its parent's sockets."""
     global _client
     with _lock:
-        if _client is None or _client[0] != os.getpid():
+        if _client is None:
             given = conf()
             token = ServiceToken(given.secret, given.service, issuer=given.issuer)
             limit = httpx.Timeout(given.timeout, connect=min(2.0, given.timeout))
-            _client = (os.getpid(), DjangoClient(given.url, token, timeout=limit))
-        return _client[1]
+            _client = DjangoClient(given.url, token, timeout=limit)
+        return _client
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock, and its sockets are the parent's."""
+    global _lock, _client
+    _lock, _client = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _forget(*, setting: str, **_: Any) -> None:
