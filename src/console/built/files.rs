@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "1ff9ac012583419c88133a51bd5dd18655dcab98b95fe27503afd0d5768fef91";
+pub(super) const SOURCES: &str = "30727dd6b18d308131ecc220a86322812569c95006c8170dddcf4248b8fc2960";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DXNuznPw.js",
+        path: "assets/index-C2P1XOqj.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DXNuznPw.js"),
-        gzip: include_bytes!("assets/index-DXNuznPw.js.gz"),
+        bytes: include_bytes!("assets/index-C2P1XOqj.js"),
+        gzip: include_bytes!("assets/index-C2P1XOqj.js.gz"),
     },
     Embedded {
-        path: "assets/index-q9fEtcIB.css",
+        path: "assets/index-xTaUuaBZ.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-q9fEtcIB.css"),
-        gzip: include_bytes!("assets/index-q9fEtcIB.css.gz"),
+        bytes: include_bytes!("assets/index-xTaUuaBZ.css"),
+        gzip: include_bytes!("assets/index-xTaUuaBZ.css.gz"),
     },
     Embedded {
         path: "icon.svg",

@@ -8,8 +8,8 @@ import type { Page } from './types';
 
 const SIZE = 100;
 
-/** Rows without a gap, the newest first; then so many are missing, of which `page` has the newest. */
-export interface Run<T> { rows: T[]; missing: number; page: number }
+/** So many rows are missing here; `page` has the newest of them. */
+export class Gap { constructor(readonly after: number, readonly page: number) {} get missing(): number { return (this.page - this.after) * SIZE; } }
 
 export class Tail<T> {
   count = $state(0);
@@ -24,18 +24,13 @@ export class Tail<T> {
     this.loaded = load<number>(() => path, { ...options, read: () => this.#readNewest() });
   }
 
-  runs = $derived.by(() => {
-    const runs: Run<T>[] = [];
-    const numbers = [...this.#pages.keys()].sort((a, b) => b - a);
-    for (const [n, page] of numbers.entries()) {
-      const run = runs.at(-1);
-      const rows = [...this.#pages.get(page) ?? []].reverse();
-      if (run && run.missing === 0) run.rows.push(...rows);
-      else runs.push({ rows, missing: 0, page: 0 });
-      const missing = (page - 1 - (numbers[n + 1] ?? 0)) * SIZE;
-      Object.assign(runs.at(-1) ?? {}, { missing, page: page - 1 });
-    }
-    return runs;
+  /** The oldest first. */
+  rows = $derived.by(() => {
+    const pages = [...this.#pages].sort(([a], [b]) => a - b);
+    return pages.flatMap(([page, rows], n): (T | Gap)[] => {
+      const after = pages[n - 1]?.[0] ?? 0;
+      return page - 1 > after ? [new Gap(after, page - 1), ...rows] : rows;
+    });
   });
 
   /** Reads what is new; at first the last two pages, since the last may have one row. */

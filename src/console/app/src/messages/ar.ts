@@ -220,6 +220,7 @@ export const ar: Record<Key, string> = {
   observed: 'الحالة',
   off: 'متوقف',
   older: 'عرض {count} أقدم',
+  newest: 'الأحدث ↓',
   on: 'مفعّل',
   operators: 'المشغّلون',
   outcome: 'النتيجة',

@@ -218,6 +218,7 @@ export const en = {
   observed: 'State',
   off: 'off',
   older: 'Show {count} older',
+  newest: 'Newest ↓',
   on: 'on',
   operators: 'Operators',
   outcome: 'Outcome',
