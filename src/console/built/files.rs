@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "30727dd6b18d308131ecc220a86322812569c95006c8170dddcf4248b8fc2960";
+pub(super) const SOURCES: &str = "8b78fb9c5707befeaace596b9b2e8326241df2f63f483dabf0471909bf5e9a87";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-C2P1XOqj.js",
+        path: "assets/index-1KTMapAa.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-C2P1XOqj.js"),
-        gzip: include_bytes!("assets/index-C2P1XOqj.js.gz"),
+        bytes: include_bytes!("assets/index-1KTMapAa.js"),
+        gzip: include_bytes!("assets/index-1KTMapAa.js.gz"),
     },
     Embedded {
-        path: "assets/index-xTaUuaBZ.css",
+        path: "assets/index-Cg5wAdVc.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-xTaUuaBZ.css"),
-        gzip: include_bytes!("assets/index-xTaUuaBZ.css.gz"),
+        bytes: include_bytes!("assets/index-Cg5wAdVc.css"),
+        gzip: include_bytes!("assets/index-Cg5wAdVc.css.gz"),
     },
     Embedded {
         path: "icon.svg",

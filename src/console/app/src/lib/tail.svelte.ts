@@ -37,11 +37,8 @@ export class Tail<T> {
   async #readNewest(): Promise<number> {
     let at = Math.max(1, ...this.#pages.keys());
     const isFirst = this.#pages.size === 0;
-    let last = await this.read(at);
-    if (isFirst && last > 1) {
-      at = Math.max(1, last - 2);
-      this.#pages = new Map();
-    }
+    let last = await this.read(at, isFirst);
+    if (isFirst && last > 1) at = last - 2;
     while (at < last) {
       at += 1;
       last = await this.read(at);
@@ -49,12 +46,14 @@ export class Tail<T> {
     return this.count;
   }
 
-  /** Reads a page; the last one there is now. */
-  async read(at: number): Promise<number> {
+  /** Reads a page, which is not shown if it is there only to tell of others; the last one there is now. */
+  async read(at: number, tellsOfOthers = false): Promise<number> {
     const page = await get<Page<T>>(`${this.#path}?page=${at}&page_size=${SIZE}`);
-    if (page.results.length >= (this.#pages.get(at)?.length ?? 0)) this.#pages = new Map(this.#pages).set(at, page.results);
+    const last = Math.max(1, Math.ceil(page.count / SIZE));
+    const isShown = !tellsOfOthers || last === 1;
+    if (isShown && page.results.length >= (this.#pages.get(at)?.length ?? 0)) this.#pages = new Map(this.#pages).set(at, page.results);
     this.count = Math.max(this.count, page.count);
-    return Math.max(1, Math.ceil(page.count / SIZE));
+    return last;
   }
 
   /** Reads the page that has this row, if there is such a one: half of the pages are left each time. */
