@@ -122,7 +122,8 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check \
         --requirement tests/tools/requirements.txt || fail "Python's packages could not be installed"
     cp tests/tools/package.json tests/tools/package-lock.json "$tools/node/"
-    npm ci --prefix "$tools/node" --ignore-scripts --no-audit --no-fund --loglevel=error ||
+    # React is there in two versions, and each version's renderer asks for its own.
+    npm ci --prefix "$tools/node" --legacy-peer-deps --ignore-scripts --no-audit --no-fund --loglevel=error ||
         fail "Node's packages could not be installed"
     printf '%s\n' "$wanted" >"$tools/installed"
 fi

@@ -213,6 +213,12 @@ impl User {
         self.addresses.get(Channel::Email)
     }
 
+    /// Whether a token opens the same for both: read at two times, their rights did not change.
+    #[must_use]
+    pub fn has_rights_of(&self, other: &Self) -> bool {
+        (&self.role, self.tokens_from) == (&other.role, other.tokens_from)
+    }
+
     /// The full name, or the username if there is none.
     #[must_use]
     pub fn display_name(&self) -> &str {

@@ -273,7 +273,8 @@ pub enum Revoked {
     Token(TokenEnd),
     /// The right to be here: the account was deactivated, or does not exist any more.
     Right,
-    /// Another role: the client comes back at once, with the rights of that.
+    /// Another role than the account has now: the client comes back at once, with the rights of
+    /// that.
     Role,
 }
 

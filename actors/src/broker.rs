@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::directory::{Projects, Users};
 use bellpull_port::broker::{Broker, BrokerMessage, BrokerState, Subscriber};
+use bellpull_port::outlet::Revoked;
 
 /// The broker of a single node: it has no peers.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,6 +56,8 @@ impl Subscriber for ActorSubscriber {
             BrokerMessage::MemberRemoved { project, user } => {
                 self.projects.withdraw_own(project, user);
             }
+            // Who reads accounts tells which of them were opened with other rights.
+            BrokerMessage::SessionsEnded { why: Revoked::Role, .. } => {}
             BrokerMessage::SessionsEnded { user, login, why } => {
                 self.users.end_own_sessions(user, login, why);
             }

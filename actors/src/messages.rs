@@ -69,6 +69,8 @@ pub enum UserMessage {
         /// The close reason.
         why: Ending,
     },
+    /// The account has these rights now: end the sessions that were opened with others.
+    Rights(Arc<User>),
     /// Close all sessions and save; answered once that is done. Their clients are told to reconnect
     /// within this range of milliseconds, each after a delay of its own.
     Drain(Call<Range<u32>, ()>),

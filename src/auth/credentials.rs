@@ -219,7 +219,7 @@ impl Auth {
     /// [`AuthError::Unavailable`].
     pub async fn deactivated(&self, user: UserId) -> Result<(), AuthError> {
         let inner = &*self.0;
-        inner.end_all(user, Revoked::Right);
+        inner.end_all(user);
         let now = inner.clock.now();
         let since = Some(looking_back(now));
         let read = inner.accounts.store().logins_revoked(since, now, ENDED_MAX).await;

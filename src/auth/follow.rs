@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellpull_actors::directory::Projects;
+use bellpull_actors::directory::{Projects, Users};
 use bellpull_domain::ids::UserId;
-use bellpull_port::StoreError;
+use bellpull_domain::user::User;
 use bellpull_port::outlet::{Revoked, TokenEnd};
+use bellpull_port::{BrokerMessage, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::accounts::Accounts;
 use super::ended::ENDED_MAX;
 use super::logins::after;
 use super::{Auth, Inner};
@@ -64,7 +66,37 @@ impl Auth {
     }
 }
 
+/// Ends the sessions of an account on this node that were opened with other rights than it has now.
+async fn end_other_rights(accounts: &Accounts, users: &Users, user: UserId, now: Timestamp) {
+    // Of several changes the last one counts, whichever this node has heard of.
+    accounts.forget(user);
+    match accounts.find(user, now).await {
+        Ok(Some(account)) if account.is_active => users.end_other_rights(&account),
+        Ok(_) => users.end_own_sessions(user, None, Revoked::Right),
+        // Which these are cannot be told: all of them may come back.
+        Err(_) => users.end_own_sessions(user, None, Revoked::Role),
+    }
+}
+
 impl Inner {
+    /// This node has given an account another role.
+    pub(super) fn role_changed(&self, after: &Arc<User>) {
+        self.withdrawn.note(after.id);
+        if let Some(users) = &self.users {
+            users.end_other_rights(after);
+            let (user, login, why) = (after.id, None, Revoked::Role);
+            users.publish(BrokerMessage::SessionsEnded { user, login, why });
+        }
+    }
+
+    /// Another node has.
+    pub(super) fn role_changed_elsewhere(&self, user: UserId) {
+        self.withdrawn.note(user);
+        let Some(users) = self.users.clone().filter(|users| users.are_here(user)) else { return };
+        let (accounts, now) = (Arc::clone(&self.accounts), self.clock.now());
+        tokio::spawn(async move { end_other_rights(&accounts, &users, user, now).await });
+    }
+
     async fn follow_logins(&self, followed: &mut Followed) -> Result<(), StoreError> {
         let (now, store) = (self.clock.now(), self.accounts.store());
         let since = match followed.logins {
@@ -109,10 +141,7 @@ impl Inner {
             let is_done =
                 asked_at.checked_sub(age).is_some_and(|at| self.withdrawn.since(*user, at));
             if let (false, Some(users)) = (is_done, &self.users) {
-                let account = self.accounts.find(*user, self.clock.now()).await;
-                let is_there = account.is_ok_and(|found| found.is_some_and(|user| user.is_active));
-                let why = if is_there { Revoked::Role } else { Revoked::Right };
-                users.end_own_sessions(*user, None, why);
+                end_other_rights(&self.accounts, users, *user, self.clock.now()).await;
             }
         }
         // Again with each reading: who has no right watches nothing, so it costs a lookup in a map.

@@ -12,7 +12,6 @@ use bellpull_domain::plan::account::origin_after;
 use bellpull_domain::user::{Origin, User};
 use bellpull_port::StoreError;
 use bellpull_port::accounts::UserChanges;
-use bellpull_port::outlet::Revoked;
 
 use super::accounts::{NAME_ATTEMPTS_MAX, derived, email, full_name, role, username};
 use super::claims::Claims;
@@ -64,10 +63,11 @@ impl Inner {
         };
         tracing::info!(user = %user.id, role = %after.role, "an account follows a token's claims");
         self.forget(user.id);
+        let after = Arc::new(after);
         if user.role != after.role {
-            self.end_all(user.id, Revoked::Role);
+            self.role_changed(&after);
         }
-        Ok(Arc::new(after))
+        Ok(after)
     }
 
     /// Applies a token's claims; `None` if the account has those of a younger one. A name or an

@@ -82,7 +82,7 @@ struct Inner {
     /// `None` if another issuer signs the tokens.
     issuer: Option<Issuer>,
     passes: NodePasses,
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
     ended: EndedLogins,
     withdrawn: Withdrawn,
     refused: Refused,
@@ -408,10 +408,10 @@ impl Auth {
         self.0.forget(user);
     }
 
-    /// Closes an account's sessions, on every node, so that they come back with the rights of its
-    /// new role.
-    pub fn role_changed(&self, user: UserId) {
-        self.0.end_all(user, Revoked::Role);
+    /// An account has another role now: closes the sessions that were opened with the one before, on
+    /// every node, so that they come back with the rights of this one.
+    pub fn role_changed(&self, after: User) {
+        self.0.role_changed(&Arc::new(after));
     }
 }
 
@@ -443,11 +443,11 @@ impl Inner {
         }
     }
 
-    /// Closes all sessions of an account, on every node.
-    fn end_all(&self, user: UserId, why: Revoked) {
+    /// An account has lost the right to be here: closes all of its sessions, on every node.
+    fn end_all(&self, user: UserId) {
         self.withdrawn.note(user);
         if let Some(users) = &self.users {
-            users.end_sessions(user, None, why);
+            users.end_sessions(user, None, Revoked::Right);
         }
     }
 }
@@ -459,12 +459,11 @@ impl Subscriber for Inner {
                 self.login_ended(login, until);
             }
             BrokerMessage::AccountChanged(user) => self.accounts.forget(user),
+            BrokerMessage::SessionsEnded { user, login: None, why: Revoked::Role } => {
+                self.role_changed_elsewhere(user);
+            }
             // The actors close them.
-            BrokerMessage::SessionsEnded {
-                user,
-                login: None,
-                why: Revoked::Right | Revoked::Role,
-            } => {
+            BrokerMessage::SessionsEnded { user, login: None, why: Revoked::Right } => {
                 self.withdrawn.note(user);
             }
             // These are not about accounts; the actors close the sessions.

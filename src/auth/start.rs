@@ -153,7 +153,7 @@ impl Auth {
             keys,
             issuer,
             passes,
-            accounts: Accounts::new(accounts),
+            accounts: Arc::new(Accounts::new(accounts)),
             ended,
             withdrawn: Withdrawn::default(),
             refused: Refused::default(),

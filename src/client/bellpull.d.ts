@@ -10,7 +10,7 @@ export interface Options {
   /** Gives an access token, or (for `use: 'line'`) a ticket of `POST /api/auth/ws-ticket/`. */
   getToken?(asked: { why: 'first' | 'refused' | 'expiring'; use: 'line' | 'rest' }):
     Given | Promise<Given>;
-  /** Keeps the position across page loads; by default it is kept in memory. */
+  /** Keeps the position, and marks that wait for a line, across page loads; by default in memory. */
   storage?: Pick<Storage, 'getItem' | 'setItem'>;
   /** By default `bellpull`. */
   storageKey?: string;
@@ -22,7 +22,14 @@ export interface Options {
   requestTimeoutMs?: number;
   /** The first and the longest pause between two tries (500 and 30,000), before the dice. */
   backOffMs?: { base?: number; cap?: number };
+  /** `oneSocket()` of tabs.js: all tabs of a browser share one line. By default each has its own. */
+  tabs?: Tabs;
+  /** Where there is no global one (Node 20): that of the package `ws`, or none for event streams. */
+  WebSocket?: unknown;
 }
+
+/** Made by `oneSocket()`. */
+export type Tabs = (base: URL, token: string | undefined, core: never) => object | null;
 
 export type Given = string | { token: string } | { ticket: string };
 
@@ -54,7 +61,7 @@ export interface Events {
   inbox: Inbox;
   unread: number;
   state: {
-    state: State; transport?: 'websocket' | 'sse';
+    state: State; transport?: 'websocket' | 'sse' | 'tab';
     code?: number | string; reason?: string; retryInMs?: number;
   };
   /** What is held is another store's: drop it; what there is follows. */
@@ -76,6 +83,9 @@ export class BellpullError extends Error {
   constructor(code: number | string, message: string);
   /** A close code, or a word: `timeout`, `closed`, `no_token`, `needs_socket`, the hub's own. */
   readonly code: number | string;
+  /** Of an answer to `request()`: its HTTP status, and what is wrong with each field. */
+  readonly status?: number;
+  readonly fields?: Record<string, unknown>;
 }
 
 export interface Bellpull {
@@ -84,9 +94,12 @@ export interface Bellpull {
   readonly user: { id: number; username: string; role: string } | null;
   /** Returns what ends it. */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void;
+  /** Marks wait for a line as long as there is none. */
   markRead(which: number | number[] | { upTo: number } | 'all'): Promise<{ unreadCount: number }>;
   markUnread(ids: number | number[]): Promise<{ unreadCount: number }>;
   remove(which: number | number[] | { upTo: number } | 'all'): Promise<{ unreadCount: number }>;
+  /** Asks the hub over REST, as the user: `request('GET', 'api/preferences/')`. */
+  request<Answer = unknown>(method: string, path: string, body?: object): Promise<Answer>;
   /** `project:7:tickets` or `project:7:presence`; made again after each reconnect. */
   subscribe(stream: string): Promise<void>;
   unsubscribe(stream: string): Promise<void>;

@@ -8,6 +8,8 @@
 //
 // It speaks `bellpull.v1` over a WebSocket; where none ever opens, it reads the same frames as
 // server-sent events and sends its commands over REST. bellpull.d.ts says what each call takes.
+// list.js keeps a list of notifications, tabs.js gives all tabs of a browser one connection; both
+// are served beside it.
 
 const BACK_OFF_MS = { base: 500, cap: 30_000 };
 const STABLE_MS = 60_000; // a line that held so long was no failure
@@ -17,8 +19,10 @@ const PROBE_MS = 5_000; // how long a line in doubt may be silent
 const GATHER_MS = 1_000; // acknowledgements and positions are gathered for so long
 const SOCKET_AGAIN_MS = 300_000; // how long an event stream stands before a socket is tried again
 const IDS_MAX = 500; // of one request
+const MARKS_MAX = 500; // that wait for a line, and are kept across page loads
 const SHOWN_MAX = 5_000; // ids that are remembered, so that nothing is shown twice
 const STOPS = new Set([1000, 4400, 4403]); // what these codes say does not change by itself
+const MARKS = new Set(['read', 'unread', 'delete']);
 
 /** An error with a `code` for machines. */
 export class BellpullError extends Error {
@@ -50,6 +54,7 @@ class Bellpull {
   #heardAt = 0; #heartbeat = 25_000;
   #requests = new Map(); #lastRequest = 0;
   #streams = new Map(); // by name: the line that tells it, and what is viewed there
+  #tabs = null; // of this browser, where they share a line
   // Where it is in the inbox. Up to `since` everything was shown; `seen` is the highest number seen.
   // They differ only while a backlog comes, which is ordered by each row's last change: were it to
   // break off, resuming after `seen` would pass over rows that are older and changed later.
@@ -63,6 +68,7 @@ class Bellpull {
     this.#base = new URL(options.url ?? '/', import.meta.url);
     this.#token = options.token ?? null;
     this.#restore();
+    this.#restoreMarks();
     globalThis.addEventListener?.('online', this.#onOnline);
     globalThis.addEventListener?.('offline', this.#onDoubt);
     globalThis.addEventListener?.('pagehide', this.#onHide);
@@ -86,6 +92,9 @@ class Bellpull {
   markUnread(ids) { return this.#mark('unread', ids); }
   remove(which) { return this.#mark('delete', which); }
 
+  /** Asks the hub over REST, as the user: `api/preferences/`, for one. */
+  request(method, path, body) { return this.#rest(method, path, body); }
+
   /** Tells a stream (`project:7:tickets`, `project:7:presence`), again after every reconnect. */
   async subscribe(stream) {
     const known = this.#streams.get(stream) ?? {};
@@ -101,7 +110,8 @@ class Bellpull {
   }
 
   async unsubscribe(stream) {
-    if (this.#streams.delete(stream)) await this.#request({ type: 'unsubscribe', stream });
+    if (!this.#streams.delete(stream) || this.#tabs?.tells(stream)) return;
+    await this.#request({ type: 'unsubscribe', stream });
   }
 
   /** Says which ticket is looked at (null: none); remembered across reconnects. */
@@ -132,8 +142,8 @@ class Bellpull {
   async #open(why) {
     if (this.#isClosed || this.#line) return;
     clearTimeout(this.#timers.retry);
-    const viaSocket = this.#options.transport !== 'sse'
-      && (this.#failures < this.#options.socketTries || this.#options.transport === 'websocket');
+    const viaSocket = this.#options.transport === 'websocket' || (this.#options.transport !== 'sse'
+      && this.#socket !== undefined && this.#failures < this.#options.socketTries);
     const line = { kind: viaSocket ? 'websocket' : 'sse', isOpen: false, end: () => {} };
     this.#line = line;
     this.#become('connecting');
@@ -142,26 +152,55 @@ class Bellpull {
     try {
       const credential = await this.#credential(why, 'line');
       if (this.#line !== line) return;
-      const url = new URL(viaSocket ? 'ws/' : 'api/notifications/stream/', this.#base);
-      if (this.#since !== null) url.searchParams.set('since', this.#since);
-      if (this.#since !== null && this.#epoch) url.searchParams.set('epoch', this.#epoch);
-      if (credential.ticket) url.searchParams.set('ticket', credential.ticket);
       const tell = {
         frame: (frame) => { if (this.#line === line) this.#receive(line, frame); },
         heard: () => { if (this.#line === line) this.#idle(); },
         over: (why) => this.#lost(line, why),
+        held: () => { if (!line.isOpen) clearTimeout(this.#timers.open); },
       };
-      (viaSocket ? openSocket : openStream)(line, url, credential.token, tell);
+      this.#tabs ??= this.#options.tabs?.(this.#base, credential.token, this.#forTabs()) ?? null;
+      // Other tabs may have to be told more than this one.
+      const from = this.#tabs ? await this.#tabs.open(line, tell) : this.#at();
+      if (!from || this.#line !== line) return;
+      const url = new URL(viaSocket ? 'ws/' : 'api/notifications/stream/', this.#base);
+      if (from.since !== null) url.searchParams.set('since', from.since);
+      if (from.since !== null && from.epoch) url.searchParams.set('epoch', from.epoch);
+      if (credential.ticket) url.searchParams.set('ticket', credential.ticket);
+      if (viaSocket) openSocket(line, url, credential.token, tell, this.#socket);
+      else openStream(line, url, credential.token, tell);
     } catch (error) {
       this.#emit('error', error);
       this.#lost(line, { code: error.code === 'no_token' ? 4401 : 1006, reason: error.message });
     }
   }
 
+  #at() {
+    const [since, seen, head, epoch] = [this.#since, this.#seen, this.#head, this.#epoch];
+    return { since, seen, head, epoch, unread: this.#unread };
+  }
+
+  /** What tabs.js may ask of this tab. */
+  #forTabs() {
+    return {
+      at: () => this.#at(),
+      renew: () => this.#lost(this.#line, { code: 1006, reason: 'the tabs join', retryAfterMs: 0 }),
+      own: ownMark,
+      told: (mark) => {
+        if (mark.unread_count !== undefined) this.#count(mark.unread_count);
+        this.#emit('inbox', mark);
+      },
+      hasStream: (stream) => this.#streams.has(stream),
+    };
+  }
+
+  get #socket() { return this.#options.WebSocket ?? globalThis.WebSocket; }
+
   /** A line is over: says so, and decides whether and when the next is tried. */
   #lost(line, { code, reason = '', retryAfterMs }) {
-    if (this.#line !== line) return;
+    if (this.#line !== line || !line) return;
     this.#line = null;
+    this.#tabs?.down(line);
+    this.#requests.forEach((request) => request.rest());
     const wasLive = this.#isLive;
     this.#isLive = false;
     line.end();
@@ -204,6 +243,7 @@ class Bellpull {
     this.#line = null;
     this.#isLive = false;
     line?.end();
+    this.#tabs?.leave();
     Object.values(this.#timers).forEach(clearTimeout);
     globalThis.removeEventListener?.('online', this.#onOnline);
     globalThis.removeEventListener?.('offline', this.#onDoubt);
@@ -269,6 +309,8 @@ class Bellpull {
   /** A page that is kept for the way back hears nothing, and would be taken for one that is there. */
   #onHide = () => {
     this.#gathered();
+    this.#tabs?.leave();
+    this.#tabs = null;
     if (this.#line) this.#lost(this.#line, { code: 1006, reason: 'the page was left', retryAfterMs: 0 });
   };
 
@@ -285,9 +327,10 @@ class Bellpull {
         if (this.#requests.has(frame.id)) this.#requests.get(frame.id).reply({ ...frame, ok: false });
         else this.#emit('error', new BellpullError(frame.code, frame.message, { frame }));
         break;
-      case 'stream_ended': this.#streams.delete(frame.stream); this.#emit(frame.type, frame); break;
+      case 'stream_ended': if (this.#streams.delete(frame.stream)) this.#emit(frame.type, frame); break;
       case 'pong': return this.#idle();
-      default: this.#emit(frame.type, frame); // a stream's, or one that is newer than this client
+      default: // a stream's, maybe of another tab, or one that is newer than this client
+        if (!frame.stream || this.#streams.has(frame.stream)) this.#emit(frame.type, frame);
     }
     return this.#heard();
   }
@@ -296,6 +339,9 @@ class Bellpull {
     clearTimeout(this.#timers.open);
     const isOther = this.#user && this.#user.id !== frame.user.id;
     this.#user = frame.user;
+    if (isOther) this.#requests.forEach(({ frame: { type }, settle }) => {
+      if (MARKS.has(type)) settle(new BellpullError('another_user', 'It was marked by another user.'));
+    });
     if (isOther && this.#since !== null) {
       // The position was kept for another user.
       this.#forget(null);
@@ -315,7 +361,7 @@ class Bellpull {
     this.#heartbeat = frame.heartbeat_ms;
     this.#heardAt = Date.now();
     this.#after('stable', STABLE_MS, () => { this.#attempt = 0; });
-    if (line.kind === 'sse' && this.#options.transport !== 'sse') {
+    if (line.kind === 'sse' && this.#options.transport !== 'sse' && this.#socket) {
       this.#after('upgrade', SOCKET_AGAIN_MS, () => this.#lost(line, { code: 1006, retryAfterMs: 0 }));
     }
     this.#watch();
@@ -410,21 +456,33 @@ class Bellpull {
     const wanted = which === 'all' ? [{ all: true }]
       : which?.upTo !== undefined ? [{ up_to: which.upTo }] : chunks(which).map((ids) => ({ ids }));
     let answer = { unread_count: this.#unread };
-    for (const selection of wanted) answer = await this.#request({ type, ...selection });
+    const answers = await Promise.all(wanted.map((one) => this.#request({ type, ...one })));
+    answer = answers.at(-1) ?? answer;
     return { unreadCount: answer.unread_count ?? this.#unread };
   }
 
-  /** Asks, again on each new line, until it is answered or its time is over. */
+  /**
+   * Asks, again on each new line, until it is answered or its time is over. The time of a mark
+   * begins when there is a line: without one it waits, even for the next page.
+   */
   #request(frame) {
     if (this.#isClosed) return Promise.reject(new BellpullError('closed', 'The client is closed.'));
     const id = `r${this.#lastRequest += 1}`;
+    const isMark = MARKS.has(frame.type);
     return new Promise((resolve, reject) => {
-      const timeout = new BellpullError('timeout', `No answer to "${frame.type}" in time.`);
-      const timer = setTimeout(() => settle(timeout), this.#options.requestTimeoutMs);
+      let timer;
+      const start = () => {
+        clearTimeout(timer);
+        const timeout = new BellpullError('timeout', `No answer to "${frame.type}" in time.`);
+        timer = setTimeout(() => settle(timeout), this.#options.requestTimeoutMs);
+      };
       const settle = (error, answer) => {
         clearTimeout(timer);
-        if (this.#requests.delete(id)) error ? reject(error) : resolve(answer);
+        if (!this.#requests.delete(id)) return;
+        if (isMark && error?.code !== 'closed') this.#keepMarks();
+        error ? reject(error) : resolve(answer);
       };
+      const rest = () => { if (isMark) clearTimeout(timer); };
       const reply = (answer) => {
         if (!answer.ok && answer.retry_after_ms !== undefined) {
           return setTimeout(() => this.#requests.get(id)?.make(), answer.retry_after_ms);
@@ -434,24 +492,44 @@ class Bellpull {
         }
         if (answer.unread_count !== undefined) this.#count(answer.unread_count);
         // Where nothing changed the page has been told already how the rows are now.
-        const isMark = ['read', 'unread', 'delete'].includes(frame.type);
-        if (isMark && answer.count !== 0) this.#emitOwn(frame, answer);
+        if (isMark && answer.count !== 0) {
+          const told = ownMark(frame, answer);
+          this.#tabs?.mark(told, answer.seq);
+          this.#emit('inbox', told);
+        }
         return settle(null, answer);
       };
       const make = () => {
-        if (!this.#isLive || this.#send({ id, ...frame })) return;
+        if (!this.#isLive) return;
+        if (isMark) start();
+        if (this.#send({ id, ...frame })) return;
         this.#overRest(frame).then((answer) => settle(null, answer), settle);
       };
-      this.#requests.set(id, { frame, make, reply, settle });
+      this.#requests.set(id, { frame, make, rest, reply, settle });
+      if (!isMark) start();
+      else if (!this.#isLive) {
+        this.#keepMarks(); // a page that is left with a line has sent it
+        this.#emit('inbox', ownMark(frame, {})); // and again when the hub has it
+      }
       make();
     });
   }
 
-  /** The hub tells a mark to all sessions but the one that made it: this one's page hears it here. */
-  #emitOwn({ type, ids, up_to, all }, { unread_count }) {
-    const state = { is_read: type !== 'unread', ...(type === 'delete' && { deleted: true }) };
-    const which = JSON.parse(JSON.stringify({ ids, up_to, all }));
-    this.#emit('inbox', { type: 'inbox', ...which, ...state, unread_count });
+  #keepMarks() {
+    const frames = [...this.#requests.values()].map((one) => one.frame).filter((f) => MARKS.has(f.type));
+    const { storage, storageKey } = this.#options;
+    const kept = { user: this.#user?.id, frames: frames.slice(-MARKS_MAX) };
+    try { storage?.setItem(`${storageKey}:marks`, JSON.stringify(kept)); } catch { /* as below */ }
+  }
+
+  /** What the page before could not say, of the same user. */
+  #restoreMarks() {
+    try {
+      const { storage, storageKey } = this.#options;
+      const kept = JSON.parse(storage?.getItem(`${storageKey}:marks`) ?? 'null');
+      if (!this.#user || kept?.user !== this.#user.id) return;
+      for (const frame of kept.frames) if (MARKS.has(frame.type)) this.#request(frame).catch(() => {});
+    } catch { /* none, or not ours */ }
   }
 
   /** What a socket would be asked, asked over REST: there is none. Streams need one. */
@@ -462,7 +540,13 @@ class Bellpull {
       throw new BellpullError('needs_socket', `"${type}" needs a WebSocket, and none opens here.`);
     }
     if (many) await this.#rest(many[0], at + many[1], all ? {} : { ids, up_to });
-    else for (const id of ids) await this.#rest('POST', `${at}${id}/mark_as_unread/`);
+    else {
+      for (const id of ids) {
+        await this.#rest('POST', `${at}${id}/mark_as_unread/`).catch((error) => {
+          if (error.code !== 'not_found') throw error; // gone: as it is to be
+        });
+      }
+    }
     const { unread_count } = await this.#rest('GET', `${at}unread_count/`);
     this.#count(unread_count);
     return { unread_count };
@@ -477,9 +561,12 @@ class Bellpull {
     if (response.status === 401 && why === 'first' && this.#options.getToken) {
       return this.#rest(method, path, body, 'refused');
     }
-    if (response.status === 204 || response.status === 404) return null; // gone: as it is to be
-    const answer = await response.json();
-    if (!response.ok) throw new BellpullError(answer.code ?? response.status, answer.detail ?? 'failed');
+    if (response.status === 204) return null;
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) {
+      const { code = response.status, detail = 'failed', ...fields } = answer;
+      throw new BellpullError(code, detail, { status: response.status, fields });
+    }
     return answer;
   }
 
@@ -509,18 +596,26 @@ class Bellpull {
   }
 }
 
+/** The hub tells a mark to all sessions but the one that made it: this one's page hears it here. */
+function ownMark({ type, ids, up_to, all }, { unread_count }) {
+  const which = JSON.parse(JSON.stringify({ ids, up_to, all }));
+  const state = { is_read: type !== 'unread', ...(type === 'delete' && { deleted: true }) };
+  return { type: 'inbox', ...which, ...state, unread_count };
+}
+
 // --- The two kinds of line ------------------------------------------------------------------------
 
-function openSocket(line, url, token, tell) {
+function openSocket(line, url, token, tell, Socket) {
   url.protocol = url.protocol.replace('http', 'ws');
   // The token goes as a subprotocol: URLs end up in logs.
-  const socket = new WebSocket(url, token ? ['bellpull.v1', `bearer.${token}`] : ['bellpull.v1']);
-  line.send = (text) => { if (socket.readyState === WebSocket.OPEN) socket.send(text); };
+  const socket = new Socket(url, token ? ['bellpull.v1', `bearer.${token}`] : ['bellpull.v1']);
+  line.send = (text) => { if (socket.readyState === Socket.OPEN) socket.send(text); };
   line.end = () => {
     socket.onmessage = socket.onclose = null;
     socket.close(1000);
   };
   socket.onopen = () => { line.isOpen = true; };
+  socket.onerror = () => {}; // onclose follows; Node's ws throws what is not listened to
   socket.onmessage = ({ data }) => tell.frame(JSON.parse(data));
   socket.onclose = ({ code, reason }) => {
     let retryAfterMs;

@@ -1,4 +1,5 @@
-//! `/client/`: the browser client for `bellpull.v1`, one module without dependencies.
+//! `/client/`: the browser client for `bellpull.v1`, one module without dependencies, and two that
+//! add lists and a connection that tabs share. The package `@bellpull/client` has the same files.
 //!
 //! Pages of any origin may import it. Caches must revalidate it, so that a hub and the client that
 //! it serves have the same version.
@@ -15,19 +16,25 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// The module and its types.
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The modules and their types.
+const FILES: [(&str, &str, &str); 6] = [
+    ("/client/bellpull.js", SCRIPT, include_str!("bellpull.js")),
+    ("/client/bellpull.d.ts", TEXT, include_str!("bellpull.d.ts")),
+    ("/client/list.js", SCRIPT, include_str!("list.js")),
+    ("/client/list.d.ts", TEXT, include_str!("list.d.ts")),
+    ("/client/tabs.js", SCRIPT, include_str!("tabs.js")),
+    ("/client/tabs.d.ts", TEXT, include_str!("tabs.d.ts")),
+];
+
+/// The modules and their types.
 pub fn router() -> Router {
-    let module = File::new("text/javascript; charset=utf-8", include_str!("bellpull.js"));
-    let types = File::new("text/plain; charset=utf-8", include_str!("bellpull.d.ts"));
-    Router::new()
-        .route(
-            "/client/bellpull.js",
-            get(move |headers: HeaderMap| async move { module.answer(&headers) }),
-        )
-        .route(
-            "/client/bellpull.d.ts",
-            get(move |headers: HeaderMap| async move { types.answer(&headers) }),
-        )
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
+        let file = File::new(kind, text);
+        router.route(path, get(move |headers: HeaderMap| async move { file.answer(&headers) }))
+    })
 }
 
 /// A file that is part of the binary.

@@ -237,7 +237,8 @@ pub fn router(edge: Edge) -> Router {
     };
     let origins = Arc::clone(&edge.allowed_origins);
     let in_flight = edge.in_flight.clone();
-    let routes = routes.merge(operator::health()).with_page("/", any(home::home)).router;
+    let routes = routes.merge(operator::health()).with_page("/", any(home::home));
+    let routes = routes.with_page("/tickets/{id}/", any(home::ticket)).router;
     let slow = edge.slow.clone();
     guard::guarded(routes, &origins, &in_flight, &slow).with_state(edge)
 }

@@ -304,7 +304,7 @@ impl Handles {
         if before.is_active && !after.is_active {
             self.auth.deactivated(after.id).await?;
         } else if before.role != after.role {
-            self.auth.role_changed(after.id);
+            self.auth.role_changed(after.clone());
         }
         Ok(after)
     }

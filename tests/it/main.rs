@@ -19,6 +19,7 @@ mod clients;
 mod cluster;
 mod delivery;
 mod failure;
+mod packages;
 mod process;
 mod rest;
 mod schema;

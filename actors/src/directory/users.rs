@@ -323,6 +323,20 @@ impl Users {
         }
     }
 
+    /// The account has these rights now: ends its sessions on this node that were opened with
+    /// others. They may come back.
+    pub fn end_other_rights(&self, account: &Arc<User>) {
+        if let Some(actor) = self.directory.live.get(&account.id) {
+            actor.cast(UserMessage::Rights(Arc::clone(account)));
+        }
+    }
+
+    /// Whether the user may have sessions on this node.
+    #[must_use]
+    pub fn are_here(&self, user: UserId) -> bool {
+        self.directory.live.get(&user).is_some()
+    }
+
     /// How many sessions this node has.
     #[must_use]
     pub fn sessions(&self) -> usize {

@@ -91,9 +91,9 @@ impl UserEntity {
             session.is_greeted = true;
         }
         self.arm_expiry(myself, &state.vitals, &mut session);
+        state.open_with(account);
         state.sessions.push(session);
         state.is_idle = false;
-        state.account = Some(account);
         if let Some(stream) = stream {
             self.watch_own(myself, state.sessions.len() - 1, stream, state);
         }

@@ -27,6 +27,7 @@ mod handlers;
 pub(crate) mod own;
 mod queue;
 mod requests;
+mod rights;
 mod session;
 mod store_tasks;
 mod streams;
@@ -123,6 +124,7 @@ impl Entity for UserEntity {
             id,
             vitals,
             account: None,
+            earlier: Vec::new(),
             sessions: SmallVec::new(),
             last_session: 0,
             last_number: 0,
@@ -177,6 +179,8 @@ pub struct UserState {
     vitals: Arc<Vitals>,
     /// As read for the newest session's token, and shared with the reader of the token.
     account: Option<Arc<User>>,
+    /// The accounts of the sessions that were opened with other rights than the newest one.
+    earlier: Vec<(u32, Arc<User>)>,
     /// Nearly every user has one.
     sessions: SmallVec<[SessionState; 1]>,
     last_session: u32,
@@ -279,6 +283,7 @@ impl UserEntity {
             }
             UserMessage::Heard { session, heard } => self.heard(myself, session, heard, state),
             UserMessage::End { login, why } => self.end(myself, login, why, state),
+            UserMessage::Rights(account) => self.rights(myself, account, state),
             UserMessage::Drain(call) => self.drain(call, state),
             UserMessage::Stream(message) => self.stream(myself, *message, state),
             UserMessage::Reached(last) => self.reached(myself, last, state),

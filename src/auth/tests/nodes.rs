@@ -4,14 +4,15 @@
 use bellpull_actors::hub::{Hub, HubLimits, HubNames, HubParts};
 use bellpull_actors::write_rate::WriteRate;
 use bellpull_port::LeaseOwner;
+use bellpull_port::session::{Client, Feed, SessionStart};
 use bellpull_port::slow::SlowLog;
-use bellpull_port::testing::{FakeClock, FakeNet, FakeStore as FakeActorStore};
+use bellpull_port::testing::{FakeClock, FakeNet, FakeOutlet, FakeStore as FakeActorStore, Probe};
 
 use super::*;
 
 struct Node {
     auth: Auth,
-    _hub: Hub,
+    hub: Hub,
 }
 
 /// A node of `bench`'s store, which others reach through `broker`.
@@ -37,7 +38,7 @@ async fn node(bench: &Bench, store: &FakeActorStore, broker: Arc<dyn Broker>) ->
     let (accounts, users) = (bench.store.clone(), Some(hub.users.clone()));
     let auth = Auth::new(signing, &config, accounts, users, bench.clock.clone());
     auth.subscribe(&*broker);
-    Node { auth, _hub: hub }
+    Node { auth, hub }
 }
 
 async fn two_nodes(bench: &Bench) -> (Node, Node, FakeNet) {
@@ -80,6 +81,59 @@ async fn a_changed_account_is_read_anew_on_every_node() {
     here.auth.forget(UserId(1));
     assert!(there.auth.authenticate(&token).await.is_err(), "read anew");
     assert_eq!(net.published(), [(0, "AccountChanged(UserId(1))".to_owned())]);
+}
+
+/// A session of user 1 on that node, opened with this account.
+async fn attach(node: &Node, account: &Arc<User>) -> Probe {
+    let (outlet, probe) = FakeOutlet::new();
+    let start = SessionStart {
+        outlet: Box::new(outlet),
+        feed: Feed::Nothing,
+        stream: None,
+        login: None,
+        expires_at: Timestamp::MAX,
+        client: Client::default(),
+    };
+    node.hub.users.attach(Arc::clone(account), start).await.unwrap();
+    probe
+}
+
+/// Two sockets with a token of another role open at once: each brings the change, and the later one
+/// may do so when the other one's session is there already. Other nodes hear of it later still.
+#[tokio::test]
+async fn a_change_of_role_ends_no_session_that_was_opened_with_the_new_one() {
+    let bench = bench(config()).await;
+    let (here, there, _) = two_nodes(&bench).await;
+    let token = bench.token(json!({}));
+    let client = here.auth.authenticate(&token).await.unwrap().user;
+    let old = [attach(&here, &client).await, attach(&there, &client).await];
+    bench.store.change(1, |ada| ada.role = Role::Admin);
+    here.auth.forget(UserId(1));
+    let admin = here.auth.authenticate(&token).await.unwrap().user;
+    let new = [attach(&here, &admin).await, attach(&there, &admin).await];
+    here.auth.role_changed((*admin).clone());
+    let back = Ending::from(Revoked::Role);
+    for old in &old {
+        assert_eq!(old.ended().await, back);
+    }
+    // Once more, as by the second socket; and of an earlier change, which comes late.
+    here.auth.role_changed((*admin).clone());
+    let why = Revoked::Role;
+    let late = BrokerMessage::SessionsEnded { user: UserId(1), login: None, why };
+    there.auth.0.receive(late);
+    // When the second of these is there, both are dealt with.
+    for _ in 0..2 {
+        let also = attach(&there, &admin).await;
+        assert!(new.iter().chain([&also]).all(|new| new.seen().closed.is_none()));
+    }
+    bench.store.change(1, |ada| ada.role = Role::Client);
+    let last = [attach(&here, &client).await, attach(&there, &client).await];
+    here.auth.forget(UserId(1));
+    here.auth.role_changed((*client).clone());
+    for new in &new {
+        assert_eq!(new.ended().await, back);
+    }
+    assert!(last.iter().all(|last| last.seen().closed.is_none()));
 }
 
 /// The broker owns no subscriber, so a hub that has ended does not live on through its broker.

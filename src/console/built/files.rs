@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "1ff9ac012583419c88133a51bd5dd18655dcab98b95fe27503afd0d5768fef91";
+pub(super) const SOURCES: &str = "8b78fb9c5707befeaace596b9b2e8326241df2f63f483dabf0471909bf5e9a87";
 
 pub(super) const FILES: &[Embedded] = &[
     Embedded {
-        path: "assets/index-DXNuznPw.js",
+        path: "assets/index-1KTMapAa.js",
         kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-DXNuznPw.js"),
-        gzip: include_bytes!("assets/index-DXNuznPw.js.gz"),
+        bytes: include_bytes!("assets/index-1KTMapAa.js"),
+        gzip: include_bytes!("assets/index-1KTMapAa.js.gz"),
     },
     Embedded {
-        path: "assets/index-q9fEtcIB.css",
+        path: "assets/index-Cg5wAdVc.css",
         kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/index-q9fEtcIB.css"),
-        gzip: include_bytes!("assets/index-q9fEtcIB.css.gz"),
+        bytes: include_bytes!("assets/index-Cg5wAdVc.css"),
+        gzip: include_bytes!("assets/index-Cg5wAdVc.css.gz"),
     },
     Embedded {
         path: "icon.svg",

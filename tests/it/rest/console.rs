@@ -70,6 +70,14 @@ async fn browsers_are_led_to_the_console_and_others_find_nothing() {
     let page = hub.request(Method::GET, "/").header("accept", browser).send().await.unwrap();
     assert_eq!((page.status().as_u16(), page.url().path()), (200, "/console/"));
     assert!(page.text().await.unwrap().contains("<title>Bellpull</title>"));
+    // The links of tickets in mails.
+    let link = hub.request(Method::GET, "/tickets/61/").header("accept", browser);
+    let page = link.send().await.unwrap();
+    assert_eq!((page.status().as_u16(), page.url().path()), (200, "/console/tickets/61"));
+    for path in ["/tickets/61/", "/tickets/x/"] {
+        let (status, _) = answer(hub.request(Method::GET, path).header("accept", "*/*")).await;
+        assert_eq!(status, 404, "{path}");
+    }
     for (method, accept) in [
         (Method::GET, "*/*"),
         (Method::GET, "application/json"),

@@ -117,13 +117,21 @@ async fn with_an_address_of_their_own_nothing_of_it_is_elsewhere() {
 #[tokio::test]
 async fn the_events_of_a_service_end_with_its_token() {
     let hub = Hub::start().await;
-    let claims = json!({
-        "user_id": 0, "token_type": "service", "iat": now_s(), "exp": now_s() + 2, "jti": "short",
-    });
-    let request = hub.request(Method::GET, "/api/operator/events/").bearer_auth(sign(&claims));
-    let mut response = request.send().await.unwrap();
+    let ask = async |lives_s: i64| {
+        let (iat, exp) = (now_s(), now_s() + lives_s);
+        let claims = json!({
+            "user_id": 0, "token_type": "service", "iat": iat, "exp": exp, "jti": "short",
+        });
+        let request = hub.request(Method::GET, "/api/operator/events/").bearer_auth(sign(&claims));
+        request.send().await.unwrap()
+    };
+    let mut response = ask(2).await;
+    // A busy machine may take as long as the token lives.
+    if response.status().as_u16() == 401 {
+        response = ask(8).await;
+    }
     assert_eq!(response.status().as_u16(), 200);
     let end = async { while response.chunk().await.unwrap().is_some() {} };
-    timeout(Duration::from_secs(10), end).await.expect("it ends with the token");
+    timeout(Duration::from_secs(20), end).await.expect("it ends with the token");
     hub.stop().await;
 }

@@ -1,6 +1,7 @@
 //! A line to a server: a TCP proxy that can be silent, cut, slow, led elsewhere, or hold back a
-//! commit. It notes the round trips to a PostgreSQL server.
+//! commit. It notes the round trips to a PostgreSQL server, and what they ask.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -34,10 +35,16 @@ struct Shared {
 }
 
 /// What a client sent, until it had the complete answer.
-#[derive(Debug, Clone, Copy)]
-struct Trip {
-    sent: Instant,
-    answered: Instant,
+#[derive(Debug, Clone)]
+pub struct Trip {
+    /// Over which connection.
+    pub connection: SocketAddr,
+    pub sent: Instant,
+    pub answered: Instant,
+    /// What it executed.
+    pub statements: Vec<Arc<str>>,
+    /// Whether it prepared a statement, as is done once over each connection.
+    pub prepares: bool,
 }
 
 /// How often each was done: a connection is concerned if it began before the last time.
@@ -109,22 +116,9 @@ impl Line {
         self.shared.delay_ms.store(delay.as_millis().try_into().unwrap(), SeqCst);
     }
 
-    /// How many round trips one after the other were made between these times: of those over
-    /// several connections at once one counts.
-    pub fn round_trips(&self, since: Instant, until: Instant) -> usize {
-        let trips = self.shared.trips.lock().unwrap();
-        let within = |trip: &&Trip| trip.sent >= since && trip.answered <= until;
-        let mut trips: Vec<Trip> = trips.iter().filter(within).copied().collect();
-        trips.sort_unstable_by_key(|trip| trip.answered);
-        let mut count = 0;
-        let mut last = since;
-        for trip in trips.iter().filter(|trip| trip.sent >= since) {
-            if trip.sent >= last {
-                count += 1;
-                last = trip.answered;
-            }
-        }
-        count
+    /// The round trips so far, in the order of their answers.
+    pub fn trips(&self) -> Vec<Trip> {
+        self.shared.trips.lock().unwrap().clone()
     }
 
     /// The next commit is held back for ever.
@@ -157,8 +151,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         let born = *shared.state.borrow();
+        let Ok(connection) = to_client.peer_addr() else { continue };
         let (is_held, asked) = (AtomicBool::new(false), Mutex::default());
-        let pair = Arc::new(Pair { shared: Arc::clone(&shared), born, is_held, asked });
+        let pair = Pair { shared: Arc::clone(&shared), connection, born, is_held, asked };
+        let pair = Arc::new(pair);
         tokio::spawn(forward(from_client, to_server, Way::There, Arc::clone(&pair)));
         tokio::spawn(forward(from_server, to_client, Way::Back, pair));
     }
@@ -167,12 +163,64 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// A connection in both directions.
 struct Pair {
     shared: Arc<Shared>,
+    connection: SocketAddr,
     /// When it began.
     born: State,
     /// Whether its commit is held back: it is silent from then on.
     is_held: AtomicBool,
-    /// When its client sent what is not answered yet.
-    asked: Mutex<Option<Instant>>,
+    asked: Mutex<Asked>,
+}
+
+/// What a client of PostgreSQL sends.
+#[derive(Debug, Default)]
+struct Asked {
+    /// What is not answered yet.
+    open: Option<Trip>,
+    /// Its prepared statements, by name.
+    prepared: HashMap<Vec<u8>, Arc<str>>,
+    /// The beginning of a message.
+    rest: Vec<u8>,
+}
+
+impl Asked {
+    fn note(&mut self, bytes: &[u8], connection: SocketAddr) {
+        let now = Instant::now();
+        let (statements, prepares) = (Vec::new(), false);
+        let new = Trip { connection, sent: now, answered: now, statements, prepares };
+        let trip = self.open.get_or_insert(new);
+        self.rest.extend_from_slice(bytes);
+        while let Some((kind, length)) = message(&self.rest) {
+            let message: Vec<u8> = self.rest.drain(..=length).skip(5).collect();
+            let mut texts = message.split(|byte| *byte == 0);
+            let mut text = || texts.next().unwrap_or_default();
+            let statement = |text: &[u8]| Arc::from(String::from_utf8_lossy(text));
+            match kind {
+                b'Q' => trip.statements.push(statement(text())),
+                b'P' => {
+                    trip.prepares = true;
+                    let name = text().to_vec();
+                    self.prepared.insert(name, statement(text()));
+                }
+                b'B' => {
+                    let (_, name) = (text(), text());
+                    trip.statements.extend(self.prepared.get(name).map(Arc::clone));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A complete message's kind and length. The first ones of a connection have no kind, and none of
+/// them is taken for a statement: their length begins with zeros.
+fn message(bytes: &[u8]) -> Option<(u8, usize)> {
+    let (kind, rest) = bytes.split_first()?;
+    let length = match kind {
+        0 => u32::from_be_bytes(*bytes.first_chunk()?).checked_sub(1)?,
+        _ => u32::from_be_bytes(*rest.first_chunk()?),
+    };
+    let length = usize::try_from(length).ok()?;
+    (bytes.len() > length).then_some((*kind, length))
 }
 
 impl Pair {
@@ -180,12 +228,12 @@ impl Pair {
     fn note(&self, bytes: &[u8], way: Way) {
         let mut asked = self.asked.lock().unwrap();
         if way == Way::There {
-            asked.get_or_insert_with(Instant::now);
+            asked.note(bytes, self.connection);
         } else if let Some((_, end)) = bytes.split_last()
             && end.ends_with(READY)
-            && let Some(sent) = asked.take()
+            && let Some(trip) = asked.open.take()
         {
-            self.shared.trips.lock().unwrap().push(Trip { sent, answered: Instant::now() });
+            self.shared.trips.lock().unwrap().push(Trip { answered: Instant::now(), ..trip });
         }
     }
 

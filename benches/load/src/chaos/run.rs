@@ -85,9 +85,10 @@ pub async fn run(
     // A promoted standby is another timeline, and so another epoch, even where nothing is lost.
     facts.may_leap =
         is_lossy || outcome.faults.iter().any(|(kind, _)| *kind == FaultKind::Failover);
-    caught_up(&tasks.shared, &facts, is_lossy).await;
+    let behind = caught_up(&tasks.shared, &facts, is_lossy).await;
     tasks.to(Phase::Over);
-    say("the store was read, and clients have caught up");
+    say(&format!("the store was read, and {} clients have not caught up", behind.len()));
+    behind.iter().for_each(|client| say(client));
     deliver(plan, &tasks.shared, &people, &ledger, &facts, &arena, &mut outcome).await?;
     say(&format!("{} calls of webhooks were compared", outcome.checked.calls));
     let deleted = ledger.deleted();
@@ -230,11 +231,13 @@ impl Tasks {
     }
 }
 
-/// Waits until each open client has seen its inbox' last row, or the time for that is over.
-async fn caught_up(shared: &Shared, facts: &Facts, is_lossy: bool) {
+/// Waits until each open client has seen its inbox' last row, or the time for that is over: those
+/// that have not, in words.
+async fn caught_up(shared: &Shared, facts: &Facts, is_lossy: bool) -> Vec<String> {
     if is_lossy {
         // Where numbers are given again, the highest that a client saw says nothing.
-        return sleep(COMPARED).await;
+        sleep(COMPARED).await;
+        return Vec::new();
     }
     let deadline = Instant::now() + CATCH_UP;
     let last = |client: &Live| {
@@ -245,10 +248,18 @@ async fn caught_up(shared: &Shared, facts: &Facts, is_lossy: bool) {
             Follows::Changes => inbox.head,
         })
     };
-    while Instant::now() < deadline {
+    loop {
         let live = shared.live().clone();
-        if live.values().all(|client| client.is_open && client.last >= last(client)) {
-            return;
+        let is_behind = |client: &Live| !client.is_open || client.last < last(client);
+        let behind = live.iter().filter(|(_, client)| is_behind(client));
+        let behind: Vec<String> = behind
+            .map(|(number, client)| {
+                let place = if client.is_open { "open" } else { "not connected" };
+                format!("client {number}: {place}, at {} of {}", client.last, last(client))
+            })
+            .collect();
+        if behind.is_empty() || Instant::now() >= deadline {
+            return behind;
         }
         sleep(LOOK).await;
     }

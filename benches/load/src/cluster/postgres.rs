@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -95,53 +96,74 @@ impl Postgres {
         format!("postgres://{USER}:{}@{}/{DATABASE}", self.password, self.address)
     }
 
-    /// From its next start on each commit waits for the disk, and before that until others may have
-    /// joined it: a crash meets commits that are in flight.
-    pub fn set_slow_commits(&mut self, are_slow: bool) {
-        self.has_slow_commits = are_slow;
+    /// Whether each commit waits for the disk, and before that until others may have joined it: a
+    /// crash meets commits that are in flight. It is restarted for a change.
+    ///
+    /// # Errors
+    /// Those of [`Self::restart`].
+    pub async fn set_slow_commits(&mut self, are_slow: bool) -> Result<(), LoadError> {
+        if std::mem::replace(&mut self.has_slow_commits, are_slow) == are_slow {
+            return Ok(());
+        }
+        self.restart().await
     }
 
     /// The URL of another database of it, which is created empty. What there was under that name is
-    /// dropped. The server is restarted for it.
+    /// dropped.
     ///
     /// # Errors
-    /// It could not be created; with the last lines of the log.
-    pub async fn empty_database(&mut self, name: &str) -> Result<String, LoadError> {
+    /// It could not be created.
+    pub async fn empty_database(&self, name: &str) -> Result<String, LoadError> {
         self.create(name, "template1").await
     }
 
     /// The URL of a copy of one of its databases, which replaces what there was under that name.
-    /// The server is restarted for it.
+    /// Who is connected to the one that is copied is sent away, and may come back.
     ///
     /// # Errors
-    /// It could not be created; with the last lines of the log.
-    pub async fn copy_database(&mut self, of: &str, name: &str) -> Result<String, LoadError> {
-        self.create(name, of).await
+    /// It could not be created.
+    pub async fn copy_database(&self, of: &str, name: &str) -> Result<String, LoadError> {
+        let open = |is_open: bool| format!("ALTER DATABASE {of} ALLOW_CONNECTIONS {is_open}");
+        let leave = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{of}'"
+        );
+        let deadline = Instant::now() + PATIENCE;
+        let copied = loop {
+            // Twice, if one came in before the door was closed.
+            match self.execute(&[open(false), leave.clone()]).await {
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            }
+            match self.create(name, of).await {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+                created => break created,
+            }
+        };
+        self.execute(&[open(true)]).await?;
+        copied
     }
 
-    /// Its own program creates the database, for a client may not be installed; it does so while no
-    /// server runs.
-    async fn create(&mut self, name: &str, template: &str) -> Result<String, LoadError> {
-        self.stop().await?;
-        let commands = self.folder.join("commands");
-        let text =
-            format!("DROP DATABASE IF EXISTS {name}\nCREATE DATABASE {name} TEMPLATE {template}\n");
-        let failed = |error| LoadError::failed(format!("{}: {error}", commands.display()));
-        std::fs::write(&commands, text).map_err(failed)?;
-        let mut command = self.program("postgres");
-        command.arg("--single").arg("-D").arg(&self.data);
-        // Only a power cut would lose what has not reached the disk, and there are three hundred
-        // files to wait for.
-        command.args(["-c", "fsync=off", DATABASE]);
-        let input = File::open(&commands).map_err(failed)?;
-        let mut process = Process::start_with("postgres --single", command, input, &self.log())?;
-        let status = process.exited(PATIENCE).await?;
-        if !status.success() {
-            return Err(process.failed(status));
-        }
-        self.resume().await?;
+    async fn create(&self, name: &str, template: &str) -> Result<String, LoadError> {
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        self.execute(&[drop, format!("CREATE DATABASE {name} TEMPLATE {template}")]).await?;
         let (address, password) = (self.address, &self.password);
         Ok(format!("postgres://{USER}:{password}@{address}/{name}"))
+    }
+
+    /// Executes statements, each in a transaction of its own.
+    async fn execute(&self, statements: &[String]) -> Result<(), LoadError> {
+        let executed = async {
+            let mut connection = PgConnection::connect(&self.url()).await?;
+            for statement in statements {
+                connection.execute(AssertSqlSafe(statement.clone())).await?;
+            }
+            connection.close().await
+        };
+        let failed = |why: String| LoadError::failed(format!("postgres: {statements:?}: {why}"));
+        match tokio::time::timeout(PATIENCE, executed).await {
+            Ok(executed) => executed.map_err(|error| failed(error.to_string())),
+            Err(_) => Err(failed(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
     }
 
     /// Its address.

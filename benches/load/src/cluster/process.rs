@@ -28,21 +28,11 @@ pub(super) struct Process {
 impl Process {
     /// Starts it, without any input. Its output is appended to the log. It is not in the terminal's
     /// process group: Ctrl-C is for its owner, who ends all processes in order.
-    pub(super) fn start(name: &str, command: Command, log: &Path) -> Result<Self, LoadError> {
-        Self::start_with(name, command, Stdio::null(), log)
-    }
-
-    /// The same, with this input.
-    pub(super) fn start_with(
-        name: &str,
-        mut command: Command,
-        input: impl Into<Stdio>,
-        log: &Path,
-    ) -> Result<Self, LoadError> {
+    pub(super) fn start(name: &str, mut command: Command, log: &Path) -> Result<Self, LoadError> {
         use std::os::unix::process::CommandExt;
         let failed = |error: std::io::Error| LoadError::failed(format!("{name}: {error}"));
         let file = File::options().create(true).append(true).open(log).map_err(failed)?;
-        command.stdin(input).stdout(file.try_clone().map_err(failed)?).stderr(file);
+        command.stdin(Stdio::null()).stdout(file.try_clone().map_err(failed)?).stderr(file);
         command.process_group(0);
         let child = Owned::start(command).map_err(failed)?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })

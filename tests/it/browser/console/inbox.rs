@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::page::Page;
 use super::{Team, open};
 
 async fn unread(team: &Team) -> i64 {
@@ -56,9 +57,16 @@ async fn an_inbox_is_worked_through_by_keys_and_a_deletion_is_undone() {
     page.go(&format!("{base}/console/inbox")).await;
     page.until(super::IS_LIVE).await;
 
-    // What comes in is shown by itself, and so is what another client has marked.
+    // What comes in is shown by itself, and moves neither the focus nor what keys act on.
+    page.until("document.querySelectorAll('.item').length === 1").await;
+    page.run("key('j')").await;
+    let is_left = "document.activeElement.ariaCurrent === 'true' \
+        && !document.activeElement.closest('.item.current')?.textContent.includes('Fourth')";
+    page.until(is_left).await;
     team.hub.ticket(&team.jane, "Fourth").await;
-    page.until("one('.item')?.textContent.includes('Fourth')").await;
+    page.until(&format!("one('.item')?.textContent.includes('Fourth') && {is_left}")).await;
+    is_read_in_full(&team, &mut page).await;
+    // So is what another client has marked.
     team.hub.post(&team.ada, "/api/notifications/mark_all_as_read/", json!({})).await;
     page.until("document.querySelectorAll('.item.unread').length === 0").await;
     page.until("document.querySelector('nav .count') === null").await;
@@ -67,6 +75,32 @@ async fn an_inbox_is_worked_through_by_keys_and_a_deletion_is_undone() {
     page.run("key('?')").await;
     page.until("one('dialog')?.textContent.includes('Keyboard shortcuts')").await;
     team.hub.stop().await;
+}
+
+/// A message has its title first; it is read to its end, followed and gone back from, by keys.
+async fn is_read_in_full(team: &Team, page: &mut Page) {
+    let message = format!("Version 2.16 is live.\n{}the end", "More of it. ".repeat(40));
+    let send = json!({"recipients": [team.ada.id], "title": "Deploy finished",
+        "message": message, "action_url": "https://deploy.example/2.16"});
+    assert_eq!(team.hub.post(&team.root, "/api/notifications/", send).await.0, 202);
+    page.until("one('.item .title')?.textContent === 'Deploy finished'").await;
+    page.run("key('k'); key('k')").await;
+    page.until("one('.item.current .title')?.textContent === 'Deploy finished'").await;
+    page.run("document.activeElement.click()").await;
+    page.until("one('[data-reading]')?.textContent.includes('the end')").await;
+    let link = "one('[data-reading] a').href === 'https://deploy.example/2.16'";
+    assert_eq!(page.run(link).await, json!(true));
+    page.until("!one('.item.current').classList.contains('unread')").await;
+    // The next one, of a ticket.
+    page.run("key('j')").await;
+    page.until("one('[data-reading] a')?.textContent.includes('Fourth')").await;
+    page.run("key('o')").await;
+    page.until("one('h1')?.textContent === 'Fourth'").await;
+    page.run("history.back()").await;
+    page.until("one('.item.current .title')?.textContent === 'Fourth'").await;
+    page.until("one('[data-reading] a')?.textContent.includes('Fourth')").await;
+    page.run("key('Escape')").await;
+    page.until("one('[data-reading]') === undefined").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,6 +123,19 @@ async fn an_inbox_is_narrowed_to_a_project() {
     page.run(&format!("fill('select:has(option[value=\"{0}\"])', '{0}')", project["id"])).await;
     page.until("document.querySelectorAll('.item').length === 1").await;
     page.until("one('.item').textContent.includes('Of the website')").await;
+    // All that is shown is marked, and nothing else; that is undone, or done when the page is left.
+    page.until("press('button', 'Mark all shown')").await;
+    page.until("one('.toast')?.textContent.includes('1 marked') && !one('.item.unread')").await;
+    page.until("press('.toast button', 'Undo')").await;
+    page.until("one('.item.unread') !== undefined").await;
+    assert_eq!(unread(&team).await, 2);
+    page.until("press('button', 'Mark all shown')").await;
+    page.until("one('.toast') !== undefined && !one('.item.unread')").await;
+    page.go(&format!("{base}/console/inbox")).await;
+    page.until("one('nav .count')?.textContent === '1'").await;
+    assert_eq!(unread(&team).await, 1);
+    page.go(&format!("{base}/console/inbox?project={}", project["id"])).await;
+    page.until("document.querySelectorAll('.item').length === 1 && !one('.item.unread')").await;
     // The address has the filter, so that it can be kept as a bookmark.
     let place = format!("location.search.includes('project={}')", project["id"]);
     page.until(&place).await;

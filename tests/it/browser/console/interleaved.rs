@@ -43,15 +43,13 @@ async fn told(team: &Team, id: i64) -> Value {
     let (_, ticket) = team.hub.get(&team.root, &at).await;
     let list = async |what: &str| {
         let path = format!("{at}{what}/?page_size=100");
-        let mut rows = team.hub.get(&team.root, &path).await.1["results"].take();
-        rows.as_array_mut().unwrap().reverse();
-        rows
+        team.hub.get(&team.root, &path).await.1["results"].take()
     };
     let each = |rows: &Value, name: &str| -> Vec<Value> {
         rows.as_array().unwrap().iter().map(|row| row[name].clone()).collect()
     };
-    let assigned = each(&list("assignees").await, "name").into_iter().rev();
-    let assigned: Vec<String> = assigned.map(|one| one.as_str().unwrap().to_owned()).collect();
+    let assigned = each(&list("assignees").await, "name");
+    let assigned: Vec<&str> = assigned.iter().map(|one| one.as_str().unwrap()).collect();
     let assigned = if assigned.is_empty() { "not assigned".into() } else { assigned.join(", ") };
     let description = ticket["description"].as_str().filter(|text| !text.is_empty());
     json!({"title": ticket["title"], "status": ticket["status_display"],

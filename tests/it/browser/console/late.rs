@@ -5,6 +5,9 @@ use serde_json::json;
 use super::super::page::Page;
 use super::{Team, open};
 
+/// Gives the page what was held; what it showed is looked at before it can read again.
+const RELEASED: &str = "release(); new Promise((done) => setTimeout(done, 20))";
+
 /// Holds the answers to requests whose address has a text, until `release()`.
 fn hold(text: &str) -> String {
     format!(
@@ -37,9 +40,10 @@ async fn a_late_answer_does_not_show_an_earlier_status() {
     // Its answers are not held: they come before the held ones.
     ada.run("window.late = window.held; window.held = null").await;
     ada.until("one('dl')?.textContent.includes('Opened')").await;
-    ada.run("late.forEach((done) => done())").await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    ada.until("one('dl')?.textContent.includes('Opened') && shows('Second')").await;
+    ada.run("window.held = late").await;
+    ada.run(RELEASED).await;
+    let shown = "one('dl').textContent.includes('Opened') && shows('Second')";
+    assert_eq!(ada.run(shown).await, json!(true));
     team.hub.stop().await;
 }
 
@@ -165,8 +169,7 @@ async fn results_of_an_earlier_key_do_not_replace_those_of_a_later_one() {
     ada.until("window.held?.length > 0").await;
     ada.run("fill('input[type=search]', 'alphab')").await;
     ada.until(&format!("{rows} === 'alphabet'")).await;
-    ada.run("release()").await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    ada.run(RELEASED).await;
     assert_eq!(ada.run(rows).await, "alphabet");
     team.hub.stop().await;
 }

@@ -61,14 +61,26 @@ async fn every_comment_can_be_reached_and_the_newest_are_in_sight() {
     let Some(mut ada) = open(&base, &team.ada, "admin", &format!("tickets/{id}")).await else {
         return;
     };
-    ada.until("one('.comment')?.textContent.includes('no. 131.')").await;
+    let newest = |text: &str| {
+        format!(
+            "((one) => one.textContent.includes('{text}') && one.getBoundingClientRect().bottom \
+             <= one.closest('[role=group]').getBoundingClientRect().bottom) \
+            ([...document.querySelectorAll('.comment')].at(-1))"
+        )
+    };
+    ada.until(&newest("no. 131.")).await;
+    // An own one is shown, also to a user who reads older ones.
+    ada.run("one('.comment').closest('[role=group]').scrollTop = 0").await;
+    ada.until("one('button', 'Newest') !== undefined").await;
     ada.run("fill('textarea[name=comment]', 'My own answer')").await;
     ada.until("press('button', 'Comment')").await;
-    ada.until("one('.comment')?.textContent.includes('My own answer')").await;
+    ada.until(&format!("{} && one('button', 'Newest') === undefined", newest("My own answer")))
+        .await;
     let (status, _) = hub.post(&team.jane, &path, json!({"body": "and another"})).await;
     assert_eq!(status, 201);
-    ada.until("one('.comment')?.textContent.includes('and another')").await;
+    ada.until(&newest("and another")).await;
     while ada.run("one('.comment', 'no. 1.') === undefined").await == json!(true) {
+        ada.run("one('.comment').closest('[role=group]').scrollTop = 0").await;
         ada.until("press('button', 'older') || one('.comment', 'no. 1.') !== undefined").await;
     }
     let count = "document.querySelectorAll('.comment').length";

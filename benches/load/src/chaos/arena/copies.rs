@@ -36,8 +36,8 @@ pub(super) struct Copies {
 }
 
 impl Arena<'_> {
-    /// Nodes run on a copy of the database as it is now; those on an earlier copy end. PostgreSQL
-    /// is restarted for it.
+    /// Nodes run on a copy of the database as it is now; those on an earlier copy end. Who is
+    /// connected to that database is sent away for it.
     pub(super) async fn copy(&mut self, fault: &Fault) -> Result<(), LoadError> {
         self.copies = None;
         self.pending.retain(|(_, undo)| *undo != Undo::Copy);

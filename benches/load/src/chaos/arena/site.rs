@@ -76,7 +76,7 @@ impl Site {
             None => Services::start(ServicesOptions { is_durable: false }).await?,
         };
         let services = self.services.insert(services);
-        services.postgres.set_slow_commits(plan.faults.contains(&FaultKind::Crash));
+        services.postgres.set_slow_commits(plan.faults.contains(&FaultKind::Crash)).await?;
         let direct = services.postgres.empty_database(DATABASE).await?;
         let (postgres, redis) = (services.postgres.address(), services.redis.address());
         let (database, broker) = (Lines::to(postgres).await?, Lines::to(redis).await?);

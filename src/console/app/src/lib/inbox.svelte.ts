@@ -4,6 +4,7 @@ import { api, get, last, query } from './api';
 import { live } from './hub.svelte';
 import { t } from './i18n.svelte';
 import { Load } from './load.svelte';
+import { attempt } from './save.svelte';
 import { toasts } from './toasts.svelte';
 import type { Notification, Page } from './types';
 
@@ -18,6 +19,8 @@ export class InboxRows {
   #pages = $state.raw(new Map<number, Load<Page<Notification>>>());
   /** Rows that are hidden until their deletion is done, or undone. */
   #hidden = $state.raw(new Set<number>());
+  /** Rows up to this one are shown as read until they are, or that is undone. */
+  #readUpTo = $state(0);
   #range: [number, number] = [0, SIZE];
   #filter: Filter = { unread: false, event: '', ticket: '', project: '' };
 
@@ -45,7 +48,26 @@ export class InboxRows {
   }
 
   #at(index: number): Notification | undefined {
-    return this.#pages.get(Math.floor(index / SIZE))?.value?.results[index % SIZE];
+    const row = this.#pages.get(Math.floor(index / SIZE))?.value?.results[index % SIZE];
+    return row && this.#shown(row);
+  }
+
+  #shown(row: Notification): Notification { return row.seq <= this.#readUpTo ? { ...row, is_read: true } : row; }
+
+  /** Where the row is, if that is known. */
+  indexOf(id: number): number {
+    for (const [at, page] of this.#pages) {
+      const nth = page.value?.results.findIndex((row) => row.id === id) ?? -1;
+      if (nth >= 0) return at * SIZE + nth;
+    }
+    return -1;
+  }
+
+  /** Shows rows otherwise, until they are read again. */
+  #change(changed: (row: Notification) => Notification): void {
+    for (const page of this.#pages.values()) {
+      if (page.value) page.show({ ...page.value, results: page.value.results.map(changed) });
+    }
   }
 
   get(index: number): Notification | undefined {
@@ -60,7 +82,7 @@ export class InboxRows {
 
   rows(): Notification[] {
     const pages = [...this.#pages].sort(([a], [b]) => a - b).flatMap(([, page]) => page.value?.results ?? []);
-    return pages.filter((row) => !this.#hidden.has(row.id));
+    return pages.filter((row) => !this.#hidden.has(row.id)).map((row) => this.#shown(row));
   }
 
   show(first: number, last: number): void {
@@ -78,10 +100,7 @@ export class InboxRows {
 
   async mark(ids: number[], isRead: boolean): Promise<void> {
     if (ids.length === 0) return;
-    const marked = (row: Notification) => ids.includes(row.id) ? { ...row, is_read: isRead } : row;
-    for (const page of this.#pages.values()) {
-      if (page.value) page.show({ ...page.value, results: page.value.results.map(marked) });
-    }
+    this.#change((row) => ids.includes(row.id) ? { ...row, is_read: isRead } : row);
     try {
       await (isRead ? live.markRead(ids) : live.markUnread(ids)).catch(() => markByRest(ids, isRead));
     } catch (error) {
@@ -90,11 +109,22 @@ export class InboxRows {
     this.#pages.forEach((page) => page.again());
   }
 
-  /** Marks what the filter shows, however long the list is; how many that were. */
-  async markAll(): Promise<number> {
-    const { count } = await api<{ count: number }>('POST', `/api/notifications/mark_all_as_read/${query(this.#narrow)}`, {});
-    this.#pages.forEach((page) => page.again());
-    return count;
+  /** Shows all that the filter shows as read, however long the list is, and marks it unless that is undone. */
+  async markAll(): Promise<void> {
+    const narrow = { ...this.#narrow, is_read: 'false' };
+    const { count, results } = await get<Page<Notification>>(`/api/notifications/${query({ ...narrow, page_size: 1 })}`);
+    // What comes in later is not meant.
+    const upTo = results[0]?.seq ?? 0;
+    if (count === 0) return;
+    const path = `/api/notifications/mark_all_as_read/${query({ ...narrow, up_to: upTo })}`;
+    this.#readUpTo = upTo;
+    const show = () => { this.#readUpTo = 0; };
+    toasts.undoable(t('inbox.marked', { count }), async (isLeaving) => {
+      if (isLeaving) return last('POST', path, {});
+      if (await attempt(() => api('POST', path, {}))) this.#change((row) => this.#shown(row));
+      show();
+      this.#pages.forEach((page) => page.again());
+    }, show);
   }
 
   /** Hides the rows, and deletes them unless that is undone. */

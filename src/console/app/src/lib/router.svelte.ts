@@ -5,9 +5,14 @@ const BASE = '/console/';
 class Router {
   path = $state(this.#read());
   search = $state(location.search);
+  /** Whether this place was gone back to. */
+  isBack = false;
 
   constructor() {
-    addEventListener('popstate', () => this.#update());
+    addEventListener('popstate', () => {
+      this.isBack = true;
+      this.#update();
+    });
   }
 
   #read(): string { return location.pathname.slice(BASE.length).replace(/\/$/, ''); }
@@ -20,6 +25,7 @@ class Router {
   go(path: string, { replace = false } = {}): void {
     const target = BASE + path;
     if (target === location.pathname + location.search) return;
+    this.isBack = false;
     history[replace ? 'replaceState' : 'pushState'](null, '', target);
     this.#update();
     if (!replace) scrollTo(0, 0);
@@ -29,16 +35,18 @@ class Router {
 
   params(): URLSearchParams { return new URLSearchParams(this.search); }
 
-  /** Changes the query of this view; empty values are left out. */
-  set(values: Record<string, string>): void {
+  /** This view with another query; empty values are left out. */
+  with(values: Record<string, string>): string {
     const params = this.params();
     for (const [name, value] of Object.entries(values)) {
       if (value) params.set(name, value);
       else params.delete(name);
     }
     const text = params.toString();
-    this.go(this.path + (text ? `?${text}` : ''), { replace: true });
+    return this.path + (text ? `?${text}` : '');
   }
+
+  set(values: Record<string, string>): void { this.go(this.with(values), { replace: true }); }
 }
 
 export const router = new Router();

@@ -8,8 +8,8 @@ import type { Page } from './types';
 
 const SIZE = 100;
 
-/** Rows without a gap, the newest first; then so many are missing, of which `page` has the newest. */
-export interface Run<T> { rows: T[]; missing: number; page: number }
+/** So many rows are missing here; `page` has the newest of them. */
+export class Gap { constructor(readonly after: number, readonly page: number) {} get missing(): number { return (this.page - this.after) * SIZE; } }
 
 export class Tail<T> {
   count = $state(0);
@@ -24,29 +24,21 @@ export class Tail<T> {
     this.loaded = load<number>(() => path, { ...options, read: () => this.#readNewest() });
   }
 
-  runs = $derived.by(() => {
-    const runs: Run<T>[] = [];
-    const numbers = [...this.#pages.keys()].sort((a, b) => b - a);
-    for (const [n, page] of numbers.entries()) {
-      const run = runs.at(-1);
-      const rows = [...this.#pages.get(page) ?? []].reverse();
-      if (run && run.missing === 0) run.rows.push(...rows);
-      else runs.push({ rows, missing: 0, page: 0 });
-      const missing = (page - 1 - (numbers[n + 1] ?? 0)) * SIZE;
-      Object.assign(runs.at(-1) ?? {}, { missing, page: page - 1 });
-    }
-    return runs;
+  /** The oldest first. */
+  rows = $derived.by(() => {
+    const pages = [...this.#pages].sort(([a], [b]) => a - b);
+    return pages.flatMap(([page, rows], n): (T | Gap)[] => {
+      const after = pages[n - 1]?.[0] ?? 0;
+      return page - 1 > after ? [new Gap(after, page - 1), ...rows] : rows;
+    });
   });
 
   /** Reads what is new; at first the last two pages, since the last may have one row. */
   async #readNewest(): Promise<number> {
     let at = Math.max(1, ...this.#pages.keys());
     const isFirst = this.#pages.size === 0;
-    let last = await this.read(at);
-    if (isFirst && last > 1) {
-      at = Math.max(1, last - 2);
-      this.#pages = new Map();
-    }
+    let last = await this.read(at, isFirst);
+    if (isFirst && last > 1) at = last - 2;
     while (at < last) {
       at += 1;
       last = await this.read(at);
@@ -54,12 +46,14 @@ export class Tail<T> {
     return this.count;
   }
 
-  /** Reads a page; the last one there is now. */
-  async read(at: number): Promise<number> {
+  /** Reads a page, which is not shown if it is there only to tell of others; the last one there is now. */
+  async read(at: number, tellsOfOthers = false): Promise<number> {
     const page = await get<Page<T>>(`${this.#path}?page=${at}&page_size=${SIZE}`);
-    if (page.results.length >= (this.#pages.get(at)?.length ?? 0)) this.#pages = new Map(this.#pages).set(at, page.results);
+    const last = Math.max(1, Math.ceil(page.count / SIZE));
+    const isShown = !tellsOfOthers || last === 1;
+    if (isShown && page.results.length >= (this.#pages.get(at)?.length ?? 0)) this.#pages = new Map(this.#pages).set(at, page.results);
     this.count = Math.max(this.count, page.count);
-    return Math.max(1, Math.ceil(page.count / SIZE));
+    return last;
   }
 
   /** Reads the page that has this row, if there is such a one: half of the pages are left each time. */

@@ -13,6 +13,7 @@ export interface Delivery { channel: string; status: string }
 export interface Notification {
   id: number; seq: number; event: string; type: string; subject: string; message: string;
   ticket: number | null; ticket_title: string | null; is_read: boolean; created_at: string; priority: string; deliveries: Delivery[];
+  action_url: string;
 }
 
 export interface Ticket {
