@@ -408,8 +408,8 @@ impl Auth {
         self.0.forget(user);
     }
 
-    /// An account has another role now: closes the sessions that were opened with the one before, on
-    /// every node, so that they come back with the rights of this one.
+    /// An account has another role now: closes the sessions that were opened with the one before,
+    /// on every node, so that they come back with the rights of this one.
     pub fn role_changed(&self, after: User) {
         self.0.role_changed(&Arc::new(after));
     }

@@ -8,27 +8,10 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use sqlx::migrate::{Migration, Migrator};
 
-use super::options::{OpenError, open_first};
+use super::options::{MigrateError, OpenError, open_first};
 use super::{file, lanes, name_keys, nodes, sends};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
-
-/// Why the schema was not brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// A migration was begun and not finished.
-    #[error("migration {0} was not finished")]
-    Unfinished(i64),
-    /// A migration was run as another text than it has now.
-    #[error("migration {0} was previously applied but has been modified")]
-    Modified(i64),
-    /// The schema is of a later version of the hub: its last migration.
-    #[error("migration {0} is not known here")]
-    Newer(i64),
-    /// SQLite returned an error.
-    #[error(transparent)]
-    Sql(#[from] rusqlite::Error),
-}
 
 /// The newest schema that this version knows.
 pub(in super::super) fn own_schema() -> i64 {

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::migrations::MigrateError;
-
 /// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -139,6 +137,23 @@ pub enum OpenError {
         /// The error.
         source: MigrateError,
     },
+}
+
+/// Why the schema was not brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A migration was begun and not finished.
+    #[error("migration {0} was not finished")]
+    Unfinished(i64),
+    /// A migration was run as another text than it has now.
+    #[error("migration {0} was previously applied but has been modified")]
+    Modified(i64),
+    /// The schema is of a later version of the hub: its last migration.
+    #[error("migration {0} is not known here")]
+    Newer(i64),
+    /// SQLite returned an error.
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
 }
 
 impl OpenError {
