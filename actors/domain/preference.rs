@@ -14,6 +14,7 @@ use super::delivery::Rule;
 use super::event::Event;
 use super::locale::Locale;
 use super::routing::{Channel, Channels};
+use super::version::Version;
 
 /// The most events in a user's preferences: nine are the hub's own, the others are senders'.
 /// Unsubscriptions through an e-mail's link do not count: they must always be possible, and the hub
@@ -151,6 +152,8 @@ pub fn is_timezone(name: &str) -> bool {
 /// Changed preferences; what is missing stays unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PreferenceChanges {
+    /// What the user has seen; `None` accepts any version.
+    pub seen: Option<Version>,
     /// By event and channel.
     pub events: BTreeMap<String, BTreeMap<Channel, Wish>>,
     /// New quiet hours, or `Some(None)` for none any more.
@@ -185,6 +188,13 @@ impl Preferences {
         let is_wished = |wish: &Wish| *wish != Wish::Unsubscribed;
         let wished = self.events.values().filter(|wishes| wishes.values().any(is_wished));
         (wished.count() <= EVENTS_MAX).then_some(self)
+    }
+
+    /// Of all of them.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let stored = serde_json::to_string(self).unwrap_or_default();
+        Version::of_texts([stored.as_str()])
     }
 
     /// The choice for an event on a channel.

@@ -28,6 +28,9 @@ impl PreferenceStore for PostgresStore {
         account_rows::lock(&mut work, user).await?;
         let query = sqlx::query_scalar(BODY).bind(user.0);
         let before = preferences(query.fetch_optional(&mut *work).await.map_err(failed)?)?;
+        if !before.version().admits(changes.seen) {
+            return Err(StoreError::Conflict);
+        }
         let Some(after) = before.with(&changes) else { return Ok(None) };
         let sql = "INSERT INTO preferences (user_id, body, updated_at) VALUES ($1, $2, $3) \
                    ON CONFLICT (user_id) DO UPDATE SET body = excluded.body, \

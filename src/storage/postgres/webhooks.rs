@@ -91,6 +91,9 @@ impl WebhookStore for PostgresStore {
     ) -> Result<Option<Webhook>, StoreError> {
         let mut work = self.begin().await?;
         let Some(before) = find(&mut work, id, Lock::Row).await? else { return Ok(None) };
+        if !before.version().admits(changes.seen) {
+            return Err(StoreError::Conflict);
+        }
         let now = timestamp(now.as_millisecond())?;
         let after = changed(before, &changes, now);
         let sql = "UPDATE webhooks SET url = $2, lane = coalesce($3, lane), events = $4, \

@@ -99,6 +99,7 @@ pub(crate) async fn a_webhook_is_kept_changed_and_forgotten<F: Fixture>() {
     };
     assert_eq!(made, wanted);
     let other = WebhookChanges {
+        seen: None,
         address: Some(address("b.example")),
         events: Some(Vec::new()),
         description: Some(String::new()),

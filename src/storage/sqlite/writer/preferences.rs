@@ -24,6 +24,9 @@ pub(super) fn change(
     let known: Option<Option<String>> = optional(connection, sql, (user.0,), |row| row.get(0))?;
     let Some(body) = known else { return Ok(Err(StoreError::NotFound)) };
     let before: Preferences = body.map_or_else(|| Ok(Preferences::default()), |b| json(&b))?;
+    if !before.version().admits(changes.seen) {
+        return Ok(Err(StoreError::Conflict));
+    }
     let Some(after) = before.with(changes) else { return Ok(Ok(Done::Preferences(None))) };
     let sql = "INSERT INTO preferences (user_id, body, updated_at) VALUES (?, ?, ?) \
                ON CONFLICT (user_id) DO UPDATE SET body = excluded.body, \

@@ -105,6 +105,9 @@ fn change(
     now: Timestamp,
 ) -> Result<Answer, Failure> {
     let Some(before) = find(connection, id)? else { return Ok(Ok(Done::Webhook(None))) };
+    if !before.version().admits(changes.seen) {
+        return Ok(Err(StoreError::Conflict));
+    }
     let now = timestamp(now.as_millisecond())?;
     let after = changed(before, changes, now);
     let sql = "UPDATE webhooks SET url = ?2, lane = ifnull(?3, lane), events = ?4, \
