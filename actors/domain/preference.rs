@@ -190,11 +190,18 @@ impl Preferences {
         (wished.count() <= EVENTS_MAX).then_some(self)
     }
 
-    /// Of all of them.
+    /// Of what the user sees: a default that is chosen makes no other one.
     #[must_use]
     pub fn version(&self) -> Version {
-        let stored = serde_json::to_string(self).unwrap_or_default();
-        Version::of_texts([stored.as_str()])
+        let wished = self.events.keys().map(|name| Event::from_name(name));
+        let events = Event::OWN.into_iter().chain(wished).map(|event| {
+            let is_wanted = Channel::ALL.map(|channel| self.is_wanted(&event, channel));
+            (event.as_str().to_owned(), is_wanted)
+        });
+        let events: BTreeMap<_, _> = events.collect();
+        let rest = (&self.quiet_hours, self.email_digest, &self.locale, &self.timezone);
+        let shown = serde_json::to_string(&(events, rest)).unwrap_or_default();
+        Version::of_texts([shown.as_str()])
     }
 
     /// The choice for an event on a channel.

@@ -85,6 +85,7 @@ mod tests {
         assert_eq!(changed(before.clone(), &none, now), after);
         let (url, lane) = ("https://b.example".to_owned(), "b.example:443".to_owned());
         let changes = WebhookChanges {
+            seen: None,
             address: Some(HookAddress { url: url.clone(), lane }),
             events: Some(Vec::new()),
             description: Some(String::new()),

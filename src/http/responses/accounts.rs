@@ -131,7 +131,7 @@ mod tests {
         };
         let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
             "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",
-            "phone": "", "is_active": true, "email_verified": true,
+            "phone": "", "is_active": true, "email_verified": true, "version": user.version().0,
             "created_at": "2025-12-24T10:30:00.000Z"});
         assert_eq!(serde_json::to_value(User::from(&user)).unwrap(), wanted);
     }

@@ -205,7 +205,8 @@ async fn a_store_with_few_connections_keeps_to_them_and_serves_all() {
 #[tokio::test]
 async fn no_index_depends_on_the_c_library() {
     need_server!();
-    let mut connection = Database::create().await.connect().await;
+    let database = Database::create().await;
+    let mut connection = database.connect().await;
     let sql = "SELECT i.indexrelid::regclass::text FROM pg_index i \
                JOIN pg_class c ON c.oid = i.indexrelid, unnest(i.indcollation) AS of (id) \
                JOIN pg_collation l ON l.oid = of.id \
