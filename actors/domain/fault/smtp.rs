@@ -2,8 +2,8 @@
 //! Exchange Online, Gmail and Amazon SES say beyond them.
 //!
 //! Before a recipient is named, whatever a server refuses is about this hub, but for the size and
-//! the letters of a mail that its sender's command announces. Afterwards it may still be: Postfix, for one, refuses clients, names and senders only when it is told the
-//! recipient.
+//! the letters of a mail that its sender's command announces. Afterwards it may still be: Postfix,
+//! for one, refuses clients, names and senders only when it is told the recipient.
 
 use super::Fault;
 
