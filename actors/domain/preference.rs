@@ -14,6 +14,7 @@ use super::delivery::Rule;
 use super::event::Event;
 use super::locale::Locale;
 use super::routing::{Channel, Channels};
+use super::version::Version;
 
 /// The most events in a user's preferences: nine are the hub's own, the others are senders'.
 /// Unsubscriptions through an e-mail's link do not count: they must always be possible, and the hub
@@ -151,6 +152,8 @@ pub fn is_timezone(name: &str) -> bool {
 /// Changed preferences; what is missing stays unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PreferenceChanges {
+    /// What the user has seen; `None` accepts any version.
+    pub seen: Option<Version>,
     /// By event and channel.
     pub events: BTreeMap<String, BTreeMap<Channel, Wish>>,
     /// New quiet hours, or `Some(None)` for none any more.
@@ -185,6 +188,20 @@ impl Preferences {
         let is_wished = |wish: &Wish| *wish != Wish::Unsubscribed;
         let wished = self.events.values().filter(|wishes| wishes.values().any(is_wished));
         (wished.count() <= EVENTS_MAX).then_some(self)
+    }
+
+    /// Of what the user sees: a default that is chosen makes no other one.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let wished = self.events.keys().map(|name| Event::from_name(name));
+        let events = Event::OWN.into_iter().chain(wished).map(|event| {
+            let is_wanted = Channel::ALL.map(|channel| self.is_wanted(&event, channel));
+            (event.as_str().to_owned(), is_wanted)
+        });
+        let events: BTreeMap<_, _> = events.collect();
+        let rest = (&self.quiet_hours, self.email_digest, &self.locale, &self.timezone);
+        let shown = serde_json::to_string(&(events, rest)).unwrap_or_default();
+        Version::of_texts([shown.as_str()])
     }
 
     /// The choice for an event on a channel.

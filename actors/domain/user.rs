@@ -11,6 +11,7 @@ use super::address::Addresses;
 use super::channel::Channel;
 use super::confusable::looks_like_slug;
 use super::ids::UserId;
+use super::version::Version;
 
 /// A role. Any slug that is not one of ours has a client's rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -217,6 +218,16 @@ impl User {
     #[must_use]
     pub fn has_rights_of(&self, other: &Self) -> bool {
         (&self.role, self.tokens_from) == (&other.role, other.tokens_from)
+    }
+
+    /// Of what its user and admins see and change.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let flag = |is_set| if is_set { "1" } else { "0" };
+        let texts = [self.username.as_str(), &self.full_name, self.role.as_str()];
+        let flags = [flag(self.is_active), flag(self.is_email_verified)];
+        let addresses = self.addresses.iter().flat_map(|(on, address)| [on.as_str(), address]);
+        Version::of_texts(texts.into_iter().chain(flags).chain(addresses))
     }
 
     /// The full name, or the username if there is none.

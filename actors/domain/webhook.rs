@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::Event;
 use super::ids::{ProjectId, UserId, WebhookId};
+use super::version::Version;
 
 /// The most webhooks of one user.
 pub const PER_USER_MAX: u32 = 10;
@@ -81,6 +82,18 @@ pub struct Webhook {
     pub updated_at: Timestamp,
 }
 
+impl Webhook {
+    /// Of what its owner sees and changes; a failed delivery makes no other one, being switched off
+    /// does.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let is_active = if self.is_active { "1" } else { "0" };
+        let off_reason = self.off_reason.as_deref().unwrap_or_default();
+        let texts = [&self.url, self.description.as_str(), is_active, off_reason];
+        Version::of_texts(texts.into_iter().chain(self.events.iter().map(String::as_str)))
+    }
+}
+
 /// A webhook to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewWebhook {
@@ -110,6 +123,8 @@ pub struct HookAddress {
 /// The changes; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebhookChanges {
+    /// What its owner has seen; `None` accepts any version.
+    pub seen: Option<Version>,
     /// Where it is called.
     pub address: Option<HookAddress>,
     /// Its events.

@@ -68,7 +68,8 @@ pub trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Taken`] or [`StoreError::TooSimilar`] with
     /// `username` or `email`; [`StoreError::LastSuperAdmin`]; [`StoreError::Conflict`] where the
-    /// role is not [`UserChanges::seen_role`], or the account has the claims of a younger token.
+    /// role is not [`UserChanges::seen_role`], or its version not
+    /// [`UserChanges::seen`], or the account has the claims of a younger token.
     async fn update_user(&self, id: UserId, changes: UserChanges) -> Result<User, StoreError>;
 
     /// A page of the accounts that match, by id.
@@ -222,7 +223,7 @@ impl StoreError {
         match refusal {
             AccountRefusal::Taken(field) => Self::Taken(field),
             AccountRefusal::TooSimilar(field) => Self::TooSimilar(field),
-            AccountRefusal::RoleChanged | AccountRefusal::OlderClaims => Self::Conflict,
+            AccountRefusal::Changed | AccountRefusal::OlderClaims => Self::Conflict,
             AccountRefusal::LastSuperAdmin => Self::LastSuperAdmin,
             AccountRefusal::NotFound => Self::NotFound,
         }

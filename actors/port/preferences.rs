@@ -19,7 +19,8 @@ pub trait PreferenceStore: std::fmt::Debug + Send + Sync + 'static {
     /// after this returns.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is no such account.
+    /// [`StoreError::NotFound`] if there is no such account; [`StoreError::Conflict`] if they have
+    /// another version than was seen.
     async fn change_preferences(
         &self,
         user: UserId,

@@ -47,6 +47,9 @@ pub trait WebhookStore: std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<Page<Webhook>, StoreError>;
 
     /// Changes one; `None` if there is none. Enabling it resets its failures.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it has another version than was seen.
     async fn change_webhook(
         &self,
         id: WebhookId,

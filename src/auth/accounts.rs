@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bellpull_domain::address::Addresses;
 use bellpull_domain::confusable::normal_name;
 use bellpull_domain::ids::UserId;
-use bellpull_domain::text::made_line;
+use bellpull_domain::text::{made_line, shortened};
 use bellpull_domain::user::{Origin, Role, User};
 use bellpull_port::accounts::NewUser;
 use bellpull_port::{AccountStore, StoreError};
@@ -117,7 +117,7 @@ pub(super) fn email(claims: &Claims) -> Option<&str> {
 
 /// The full name of a token as an account has it; empty for none.
 pub(super) fn full_name(claims: &Claims) -> String {
-    made_line(claims.text(Profile::FullName)).chars().take(FULL_NAME_CHARS_MAX).collect()
+    shortened(&made_line(claims.text(Profile::FullName)), FULL_NAME_CHARS_MAX)
 }
 
 /// The role of a token, if an account may have it.

@@ -16,7 +16,7 @@ use super::{AuthError, Registration};
 /// As in the frameworks that existing accounts come from.
 pub(super) const USERNAME_CHARS_MAX: usize = 150;
 /// As in the frameworks that existing accounts come from.
-pub(super) const FULL_NAME_CHARS_MAX: usize = 255;
+pub const FULL_NAME_CHARS_MAX: usize = 255;
 /// As in the frameworks that existing accounts come from.
 const PASSWORD_CHARS_MIN: usize = 8;
 

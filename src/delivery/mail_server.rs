@@ -220,7 +220,7 @@ fn leave(mut line: Line) {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -235,20 +235,24 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            let (read, mut write) = stream.into_split();
-            write.write_all(&answer("")).await.unwrap();
-            let (mut lines, mut heard, mut is_text) = (BufReader::new(read).lines(), vec![], false);
-            while let Ok(Some(line)) = lines.next_line().await {
-                if is_text && line != "." {
-                    continue;
-                }
-                is_text = !is_text && line == "DATA";
-                write.write_all(&answer(&line)).await.unwrap();
-                heard.push(line);
-            }
-            heard
+            converse(stream, answer).await
         });
         (port, server)
+    }
+
+    async fn converse(stream: TcpStream, answer: fn(&str) -> Vec<u8>) -> Vec<String> {
+        let (read, mut write) = stream.into_split();
+        write.write_all(&answer("")).await.unwrap();
+        let (mut lines, mut heard, mut is_text) = (BufReader::new(read).lines(), vec![], false);
+        while let Ok(Some(line)) = lines.next_line().await {
+            if is_text && line != "." {
+                continue;
+            }
+            is_text = !is_text && line == "DATA";
+            write.write_all(&answer(&line)).await.unwrap();
+            heard.push(line);
+        }
+        heard
     }
 
     fn at(url: String) -> MailServer {
@@ -296,6 +300,72 @@ mod tests {
             assert_eq!(said.unwrap().code, 250, "{at_form}");
             let heard = server.await.unwrap();
             assert_eq!(heard.last().unwrap(), "QUIT", "{at_form}: {heard:?}");
+        }
+    }
+
+    /// RFC 5321, 4.5.3.2.1: a greeting may take five minutes.
+    #[tokio::test(start_paused = true)]
+    async fn a_late_greeting_is_waited_for() {
+        // While a task runs, the clock moves by the test's hand alone.
+        let busy = tokio::spawn(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        });
+        for (late_s, is_sent) in [(20, true), (299, true), (400, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let mut server = at(format!("smtp://127.0.0.1:{port}"));
+            server.limits = StepLimits::STANDARD;
+            let sending = tokio::spawn(async move { server.send(&mail()).await });
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::time::advance(Duration::from_secs(late_s)).await;
+            let answering = tokio::spawn(converse(stream, |line| match line {
+                "DATA" => b"354\r\n".to_vec(),
+                _ => b"250\r\n".to_vec(),
+            }));
+            let said = sending.await.unwrap();
+            assert_eq!(said.is_ok(), is_sent, "{late_s}: {said:?}");
+            answering.abort();
+        }
+        busy.abort();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_closes_after_each_mail_costs_none_an_attempt() {
+        for last in [b"".as_slice(), b"421 4.4.2 bye\r\n"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let (closed, mut has_closed) = tokio::sync::mpsc::channel(1);
+            let serving = tokio::spawn(async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    stream.write_all(b"220\r\n").await.unwrap();
+                    let (read, mut write) = stream.into_split();
+                    let (mut lines, mut is_text) = (BufReader::new(read).lines(), false);
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        if is_text && line == "." {
+                            write.write_all(&[b"250\r\n", last].concat()).await.unwrap();
+                            break;
+                        }
+                        if !is_text {
+                            is_text = line == "DATA";
+                            let answer = if is_text { "354\r\n" } else { "250\r\n" };
+                            write.write_all(answer.as_bytes()).await.unwrap();
+                        }
+                    }
+                    drop(lines);
+                    drop(write);
+                    closed.send(()).await.unwrap();
+                }
+            });
+            let mut server = at(format!("smtp://127.0.0.1:{port}"));
+            server.kept_max = 1;
+            for n in 0..4 {
+                let said = server.send(&mail()).await;
+                assert!(said.is_ok(), "{n}: {said:?}");
+                has_closed.recv().await.unwrap();
+            }
+            serving.abort();
         }
     }
 

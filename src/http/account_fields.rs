@@ -7,14 +7,13 @@ use bellpull_domain::confusable::normal_name;
 use bellpull_domain::user::Role;
 
 use super::fields::{Fields, TextRule};
-use bellpull_auth::register::check_username;
+use bellpull_auth::register::{FULL_NAME_CHARS_MAX, check_username};
 
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3).
 pub(super) const EMAIL_MAX: usize = 254;
 
-/// The other limits are those of Django's user model, which the clients' forms are made for.
+/// The limit of Django's user model, which the clients' forms are made for.
 pub(super) const USERNAME_MAX: usize = 150;
-pub(super) const FULL_NAME_MAX: usize = 150;
 pub(super) const PASSWORD_MAX: usize = 1_024;
 
 /// The field `username` of an account that is made or renamed, in the form that accounts have.
@@ -31,7 +30,7 @@ pub(super) fn username(body: &mut Fields) -> String {
 
 /// The field `full_name`, if present.
 pub(super) fn full_name(body: &mut Fields) -> Option<String> {
-    body.text_if_sent("full_name", TextRule::line(FULL_NAME_MAX).or_blank())
+    body.text_if_sent("full_name", TextRule::line(FULL_NAME_CHARS_MAX).or_blank())
 }
 
 /// The field `role`, if present.

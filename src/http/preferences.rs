@@ -12,6 +12,7 @@ use bellpull_domain::preference::{
     Day, EVENTS_MAX, EmailDigest, PreferenceChanges, QuietHours, Wish, is_timezone,
 };
 use bellpull_domain::routing::Channel;
+use bellpull_domain::version::Version;
 use bellpull_port::{Clock, PreferenceStore};
 use jiff::civil::Time;
 use serde_json::{Map, Value};
@@ -66,6 +67,7 @@ async fn read(
     responses(
         (status = 200, description = "All wishes.", body = res::Preferences),
         (status = 403, description = "A service has no wishes."),
+        (status = 409, description = "Another request changed them first."),
     )
 )]
 async fn change(
@@ -84,6 +86,7 @@ async fn change(
     responses(
         (status = 200, description = "All wishes.", body = res::Preferences),
         (status = 403, description = "A service has no wishes."),
+        (status = 409, description = "Another request changed them first."),
     )
 )]
 async fn patch(
@@ -165,6 +168,7 @@ fn own_event_like(name: &str) -> Option<&'static str> {
 
 /// The changes in a body, or all its errors.
 fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
+    let seen = body.integer("version").map(Version);
     let events = body.value("events").map(|value| events(&value));
     let events = events.and_then(|checked| body.note("events", checked)).unwrap_or_default();
     let quiet_hours = body.value_or_null("quiet_hours").map(|value| quiet_hours(&value));
@@ -175,7 +179,7 @@ fn changes(body: &mut Fields) -> Result<PreferenceChanges, ApiError> {
     let timezone = body.value_or_null("timezone").map(|value| timezone(&value));
     let timezone = timezone.and_then(|checked| body.note("timezone", checked));
     body.finish()?;
-    Ok(PreferenceChanges { events, quiet_hours, email_digest, locale, timezone })
+    Ok(PreferenceChanges { seen, events, quiet_hours, email_digest, locale, timezone })
 }
 
 type Wishes = BTreeMap<String, BTreeMap<Channel, Wish>>;

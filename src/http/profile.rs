@@ -70,6 +70,7 @@ async fn me(Who(principal): Who) -> Json<res::User> {
         (status = 200, description = "The account as it is now.", body = res::User),
         (status = 403, description = "A new address where tokens come from elsewhere, or the \
             caller is a service."),
+        (status = 409, description = "Another request changed it first."),
         (status = 429, description = "Too many attempts: there was no turn within 10 s; or too \
             many new addresses."),
     )
@@ -84,6 +85,7 @@ async fn edit_me(
         return Err(ApiError::Forbidden(NO_ACCOUNT.to_owned()));
     }
     let before = handles.accounts.user(principal.user.id).await?.ok_or(ApiError::NotFound)?;
+    let seen = body.seen(before.version())?;
     let full_name = full_name(&mut body);
     let email = new_email(&mut body, &before);
     let has_password = body.has("current_password");
@@ -92,7 +94,7 @@ async fn edit_me(
         body.refuse("current_password", PASSWORD_REQUIRED);
     }
     body.finish()?;
-    let mut changes = UserChanges { full_name, ..UserChanges::default() };
+    let mut changes = UserChanges { seen, full_name, ..UserChanges::default() };
     let moves_email = email.is_some();
     if let Some(email) = email {
         let password = password.ok_or(ApiError::Internal)?;

@@ -13,6 +13,7 @@ use bellpull_domain::address::Addresses;
 use bellpull_domain::idempotency::Used;
 use bellpull_domain::ids::UserId;
 use bellpull_domain::user::{Origin, Role, User};
+use bellpull_domain::version::Version;
 use bellpull_port::accounts::{NewUser, UserChanges, UserFilter};
 use bellpull_port::{AccountStore, Clock, StoreError};
 use jiff::Timestamp;
@@ -164,7 +165,7 @@ async fn create(
             description = "The caller may not change that of this account, or it is the last \
                 active super admin's.",
         ),
-        (status = 409, description = "Another request changed its role at the same time."),
+        (status = 409, description = "Another request changed it first."),
     )
 )]
 async fn edit(
@@ -176,6 +177,7 @@ async fn edit(
     let before = handles.accounts.user(UserId(id)).await?.ok_or(ApiError::NotFound)?;
     check_may_change(&principal, &before)?;
     let changes = UserChanges {
+        seen: body.seen(before.version())?,
         addresses: addresses(&mut body),
         vouches_for_email: true,
         full_name: full_name(&mut body),
@@ -216,6 +218,7 @@ async fn put(
     Strict(mut body): Strict,
 ) -> Result<(StatusCode, Json<res::User>), ApiError> {
     let wanted = UserChanges {
+        seen: body.integer("version").map(Version),
         username: Some(username(&mut body)),
         addresses: addresses(&mut body),
         vouches_for_email: true,
@@ -261,13 +264,16 @@ impl Handles {
         &self,
         principal: &Principal,
         id: UserId,
-        wanted: UserChanges,
+        mut wanted: UserChanges,
         now: Timestamp,
     ) -> Result<(StatusCode, Json<res::User>), ApiError> {
         let mut status = StatusCode::OK;
         let before = match self.accounts.user(id).await? {
             Some(user) => user,
             None => {
+                if !Version::default().admits(wanted.seen.take()) {
+                    return Err(StoreError::Conflict.into());
+                }
                 status = StatusCode::CREATED;
                 let new = new_by_number(id, &wanted, now);
                 match self.accounts.create_user(new, None).await {

@@ -197,7 +197,10 @@ async fn read(
 #[utoipa::path(
     patch, path = "/api/webhooks/{id}/", tag = "Webhooks", params(doc::Id),
     request_body = doc::WebhookChanges,
-    responses((status = 200, description = "As it stands now.", body = res::Webhook))
+    responses(
+        (status = 200, description = "As it stands now.", body = res::Webhook),
+        (status = 409, description = "Another request changed it first."),
+    )
 )]
 async fn change(
     State(handles): State<Handles>,
@@ -207,6 +210,7 @@ async fn change(
 ) -> Result<Json<res::Webhook>, ApiError> {
     let hook = handles.visible(&principal, id).await?;
     let changes = WebhookChanges {
+        seen: body.seen(hook.version())?,
         address: handles.address(&mut body),
         events: events(&mut body),
         description: description(&mut body),

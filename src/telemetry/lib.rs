@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_handbook_has_every_metric_and_no_other() {
-        let handbook = include_str!("../../docs/operations.md");
+        let handbook = include_str!("../../docs/metrics.md");
         for (_, name) in DESCRIBED.iter().map(named) {
             assert!(handbook.contains(&format!("\n| `{name}` | ")), "{name}");
         }

@@ -13,7 +13,7 @@ pub fn fault(status: u16, code: Option<i64>, subcode: Option<i64>) -> Fault {
         // The API or the service is away.
         (1 | 2 | 131_000 | 131_016 | 133_004, _) => Fault::Provider,
         // The token, its rights, and the number that messages come from.
-        (0 | 3 | 10 | 190 | 200..=299, _) | (100, Some(33)) => Fault::Hub,
+        (0 | 3 | 10 | 33 | 190 | 200..=299, _) | (100, Some(33)) => Fault::Hub,
         // The account: blocked, locked, unpaid, unregistered, nameless, under maintenance, limited.
         (368 | 131_005 | 131_031 | 131_037 | 131_042 | 131_045 | 131_048 | 131_057, _) => {
             Fault::Hub
@@ -22,8 +22,7 @@ pub fn fault(status: u16, code: Option<i64>, subcode: Option<i64>) -> Fault {
         (132_001 | 132_007 | 132_015 | 132_016, _) => Fault::Hub,
         // The number's registration.
         (133_000..=133_016, _) => Fault::Hub,
-        _ if status >= 500 => Fault::Provider,
-        _ => Fault::Message,
+        _ => Fault::of_status(status),
     }
 }
 
@@ -47,6 +46,10 @@ mod tests {
             (503, Some(133_004), None, Provider),
             (500, Some(131_000), None, Provider),
             (500, Some(99_999), None, Provider),
+            (429, Some(99_999), None, Busy),
+            (401, Some(99_999), None, Hub),
+            (400, Some(99_999), None, Message),
+            (400, Some(33), None, Hub),
             (429, Some(130_429), None, Busy),
             (400, Some(131_056), None, Busy),
             (400, Some(131_026), None, Message),

@@ -1,9 +1,9 @@
 //! Mail servers: RFC 5321, the enhanced codes of RFC 3463 and its registry, and what Postfix, Exim,
 //! Exchange Online, Gmail and Amazon SES say beyond them.
 //!
-//! Before a recipient is named, whatever a server refuses is about this hub. Afterwards it may
-//! still be: Postfix, for one, refuses clients, names and senders only when it is told the
-//! recipient.
+//! Before a recipient is named, whatever a server refuses is about this hub, but for the size and
+//! the letters of a mail that its sender's command announces. Afterwards it may still be: Postfix,
+//! for one, refuses clients, names and senders only when it is told the recipient.
 
 use super::Fault;
 
@@ -61,11 +61,17 @@ pub fn fault(step: SmtpStep, code: u16, text: &str) -> Fault {
     if code == GOING_AWAY {
         return Fault::Provider;
     }
-    if matches!(step, SmtpStep::Opening | SmtpStep::Sender) || ABOUT_US.contains(&code) {
-        return Fault::Hub;
-    }
     let is_final = code >= 500;
-    match enhanced(text) {
+    let detail = enhanced(text);
+    // RFC 1870 and RFC 6531: the mail is too large, or has letters that the server does not take.
+    let is_of_one_mail = matches!(detail, Some((3, 4) | (6, _))) || (code, detail) == (552, None);
+    match step {
+        SmtpStep::Sender if is_of_one_mail => return own(is_final),
+        SmtpStep::Opening | SmtpStep::Sender => return Fault::Hub,
+        SmtpStep::Recipient | SmtpStep::Text if ABOUT_US.contains(&code) => return Fault::Hub,
+        SmtpStep::Recipient | SmtpStep::Text => {}
+    }
+    match detail {
         Some(detail) if is_about_us(detail) => return Fault::Hub,
         // The server's own state.
         Some((3, 0..=3 | 5..)) if !is_final => return Fault::Provider,
@@ -146,6 +152,11 @@ mod tests {
             (Opening, 421, "4.3.2 too many connections", Provider),
             (Sender, 553, "5.7.1 <a@b.example>: Sender address rejected: not owned by user", Hub),
             (Sender, 550, "not from you", Hub),
+            (Sender, 552, "5.3.4 Message size exceeds fixed limit", Message),
+            (Sender, 552, "message size exceeds fixed maximum message size", Message),
+            (Sender, 552, "5.7.1 quota of the sender", Hub),
+            (Sender, 553, "5.6.7 SMTPUTF8 is not supported", Message),
+            (Sender, 452, "4.3.4 too large at the moment", Busy),
             (Sender, 452, "4.3.1 Insufficient system storage", Hub),
             (Sender, 432, "4.3.2 Concurrent connections limit exceeded", Hub),
             // Postfix delays its refusals of clients until the recipient.

@@ -17,7 +17,7 @@ pub fn fault(status: u16, code: Option<i64>) -> Fault {
         // service.
         Some(21_212 | 21_603 | 21_606 | 21_659..=21_661 | 21_701..=21_705) => Fault::Hub,
         // Its queue, its daily limit, its registration.
-        Some(21_611 | 30_001 | 30_022..=30_024 | 30_032..=30_034) => Fault::Hub,
+        Some(21_611 | 30_001 | 30_022..=30_024 | 30_032..=30_034 | 63_038) => Fault::Hub,
         Some(_) if status < 500 && status != 429 => match status {
             401 | 407 => Fault::Hub,
             _ => Fault::Message,
@@ -49,6 +49,7 @@ mod tests {
             (400, None, Message),
             (429, Some(20_429), Busy),
             (429, None, Busy),
+            (429, Some(63_038), Hub),
             (500, Some(20_500), Provider),
             (503, None, Provider),
         ] {

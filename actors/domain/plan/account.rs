@@ -6,6 +6,7 @@ use crate::address::AddressChanges;
 use crate::channel::Channel;
 use crate::confusable::looks_like_name;
 use crate::user::{Origin, Role, User};
+use crate::version::Version;
 
 /// The changes of an account; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ pub struct UserChanges {
     /// The role that the account must still have: with another one the caller may have no right to
     /// change it. `None` accepts any role.
     pub seen_role: Option<Role>,
+    /// What the caller has seen; `None` accepts any version.
+    pub seen: Option<Version>,
     /// The changes are the claims of a token that was issued then (the epoch: it does not say
     /// when); they are refused if the account has those of a younger one.
     pub claims_at: Option<Timestamp>,
@@ -51,8 +54,8 @@ pub enum AccountRefusal {
     /// Another account's value is confusable with it (see [`crate::confusable`]); the
     /// field's name.
     TooSimilar(&'static str),
-    /// The account has another role than the caller saw.
-    RoleChanged,
+    /// The account has another role, or another version, than the caller saw.
+    Changed,
     /// The hub would lose its last active super admin.
     LastSuperAdmin,
     /// The account has the claims of a younger token, or takes none: it is the hub's own.
@@ -178,8 +181,9 @@ pub fn change(facts: &AccountFacts, changes: &UserChanges) -> Result<AccountPlan
     if moves_email && facts.has_email_key {
         return Err(AccountRefusal::TooSimilar("email"));
     }
-    if changes.seen_role.as_ref().is_some_and(|seen| *seen != account.role) {
-        return Err(AccountRefusal::RoleChanged);
+    let has_other_role = changes.seen_role.as_ref().is_some_and(|seen| *seen != account.role);
+    if has_other_role || !account.version().admits(changes.seen) {
+        return Err(AccountRefusal::Changed);
     }
     let origin = origin_after(account, changes)?;
     // The present name is accepted, as the present address is.
@@ -323,7 +327,7 @@ mod tests {
         let seen = |role| UserChanges { seen_role: Some(role), ..UserChanges::default() };
         assert!(change(&facts(Role::Client), &seen(Role::Client)).is_ok());
         let refused = change(&facts(Role::Admin), &seen(Role::Client));
-        assert_eq!(refused, Err(AccountRefusal::RoleChanged));
+        assert_eq!(refused, Err(AccountRefusal::Changed));
     }
 
     fn roles() -> impl Strategy<Value = Role> {

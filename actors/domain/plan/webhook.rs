@@ -35,7 +35,7 @@ pub fn has_room(owner: HookOwner, count: u32) -> bool {
 /// it was on.
 #[must_use]
 pub fn changed(before: Webhook, changes: &WebhookChanges, now: Timestamp) -> Webhook {
-    let WebhookChanges { address, events, description, is_active } = changes.clone();
+    let WebhookChanges { seen: _, address, events, description, is_active } = changes.clone();
     let begins = is_active == Some(true);
     Webhook {
         url: address.map_or(before.url, |address| address.url),
@@ -85,6 +85,7 @@ mod tests {
         assert_eq!(changed(before.clone(), &none, now), after);
         let (url, lane) = ("https://b.example".to_owned(), "b.example:443".to_owned());
         let changes = WebhookChanges {
+            seen: None,
             address: Some(HookAddress { url: url.clone(), lane }),
             events: Some(Vec::new()),
             description: Some(String::new()),

@@ -53,7 +53,7 @@ pub(crate) struct NewAccount {
     email: String,
     #[schema(min_length = 8, max_length = 1_024)]
     password: String,
-    #[schema(max_length = 150)]
+    #[schema(max_length = 255)]
     full_name: Option<String>,
     /// A role without rights: not `developer`, `admin` or `super_admin`.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
@@ -109,7 +109,7 @@ pub(crate) struct NewUser {
     username: String,
     #[schema(min_length = 8, max_length = 1_024)]
     password: String,
-    #[schema(max_length = 150)]
+    #[schema(max_length = 255)]
     full_name: Option<String>,
     /// `client` by default; only a super admin creates admins.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
@@ -122,36 +122,42 @@ pub(crate) struct UserState {
     /// Letters, digits and `@.+-_`, ending in a letter or digit.
     #[schema(min_length = 1, max_length = 150, pattern = r"^[A-Za-z0-9@.+_-]*[A-Za-z0-9]$")]
     username: String,
-    #[schema(max_length = 150)]
+    #[schema(max_length = 255)]
     full_name: Option<String>,
     /// `client` by default; none above the caller's own.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
     is_active: Option<bool>,
+    /// The version that the caller has seen: if it has changed, the answer is 409.
+    version: Option<i64>,
 }
 
 /// The changes. A new e-mail address counts as confirmed; links mailed to the previous one become
 /// invalid.
 #[derive(ToSchema)]
 pub(crate) struct UserEdit {
-    #[schema(max_length = 150)]
+    #[schema(max_length = 255)]
     full_name: Option<String>,
     /// A changed role ends all sessions of the account, and so does deactivation.
     #[schema(pattern = "^[a-z0-9_-]{1,32}$")]
     role: Option<String>,
     is_active: Option<bool>,
+    /// The version that the caller has seen: if it has changed, the answer is 409.
+    version: Option<i64>,
 }
 
 /// The changes of the caller's own account.
 #[derive(ToSchema)]
 pub(crate) struct ProfileEdit {
-    #[schema(max_length = 150)]
+    #[schema(max_length = 255)]
     full_name: Option<String>,
     /// A new address needs `current_password`; an empty one removes it.
     #[schema(max_length = 254)]
     email: Option<String>,
     #[schema(min_length = 1, max_length = 1_024)]
     current_password: Option<String>,
+    /// The version that the caller has seen: if it has changed, the answer is 409.
+    version: Option<i64>,
 }
 
 /// Filters of the list of accounts.

@@ -26,4 +26,6 @@ pub(crate) struct PreferenceChanges {
     /// An IANA time zone, in which digests are due.
     #[schema(examples("Europe/Berlin"))]
     timezone: Option<String>,
+    /// The version that the caller has seen: if it has changed, the answer is 409.
+    version: Option<i64>,
 }

@@ -29,6 +29,8 @@ pub(crate) struct WebhookChanges {
     #[schema(max_length = 255)]
     description: Option<String>,
     is_active: Option<bool>,
+    /// The version that the caller has seen: if it has changed, the answer is 409.
+    version: Option<i64>,
 }
 
 /// Filters of the list of webhooks.

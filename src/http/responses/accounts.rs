@@ -31,6 +31,7 @@ pub(crate) struct User {
     is_active: bool,
     /// Whether mails are sent to the address; false until its owner has confirmed it.
     email_verified: bool,
+    version: i64,
     #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
 }
@@ -48,6 +49,7 @@ impl From<&user::User> for User {
                 .collect(),
             is_active: user.is_active,
             email_verified: user.is_email_verified,
+            version: user.version().0,
             created_at: user.created_at,
         }
     }
@@ -129,7 +131,7 @@ mod tests {
         };
         let wanted = json!({"id": 7, "username": "user7", "email": "", "full_name": "",
             "role": "super_admin", "role_display": "Super Admin", "whatsapp_number": "",
-            "phone": "", "is_active": true, "email_verified": true,
+            "phone": "", "is_active": true, "email_verified": true, "version": user.version().0,
             "created_at": "2025-12-24T10:30:00.000Z"});
         assert_eq!(serde_json::to_value(User::from(&user)).unwrap(), wanted);
     }

@@ -59,11 +59,13 @@ pub(crate) struct Preferences {
     /// The time zone of digests; null: that of quiet hours, else UTC.
     #[schema(required, examples("Europe/Berlin"))]
     timezone: Option<String>,
+    version: i64,
 }
 
 // All preferences, defaults included.
 impl From<preference::Preferences> for Preferences {
     fn from(preferences: preference::Preferences) -> Self {
+        let version = preferences.version().0;
         let wished = preferences.events.keys().map(|name| Event::from_name(name));
         let events = Event::OWN.into_iter().chain(wished).map(|event| {
             let wanted = Channel::ALL
@@ -72,6 +74,7 @@ impl From<preference::Preferences> for Preferences {
             (CompactString::from(event.as_str()), wanted)
         });
         Self {
+            version,
             events: events.collect(),
             quiet_hours: preferences.quiet_hours.map(QuietHours::from),
             email_digest: preferences.email_digest.as_str(),

@@ -32,6 +32,7 @@ pub(crate) struct Webhook {
     /// Why it was switched off, unless its owner did so.
     #[schema(required)]
     off_reason: Option<String>,
+    version: i64,
     #[serde(serialize_with = "times::time")]
     created_at: Timestamp,
     #[serde(serialize_with = "times::time")]
@@ -56,6 +57,7 @@ impl From<webhook::Webhook> for Webhook {
             HookOwner::Project(project) => (None, Some(project.0)),
         };
         Self {
+            version: hook.version().0,
             id: hook.id.0,
             user,
             project,

@@ -46,6 +46,9 @@ impl Operation for Alter {
         let Self { user, changes, now } = self;
         accounts::lock(db, *user).await?;
         let before = db.optional(body(), values![*user], preferences).await?.unwrap_or_default();
+        if !before.version().admits(changes.seen) {
+            return Err(StoreError::Conflict.into());
+        }
         let Some(after) = before.with(changes) else { return Ok(None) };
         let sql = sql!(
             "INSERT INTO preferences (user_id, body, updated_at) VALUES ($1, $2, $3) \

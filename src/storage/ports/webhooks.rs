@@ -189,6 +189,9 @@ impl Operation for Alter {
         let Some(before) = db.optional(found, values![*id], webhook).await? else {
             return Ok(None);
         };
+        if !before.version().admits(changes.seen) {
+            return Err(StoreError::Conflict.into());
+        }
         let after = changed(before, changes, timestamp(now.as_millisecond())?);
         let sql = sql!(
             "UPDATE webhooks SET url = $2, lane = coalesce($3, lane), events = $4, \

@@ -140,6 +140,10 @@ async fn messages_are_sent_and_what_is_reported_never_moves_a_status_back() {
         let shown = (&now["provider_status"], &now["status"]);
         assert_eq!(shown, (&json!(wanted), &json!("SENT")), "after {reported}");
     }
+    // A batch of up to 3 MB, larger than other bodies may be.
+    let (body, signature) = report(&"wamid.of another account ".repeat(70_000), "read");
+    assert!(body.len() > 1_700_000);
+    assert_eq!(call(body, &signature).await, 200);
     let (body, signature) = report("wamid.of another account", "read");
     assert_eq!(call(body.clone(), &signature).await, 200);
     assert_eq!(call(body, &report(id, "read").1).await, 403, "signed over another body");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bellpull_domain::user::APART_FROM;
 use jsonwebtoken::{EncodingKey, Header, encode};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -252,6 +253,13 @@ async fn a_younger_tokens_claims_are_applied_and_an_older_ones_are_not() {
     let undated = |role| beside.user(201, 0, &json!({"iat": null, "role": role}));
     assert_eq!(me(&undated("client")).await["role"], "client");
     assert_eq!(me(&undated("super_admin")).await["role"], "client");
+    // A name that was shown may be sent back, however long the issuer's is.
+    let long = "x".repeat(251) + "👨\u{200d}👩\u{200d}👧 and more";
+    let user = beside.user(202, 1, &json!({ "full_name": long }));
+    let account = me(&user).await;
+    assert_eq!(account["full_name"], "x".repeat(251) + "…");
+    let (status, told) = user.ask(Method::PATCH, "/api/auth/me/", &account).await;
+    assert_eq!((status, &told["full_name"]), (200, &account["full_name"]), "{told}");
     // What a claim does not say stays.
     let silent = beside.user(201, 1, &json!({"email": "no address", "role": "Big Boss"}));
     assert_eq!(me(&silent).await["email"], "ann.lee@example.com");

@@ -44,14 +44,14 @@ fn each_alert_fires_on_what_it_is_for_and_none_on_a_good_day() {
     }
     let rules = fs::read_to_string(root().join("docs/deploy/alerts.yml")).unwrap();
     let tests = fs::read_to_string(root().join("tests/monitoring/alerts.yml")).unwrap();
-    let handbook = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let handbook = fs::read_to_string(root().join("docs/alerts.md")).unwrap();
     let alerts: Vec<&str> =
         rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(alerts.len() > 15, "{alerts:?}");
     for alert in alerts {
         let tried = tests.matches(&format!("alertname: {alert}")).count();
         assert_eq!(tried, 2, "{alert} is tried {tried} times");
-        assert!(handbook.contains(&format!("\n### {alert}\n")), "{alert} is not in the handbook");
+        assert!(handbook.contains(&format!("\n## {alert}\n")), "{alert} is not in the handbook");
     }
 }
 

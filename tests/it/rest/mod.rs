@@ -35,6 +35,7 @@ mod strict;
 mod templates;
 mod tickets;
 mod users;
+mod versions;
 mod visibility;
 mod webhooks;
 mod workflow;

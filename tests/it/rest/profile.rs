@@ -24,7 +24,7 @@ async fn an_owner_changes_the_name() {
     assert_eq!(hub.get(&jane, ME).await.1, after);
     assert_eq!(hub.patch(&jane, ME, json!({})).await, (200, after.clone()));
     assert_eq!(hub.patch(&jane, ME, after.clone()).await, (200, after), "all of it, unchanged");
-    let (status, told) = hub.patch(&jane, ME, json!({"full_name": "x".repeat(151)})).await;
+    let (status, told) = hub.patch(&jane, ME, json!({"full_name": "x".repeat(256)})).await;
     assert_eq!((status, told["full_name"][0].is_string()), (400, true), "{told}");
 }
 

@@ -89,7 +89,7 @@ async fn what_is_wrong_with_a_change() {
     let team = Team::gather().await;
     let path = format!("/api/users/{}/", team.carl.id);
     let body = json!({"email": "nowhere", "role": "No Slug", "is_active": "no", "phone": "call me",
-        "whatsapp_number": 49_151, "full_name": "x".repeat(151)});
+        "whatsapp_number": 49_151, "full_name": "x".repeat(256)});
     let (status, answer) = team.hub.patch(&team.admin, &path, body).await;
     assert_eq!(status, 400);
     for field in ["email", "role", "is_active", "phone", "whatsapp_number", "full_name"] {

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::people::new_user;
 use crate::support::postgres::{Database, server};
 use crate::support::skip::skipped;
 
@@ -176,6 +177,42 @@ async fn a_user_without_the_right_to_create_tables_is_told_so() {
     sqlx::query(AssertSqlSafe(owned)).execute(&mut admin).await.unwrap();
     let wanted = format!("user {user} lacks a right: permission denied for schema public");
     assert!(text.contains(&wanted), "{text}");
+}
+
+#[tokio::test]
+async fn a_store_with_few_connections_keeps_to_them_and_serves_all() {
+    need_server!();
+    let database = Database::create().await;
+    let user = format!("u{:016x}", fastrand::u64(..));
+    let sql = format!(
+        "CREATE USER {user} PASSWORD 'hunter2' CONNECTION LIMIT 4; GRANT ALL ON SCHEMA public TO {user}; \
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}; \
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {user}"
+    );
+    database.execute(&sql).await;
+    let options = StoreOptions { connections: 4, ..StoreOptions::default() };
+    let url = as_user(&database.url(), &user);
+    let store = PostgresStore::open(&url, options).await.unwrap();
+    let writes = (0..40).map(|n| store.create_user(new_user(&format!("user{n}"), "client"), None));
+    let made = join_all(writes).await;
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    store.close().await;
+    let sql = format!("DROP OWNED BY {user}; DROP USER {user}");
+    database.execute(&sql).await;
+}
+
+/// A new version of the C library may sort other collations differently, which corrupts an index.
+#[tokio::test]
+async fn no_index_depends_on_the_c_library() {
+    need_server!();
+    let database = Database::create().await;
+    let mut connection = database.connect().await;
+    let sql = "SELECT i.indexrelid::regclass::text FROM pg_index i \
+               JOIN pg_class c ON c.oid = i.indexrelid, unnest(i.indcollation) AS of (id) \
+               JOIN pg_collation l ON l.oid = of.id \
+               WHERE c.relnamespace = 'public'::regnamespace AND l.collname NOT IN ('C', 'POSIX')";
+    let found: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[tokio::test]

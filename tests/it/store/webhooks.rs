@@ -102,7 +102,7 @@ pub(crate) async fn a_webhook_is_kept_changed_and_forgotten<F: Fixture>() {
         address: Some(address("b.example")),
         events: Some(Vec::new()),
         description: Some(String::new()),
-        is_active: Some(false),
+        ..changes(false)
     };
     let changed = store.change_webhook(made.id, other, at(2)).await.unwrap().unwrap();
     assert_eq!((changed.url.as_str(), changed.is_active), ("https://b.example/hook", false));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use super::ports;
 use super::postgres::{PATIENCE, Postgres, USER, private_folder};
@@ -70,15 +70,23 @@ impl Postgres {
             .await
             .map_err(failed)?;
         connection.execute("SELECT pg_reload_conf()").await.map_err(failed)?;
-        let deadline = Instant::now() + PATIENCE;
         let sql = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')";
-        while !sqlx::query_scalar(sql).fetch_one(&mut connection).await.map_err(failed)? {
-            if Instant::now() > deadline {
-                return Err(LoadError::failed("postgres: no standby has caught up"));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        until(&mut connection, sql).await
+    }
+
+    /// Returns once a standby has all that is committed now.
+    ///
+    /// # Errors
+    /// None has.
+    pub async fn wait_until_followed(&self) -> Result<(), LoadError> {
+        let failed = |error: sqlx::Error| LoadError::failed(format!("postgres: {error}"));
+        let mut connection = PgConnection::connect(&self.url()).await.map_err(failed)?;
+        let now = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text");
+        let now: String = now.fetch_one(&mut connection).await.map_err(failed)?;
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE flush_lsn >= '{now}'::pg_lsn)"
+        );
+        until(&mut connection, &sql).await
     }
 
     /// A standby becomes a server of its own.
@@ -99,5 +107,21 @@ impl Postgres {
     pub fn discard(self) {
         // What is left is removed with the folder.
         let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+/// Asks until the answer is yes.
+async fn until(connection: &mut PgConnection, sql: &str) -> Result<(), LoadError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut *connection);
+        let is_so = query.await.map_err(|error| LoadError::failed(format!("postgres: {error}")))?;
+        if is_so {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(LoadError::failed("postgres: no standby has caught up"));
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

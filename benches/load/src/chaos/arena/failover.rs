@@ -43,6 +43,8 @@ impl Arena<'_> {
             }
             self.pass(LOOK).await?;
         }
+        // What the writers have finished is not lost, however slow this machine is.
+        self.services()?.postgres.wait_until_followed().await?;
         let from = self.tempo.now().saturating_sub(BEHIND_MS);
         let held = Flow::Held { to_node: true, to_client: true };
         (0..LANES).for_each(|lane| way.set(lane, held));
