@@ -186,20 +186,18 @@ await run({
       else if (deed === 3) lists[random(lists.length)].more();
       else await who.markRead(id);
     }
-    for (const one of lists) {
-      await until('it is quiet', () => !one.state.isLoading);
-      while (one.state.hasMore) {
-        await one.more();
-        assert.equal(one.state.error, null);
-      }
-    }
     for (const [n, filter] of filters.entries()) {
       const should = await wanted(tess, new URLSearchParams(filter));
       await until(`the list of ${JSON.stringify(filter)}`, () => {
-        const { rows, count } = lists[n].state;
+        const { rows, count, hasMore, isLoading, error } = lists[n].state;
+        assert.equal(error, null);
+        if (hasMore && !isLoading) lists[n].more();
         return count === should.count && isSame(rows, should.rows);
       }).catch((error) => {
-        assert.deepEqual({ ...lists[n].state, rows: lists[n].state.rows.length }, should.count, error);
+        const { rows, ...state } = lists[n].state;
+        assert.deepEqual({ ...state, ids: rows.map(({ id }) => id) }, { ...state, count: should.count, ids: should.rows.map(({ id }) => id) });
+        assert.deepEqual(rows, should.rows);
+        throw error;
       });
     }
     await client.markRead('all');
