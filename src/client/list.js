@@ -16,7 +16,6 @@ const START_MS = 500; // the first page is read when the line stands, or so late
 const CHECK_MS = 150; // frames are gathered so long before the hub is asked
 const FETCH_MAX = 20; // rows that are read one by one; of more, the list is read again
 const STEP = 10; // rows, by which the place where the list goes on is looked for
-const TRIES_MAX = 20; // pages that are looked through for the place where the list goes on
 
 /** The size of pages of which one begins closest above that row: the most of it is new. */
 function sizeOfPageFrom(at) {
@@ -174,14 +173,21 @@ class List {
 
   async #fetch(ids) {
     if (ids.length > FETCH_MAX) return this.#read();
+    this.#fresh = [];
+    const read = [];
     for (const id of ids) {
       const told = await this.#hub.request('GET', `api/notifications/${id}/`).catch((error) => {
         if (error.status !== 404) throw error;
       });
-      const row = told && rowOf(told);
-      if (row) this.#apply((rows) => this.#put(rows, row));
+      if (told) read.push(rowOf(told));
     }
-    return this.#check('count');
+    const fresh = this.#fresh;
+    this.#fresh = null;
+    return this.#apply((rows) => {
+      for (const row of read) this.#put(rows, row);
+      for (const change of fresh) change(rows);
+      return true;
+    }, 'count');
   }
 
   // --- What is read -----------------------------------------------------------------------------
@@ -216,7 +222,7 @@ class List {
       return { count, rows: results.map(rowOf), isLast: next === null };
     } catch (error) {
       if (error.status !== 404) throw error;
-      return { count: null, rows: [], isLast: true }; // past the end: rows were deleted meanwhile
+      return { count: 0, rows: [], isLast: true }; // past the end: rows were deleted meanwhile
     }
   }
 
@@ -233,47 +239,47 @@ class List {
     this.#fresh = [];
     const before = this.#told;
     const wanted = Math.max(SIZE, this.#rows.size);
-    const size = Math.min(wanted, SIZE_MAX);
     const read = new Map();
-    let [number, last] = [0, null];
-    do {
-      number += 1;
-      last = await this.#page(number, size);
-      for (const row of last.rows) read.set(row.id, row);
-    } while (!last.isLast && read.size < wanted);
+    let last;
+    do last = await this.#readOn(read, Math.min(wanted, SIZE_MAX)); while (!last.isLast && read.size < wanted);
     this.#rows = read;
-    this.#isComplete = last.isLast;
-    const { count } = last.count === null ? await this.#page(1, 1) : last;
-    this.#finish(count, before);
+    this.#finish(last, before);
   }
 
-  /** Reads on after the last row that is held: rows may have come or gone before it meanwhile. */
   async #append() {
     this.#fresh = [];
     const before = this.#told;
-    const end = this.#state.rows.at(-1);
-    let at = Math.max(0, this.#rows.size - 1);
-    for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-      const size = sizeOfPageFrom(at);
-      const { rows, isLast, count } = await this.#page(Math.floor(at / size) + 1, size);
-      const older = rows.filter((row) => !end || row.seq < end.seq);
+    const rows = new Map(this.#rows);
+    const last = await this.#readOn(rows, SIZE);
+    this.#rows = rows;
+    this.#finish(last, before);
+  }
+
+  /** Reads on after the last of these rows: some may have come or gone before it meanwhile. */
+  async #readOn(rows, first) {
+    const end = Math.min(...[...rows.values()].map(({ seq }) => seq));
+    let at = Math.max(0, rows.size - 1);
+    for (;;) {
+      const size = rows.size === 0 ? first : sizeOfPageFrom(at);
+      const page = await this.#page(Math.floor(at / size) + 1, size);
+      const older = page.rows.filter(({ seq }) => seq < end);
       // The page is to begin with a row that is held, so that none between is passed over.
-      if (at > 0 && older.length === rows.length) at = Math.max(0, at - STEP);
-      else if (older.length === 0 && !isLast) at += STEP;
+      const isBehind = at >= size && older.length === page.rows.length;
+      if (isBehind) at = Math.max(0, at - STEP);
+      else if (older.length === 0 && !page.isLast) at += STEP;
       else {
-        for (const row of older) if (!this.#rows.has(row.id)) this.#rows.set(row.id, row);
-        this.#isComplete = isLast;
-        return this.#finish(count, before);
+        for (const row of older) rows.set(row.id, row);
+        return page;
       }
     }
-    return this.#read(); // it changes faster than it is read
   }
 
   /** What was told while pages were read goes over what they say. */
-  #finish(count, before) {
+  #finish({ count, isLast }, before) {
+    this.#isComplete = isLast;
     for (const change of this.#fresh) change(this.#rows);
     this.#fresh = null;
-    this.#show({ count: Math.max(count ?? 0, this.#rows.size), isLoading: false, error: null });
+    this.#show({ count: Math.max(count, this.#rows.size), isLoading: false, error: null });
     if (before !== this.#told) this.#check('count');
   }
 

@@ -13,7 +13,7 @@ const { folder, modules, tar } = install(['client']);
 const client = join(modules, '@bellpull/client');
 const { connect, list, rowOf } = await import(join(client, 'dist/index.js'));
 const WebSocket = installed('ws');
-const [jane, paul, tess, mary, nora, olga] = hub.people;
+const [jane, paul, tess, mary, nora, olga, rosa] = hub.people;
 const live = (client) => until('a line', () => client.state === 'live');
 
 /** What the hub says that the list should be. */
@@ -62,8 +62,13 @@ async function node(options, transport) {
 const page = (person) => `<!doctype html><script type="module">
   import { connect, list, oneSocket } from '/dist/index.js';
   window.shown = []; window.states = [];
+  const query = new URLSearchParams(location.search);
+  if (query.has('old')) Object.defineProperty(navigator, 'locks', { value: undefined });
   window.hub = connect({ url: '${hub.base}', token: '${person.token}', tabs: oneSocket(),
+    storage: localStorage, storageKey: query.get('key') ?? 'bellpull', transport: query.get('by') ?? undefined,
     backOffMs: { base: 100, cap: 1000 } });
+  window.streamed = [];
+  hub.on('ticket_update', ({ data }) => streamed.push(data.title));
   hub.on('state', (state) => states.push(state));
   hub.on('notification', ({ id }) => shown.push(id));
   window.inbox = list(hub);
@@ -181,20 +186,18 @@ await run({
       else if (deed === 3) lists[random(lists.length)].more();
       else await who.markRead(id);
     }
-    for (const one of lists) {
-      await until('it is quiet', () => !one.state.isLoading);
-      while (one.state.hasMore) {
-        await one.more();
-        assert.equal(one.state.error, null);
-      }
-    }
     for (const [n, filter] of filters.entries()) {
       const should = await wanted(tess, new URLSearchParams(filter));
       await until(`the list of ${JSON.stringify(filter)}`, () => {
-        const { rows, count } = lists[n].state;
+        const { rows, count, hasMore, isLoading, error } = lists[n].state;
+        assert.equal(error, null);
+        if (hasMore && !isLoading) lists[n].more();
         return count === should.count && isSame(rows, should.rows);
       }).catch((error) => {
-        assert.deepEqual({ ...lists[n].state, rows: lists[n].state.rows.length }, should.count, error);
+        const { rows, ...state } = lists[n].state;
+        assert.deepEqual({ ...state, ids: rows.map(({ id }) => id) }, { ...state, count: should.count, ids: should.rows.map(({ id }) => id) });
+        assert.deepEqual(rows, should.rows);
+        throw error;
       });
     }
     await client.markRead('all');
@@ -241,6 +244,67 @@ await run({
     }
     await dead.tab.close().catch(() => {});
     await browser.close();
+    site.close();
+  },
+
+  async 'what tabs ask for goes through the one that has the line, and a tab that is behind catches up'() {
+    const site = await pages({ '/': page(rosa), folder: client });
+    const browser = await chromium();
+    const [one, two] = await tabs(browser, site.at, 2);
+    const sockets = () => one.sockets.size + two.sockets.size;
+    assert.equal(sockets(), 1);
+    const { id: project } = await rest(hub.admin, 'POST', 'api/projects/', { key: 'TABS', name: 'Tabs' });
+    await rest(hub.admin, 'POST', `api/projects/${project}/members/`, { user: rosa.id });
+    const stream = `project:${project}:tickets`;
+    for (const { tab } of [one, two]) await tab.evaluate((name) => window.hub.subscribe(name), stream);
+    const raise = (title) => rest(rosa.token, 'POST', 'api/tickets/', { title, project });
+    const heard = ({ tab }) => tab.evaluate(() => window.streamed);
+    await raise('First');
+    for (const each of [one, two]) await until('the first', async () => isSame(await heard(each), ['First']));
+    // Who leaves it leaves it to the other, be that the one with the line or not.
+    await one.tab.evaluate((name) => window.hub.unsubscribe(name), stream);
+    await raise('Second');
+    await until('the second', async () => isSame(await heard(two), ['First', 'Second']));
+    await one.tab.evaluate((name) => window.hub.subscribe(name), stream);
+    await two.tab.evaluate((name) => window.hub.unsubscribe(name), stream);
+    await raise('Third');
+    await until('the third', async () => isSame(await heard(one), ['First', 'Third']));
+    assert.deepEqual(await heard(two), ['First', 'Second']);
+
+    // A tab whose position is older than what the others keep is told what it lacks, and they nothing twice.
+    const sent = [];
+    for (let n = 0; n < 4; n += 1) sent.push(await send(rosa, `No. ${n}`));
+    for (const each of [one, two]) await until('all four', async () => isSame(await shownIn(each), sent));
+    const seen = await until('a position', () => one.tab.evaluate(() => {
+      const kept = JSON.parse(localStorage.getItem('bellpull'));
+      return kept?.since >= 4 && kept;
+    }));
+    const behind = JSON.stringify({ ...seen, since: seen.since - 2 });
+    await one.tab.evaluate((text) => localStorage.setItem('behind', text), behind);
+    const [three] = await tabs(browser, `${site.at}/?key=behind`, 1);
+    await until('the last two', async () => isSame(await shownIn(three), sent.slice(-2)));
+    const older = JSON.stringify({ ...seen, since: 0 });
+    await one.tab.evaluate((text) => localStorage.setItem('older', text), older);
+    const [four] = await tabs(browser, `${site.at}/?key=older`, 1);
+    await until('all, by another line', async () => isSame(await shownIn(four), sent));
+    sent.push(await send(rosa, 'Last'));
+    for (const each of [one, two, four]) await until('the last', async () => isSame(await shownIn(each), sent));
+    assert.equal(sockets() + three.sockets.size + four.sockets.size, 1);
+    await browser.close();
+
+    // Where there are no Web Locks each tab has its own line; by event streams one has one for all.
+    const other = await chromium();
+    const both = await tabs(other, `${site.at}/?old`, 2);
+    assert.deepEqual(both.map((each) => each.sockets.size), [1, 1]);
+    const streams = await tabs(other, `${site.at}/?by=sse`, 2);
+    const id = await send(rosa, 'By a stream');
+    for (const each of streams) await until('it', async () => (await shownIn(each)).at(-1) === id);
+    await streams[0].tab.evaluate((one) => window.hub.markRead(one), id);
+    for (const each of streams) {
+      await until('the mark', () => each.tab.evaluate((one) => window.inbox.state.rows
+        .some((row) => row.id === one && row.is_read), id));
+    }
+    await other.close();
     site.close();
   },
 

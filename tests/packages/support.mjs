@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-/** `{base, service, people: [{id, token}]}` of the hub that the test has started. */
+/** `{base, service, admin, people: [{id, token}]}` of the hub that the test has started. */
 export const hub = JSON.parse(process.env.HUB);
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 export const installed = createRequire(join(process.env.CLIENT_MODULES, 'any.js'));

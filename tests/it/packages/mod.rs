@@ -45,6 +45,7 @@ async fn passes_with_hub(mut command: Command) {
         config.http.writes_per_s = 0;
     })
     .await;
+    let admin = hub.user("boss", "admin").await.token;
     let mut people = Vec::new();
     for n in 0..8 {
         let person = hub.user(&format!("person_{n}"), "client").await;
@@ -53,7 +54,7 @@ async fn passes_with_hub(mut command: Command) {
     let mut long = people.pop().unwrap();
     hub.execute(&many::inbox(long["id"].as_i64().unwrap(), MANY)).await;
     long["rows"] = json!(MANY);
-    let at = json!({"base": hub.base(), "service": service(), "secret": SECRET,
+    let at = json!({"base": hub.base(), "service": service(), "secret": SECRET, "admin": admin,
         "people": people, "many": long});
     command.env("HUB", at.to_string()).env("CLIENT_MODULES", modules);
     passes(command).await;

@@ -14,12 +14,15 @@ too, off the caller's path: by a bounded queue, so a hub that is down costs noth
 
 from __future__ import annotations
 
+import copy
 import logging
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.module_loading import import_string
+
+from bellpull.requests import Request
 
 from . import rules
 from .queueing import LENGTH, Queue, send
@@ -50,11 +53,20 @@ class BellpullChannelLayer:
         return getattr(self.layer, name)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        request = self._request(group, message)
+        try:
+            await self.layer.group_send(group, message)
+        finally:
+            # Last: the thread that it wakes takes its share of the interpreter.
+            if request is not None:
+                self.queue.put(request)
+
+    def _request(self, group: str, message: Mapping[str, Any]) -> Request | None:
+        """What the hub is asked. Made before the present layer has the message, which may change it."""
         try:
             user = self._rules.user(group)
-            body = self._notification(message) if user is not None else None
-            if user is not None and body is not None:
-                self.queue.put(send(user, body, uuid.uuid4().hex))
+            body = self._notification(copy.deepcopy(message)) if user is not None else None
+            return send(user, body, uuid.uuid4().hex) if user is not None and body else None
         except Exception:
             log.exception("A message to %s could not be told to the hub.", group)
-        await self.layer.group_send(group, message)
+            return None

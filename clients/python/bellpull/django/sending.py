@@ -82,7 +82,8 @@ if hasattr(os, "register_at_fork"):
 def _forget(*, setting: str, **_: Any) -> None:
     global _client
     if setting == "BELLPULL":
-        _client = None
+        with _lock:  # a thread may be making one of the old settings
+            _client = None
 
 
 setting_changed.connect(_forget, dispatch_uid="bellpull")
