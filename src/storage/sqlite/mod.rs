@@ -1,8 +1,9 @@
 //! The store of a single process: SQLite in a file, within the process.
 //!
-//! In reading order: [`options`] (where the file is), [`migrations`], [`found`] (what is there already), [`file`]
-//! (its owner and permissions), [`identity`] (one path, and the same file all the time), [`given`]
-//! (the positions that were given out), [`integrity`] and [`log_damage`] (damage), [`lock`] (one
+//! In reading order: [`options`] (where the file is), [`migrations`], [`found`] (what is there
+//! already), [`file`] (its owner and permissions), [`identity`] (one path, and the same file all
+//! the time), [`given`] (the positions that were given out), [`integrity`] and
+//! [`log_damage`] (damage), [`lock`] (one
 //! hub on one file), [`writer`] (every write, in groups) with [`health`] (whether the last one
 //! succeeded); the ports' reads: [`ticket_lists`], [`sends`], [`inbox`] with
 //! [`heads`], [`accounts`] with [`name_keys`], [`deliveries`],
