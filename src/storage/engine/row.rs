@@ -41,7 +41,9 @@ impl Columns for OwnedRow {
         match self.at(column)? {
             SqliteValue::Null => Ok(None),
             SqliteValue::Text(text) => Ok(Some(text)),
-            _ => Err(corrupt(column)),
+            SqliteValue::Integer(_) | SqliteValue::Real(_) | SqliteValue::Blob(_) => {
+                Err(corrupt(column))
+            }
         }
     }
 

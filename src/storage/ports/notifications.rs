@@ -65,7 +65,7 @@ pub(in super::super) struct CountUnread {
 }
 
 impl Operation for CountUnread {
-    type Answer = Option<(Head, Vec<(Channel, i64)>)>;
+    type Answer = Option<Counts>;
 
     /// The scan starts at the newest and ends with the last unread one.
     async fn run(&self, db: &mut Db<'_>) -> Result<Self::Answer, Failure> {
@@ -86,7 +86,10 @@ impl Operation for CountUnread {
     }
 }
 
-fn unread(row: &Row) -> Result<Option<(Head, Vec<(Channel, i64)>)>, StoreError> {
+/// A head, and how many go out on each channel.
+type Counts = (Head, Vec<(Channel, i64)>);
+
+fn unread(row: &Row) -> Result<Option<Counts>, StoreError> {
     let Some(channels) = row.text("channels")? else { return Ok(None) };
     let channels: Vec<(String, i64)> = json(channels)?;
     let counts = channels.into_iter().map(|(name, times)| Ok((channel(&name)?, times)));

@@ -31,7 +31,9 @@ impl From<engine::Failure> for Failure {
     fn from(failure: engine::Failure) -> Self {
         match failure {
             engine::Failure::Sql(SqlError::Sqlite(error)) => Self::Sql(error),
-            other => Self::Refused(other.into()),
+            other @ (engine::Failure::Sql(SqlError::Postgres(_)) | engine::Failure::Refused(_)) => {
+                Self::Refused(other.into())
+            }
         }
     }
 }
