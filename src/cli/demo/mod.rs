@@ -9,6 +9,7 @@
 mod act;
 mod client;
 mod compare;
+mod data;
 #[cfg(feature = "load")]
 mod nodes;
 mod print;
@@ -32,6 +33,7 @@ use client::Person;
 const EXAMPLES: &str = "\
 Examples:
   bellpull demo                          the story, then a hub to try: Ctrl-C stops it
+  bellpull demo --data                   the same, with twenty users and sixty tickets to look at
   bellpull demo --once                   the story alone; exits 0 if every frame arrived
   bellpull demo --listen 127.0.0.1:0     on any free port
   bellpull demo --nodes 3                over three nodes, one of which is killed meanwhile";
@@ -47,6 +49,10 @@ pub struct Args {
     /// Exits after the story: 0 if every expected frame arrived, 1 otherwise
     #[arg(long)]
     once: bool,
+    /// After the story, fills the hub: twenty users, three projects, sixty tickets, sends, e-mails
+    /// of which some are refused, and slow requests. Accounts have no limit of writes then
+    #[arg(long)]
+    data: bool,
     /// Plays on this many nodes behind a proxy, kills one with SIGKILL in the middle, and compares
     /// what each user received with the inbox. PostgreSQL and Redis are started for it from the
     /// machine's own programs, unless --database and --redis are given (as flags: those of the
@@ -87,8 +93,14 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     // Its own client, and the addresses that it prints, are plain HTTP.
     config.tls = None;
     let mut signals = Signals::listen()?;
+    if args.data {
+        data::prepare(&mut config).await.map_err(CliError::failed)?;
+    }
     let app = start(config, args.once).await?;
-    let outcome = play(&app).await;
+    let mut outcome = play(&app).await;
+    if args.data && outcome.is_ok() {
+        outcome = data::fill(&app).await;
+    }
     match &outcome {
         Ok(()) if args.once => print::done(),
         Ok(()) => {

@@ -4,20 +4,20 @@ use super::Embedded;
 
 /// A hash of what they were made from.
 #[cfg(test)]
-pub(super) const SOURCES: &str = "8b78fb9c5707befeaace596b9b2e8326241df2f63f483dabf0471909bf5e9a87";
+pub(super) const SOURCES: &str = "6b8e44e46a624eb5f8c00d1147191a311392ef3391b9f78d05383cfd98a731b8";
 
 pub(super) const FILES: &[Embedded] = &[
-    Embedded {
-        path: "assets/index-1KTMapAa.js",
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/index-1KTMapAa.js"),
-        gzip: include_bytes!("assets/index-1KTMapAa.js.gz"),
-    },
     Embedded {
         path: "assets/index-Cg5wAdVc.css",
         kind: "text/css; charset=utf-8",
         bytes: include_bytes!("assets/index-Cg5wAdVc.css"),
         gzip: include_bytes!("assets/index-Cg5wAdVc.css.gz"),
+    },
+    Embedded {
+        path: "assets/index-DGugDwWI.js",
+        kind: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/index-DGugDwWI.js"),
+        gzip: include_bytes!("assets/index-DGugDwWI.js.gz"),
     },
     Embedded {
         path: "icon.svg",

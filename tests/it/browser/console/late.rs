@@ -116,9 +116,18 @@ async fn typed_text_survives_a_reload_and_a_past_time_is_never_ahead() {
     let has_draft = "one('textarea[name=comment]')?.value === 'half a sentence' && shows('Draft')";
     ada.until(has_draft).await;
     // Within the app, too.
-    ada.until("press('nav a', 'Preferences')").await;
+    ada.run("window.realFetch = window.fetch; press('nav a', 'Preferences')").await;
     ada.until("shows('Quiet hours')").await;
-    ada.run("history.back()").await;
+    // A change that is refused is not shown as made.
+    ada.run(
+        "window.fetch = async (path, init) => init?.method === 'PUT' \
+            ? new Response('{\"detail\": \"Too fast.\"}', { status: 429 }) \
+            : realFetch(path, init); \
+         window.box = one('td input[type=checkbox]'); window.was = box.checked; box.click()",
+    )
+    .await;
+    ada.until("shows('Too fast.') && box.checked === was").await;
+    ada.run("window.fetch = realFetch; history.back()").await;
     ada.until(has_draft).await;
     // The device's clock is ten minutes behind.
     let behind = json!({"source": "const now = Date.now; Date.now = () => now() - 600_000;"});
