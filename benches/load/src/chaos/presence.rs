@@ -16,7 +16,7 @@ use super::view::BoardView;
 /// How long a board may take to open.
 const OPEN: Duration = Duration::from_secs(10);
 /// How long a new board may take to show everyone.
-const COMPLETE: Duration = Duration::from_secs(5);
+const COMPLETE: Duration = Duration::from_secs(2);
 /// How often it is looked while clients still come and go.
 const LOOKS: usize = 20;
 /// The wait between two looks.
