@@ -74,16 +74,19 @@ fn run(connection: &mut Connection) -> Result<(), MigrateError> {
         return Err(MigrateError::Newer(newest));
     }
     for migration in MIGRATIONS.iter() {
-        let sql = "SELECT checksum FROM _sqlx_migrations WHERE version = ?";
-        let found = connection.query_row(sql, [migration.version], |row| row.get(0)).optional()?;
-        let found: Option<Vec<u8>> = found;
-        match found {
+        match checksum(connection, migration)? {
             Some(checksum) if checksum[..] == migration.checksum[..] => {}
             Some(_) => return Err(MigrateError::Modified(migration.version)),
             None => apply(connection, migration)?,
         }
     }
     Ok(())
+}
+
+/// As it was run; `None` if it was not.
+fn checksum(connection: &Connection, migration: &Migration) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT checksum FROM _sqlx_migrations WHERE version = ?";
+    connection.query_row(sql, [migration.version], |row| row.get(0)).optional()
 }
 
 /// Runs a migration and lists it, in one transaction unless its own text has some.
@@ -94,6 +97,10 @@ fn apply(connection: &mut Connection, migration: &Migration) -> rusqlite::Result
         return list(connection, migration, begun);
     }
     let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have run it while this one waited for the lock.
+    if checksum(&work, migration)?.is_some() {
+        return Ok(());
+    }
     work.execute_batch(migration.sql.as_str())?;
     list(&work, migration, begun)?;
     work.commit()
@@ -105,4 +112,23 @@ fn list(connection: &Connection, migration: &Migration, begun: Instant) -> rusql
                execution_time) VALUES (?, ?, TRUE, ?, ?)";
     let values = (migration.version, &*migration.description, &*migration.checksum, took_ns);
     connection.execute(sql, values).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_who_open_a_new_file_at_once_all_find_its_schema() {
+        for _ in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("hub.db");
+            let open = || prepare(&file, false).map(drop);
+            let opened = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert!(opened.iter().all(Result::is_ok), "{opened:?}");
+        }
+    }
 }

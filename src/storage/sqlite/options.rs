@@ -152,7 +152,8 @@ pub enum MigrateError {
     #[error("migration {0} is not known here")]
     Newer(i64),
     /// SQLite returned an error.
-    #[error(transparent)]
+    // Not transparent: a full disk is recognised by what is behind it.
+    #[error("{0}")]
     Sql(#[from] rusqlite::Error),
 }
 
