@@ -1,9 +1,10 @@
 //! Where the database is, how its connections are set up, and why it could not be opened.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 
 /// Any error.
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -196,7 +197,7 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
         let is_it = if let Some(error) = error.downcast_ref::<std::io::Error>() {
             error.kind() == std::io::ErrorKind::StorageFull
         } else if let Some(error) = error.downcast_ref::<rusqlite::Error>() {
-            error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         } else {
             false
         };
@@ -230,6 +231,11 @@ pub(super) fn place(url: &str) -> Result<Place, OpenError> {
 /// Prepared statements per connection: each multi-row statement has a few texts, and none should be
 /// parsed twice.
 pub(super) const STATEMENTS_KEPT: usize = 256;
+
+/// How long one waits for a lock, as `busy_timeout` says.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+/// The pause between two tries.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// For every connection. A commit that was answered is on the disk (`FULL`). The commit that
 /// exceeds 8000 pages of log checkpoints it, except for the hub's writer, which has a thread for
@@ -266,9 +272,26 @@ fn open(
     let connection = Connection::open(file)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     for (name, value) in pragmas {
-        connection.pragma_update(None, name, value)?;
+        set(&connection, name, value)?;
     }
     Ok(connection)
+}
+
+/// Sets a pragma. While another process makes the log of a new file, SQLite answers that it is
+/// busy, and does not wait as for other locks.
+fn set(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY_MAX;
+    loop {
+        match connection.pragma_update(None, name, value) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            set => return set,
+        }
+    }
 }
 
 /// The one connection that writes.
