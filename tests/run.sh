@@ -207,7 +207,6 @@ else
     say "tests (cargo test)"
     cargo test --workspace --lib --bins --tests --no-fail-fast "$@"
     say "whole-system tests on PostgreSQL (cargo test)"
-    for part in rest ws clients delivery browser schema; do
-        TEST_STORE=postgres cargo test --test it --no-fail-fast -- "$part::"
-    done
+    TEST_STORE=postgres cargo test --test it --no-fail-fast -- \
+        rest:: ws:: clients:: delivery:: browser:: schema::
 fi

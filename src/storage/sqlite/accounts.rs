@@ -6,55 +6,65 @@ use std::sync::Arc;
 use bellpull_domain::address::Addresses;
 use bellpull_domain::channel::Channel;
 use bellpull_domain::ids::UserId;
-use bellpull_domain::user::User;
+use bellpull_domain::user::{Role, User};
 use bellpull_port::StoreError;
 use compact_str::CompactString as Text;
 
-use super::readers::{Readers, SHORT_READ_MAX};
-use crate::engine::{Db, Failure, Operation, Row, sql, values};
-use crate::rows::{int, text, user};
+use super::readers::Readers;
+use crate::engine::{ReadRows, Row, Statement, sql, values};
+use crate::rows::{json, origin, text, timestamp};
+
+/// A row of [`read`]'s columns.
+type AccountRow = (UserId, Text, Text, Role, i64, i64, i64, Option<i64>, i64);
 
 /// The accounts with these ids; ids that do not exist are left out.
 pub(super) async fn read(
     readers: Arc<Readers>,
     ids: Vec<UserId>,
 ) -> Result<HashMap<UserId, User>, StoreError> {
-    readers.run(Read(ids.into_iter().map(|id| id.0).collect()), SHORT_READ_MAX).await
+    // As one JSON text: a row with this many columns costs more. So are the addresses, on a line of
+    // their own: a subquery for each account costs more, too.
+    let sql = sql!(
+        "SELECT (SELECT json_group_array(json_array(id, username, full_name, role, is_active, \
+         email_verified, created_at, claims_at, tokens_from)) FROM users \
+         WHERE id IN (SELECT value FROM json_each($1))) || char(10) || \
+         (SELECT json_group_array(json_array(user_id, channel, address)) FROM addresses \
+         WHERE user_id IN (SELECT value FROM json_each($1))) AS accounts"
+    );
+    let ids: Vec<i64> = ids.into_iter().map(|id| id.0).collect();
+    let read = ReadRows { statement: Statement::new(sql, values![ids]), decode: accounts };
+    Ok(readers.run(read).await?.pop().unwrap_or_default())
 }
 
-struct Read(Vec<i64>);
-
-impl Operation for Read {
-    type Answer = HashMap<UserId, User>;
-
-    /// The addresses by a statement of their own: a subquery for each account costs more.
-    async fn run(&self, db: &mut Db<'_>) -> Result<HashMap<UserId, User>, Failure> {
-        let addresses = sql!(
-            "SELECT user_id, channel, address FROM addresses \
-             WHERE user_id IN (SELECT value FROM json_each($1))"
-        );
-        let mut by_user: HashMap<UserId, Vec<(Channel, Text)>> = HashMap::new();
-        for (user, at) in db.all(addresses, values![self.0.clone()], address).await? {
-            by_user.entry(user).or_default().extend(at);
+fn accounts(row: &Row) -> Result<HashMap<UserId, User>, StoreError> {
+    let found = text(row, "accounts")?;
+    let (rows, addresses) = found.split_once('\n').unwrap_or((found, "[]"));
+    let rows: Vec<AccountRow> = json(rows)?;
+    let addresses: Vec<(UserId, Text, Text)> = json(addresses)?;
+    let mut by_user: HashMap<UserId, Vec<(Channel, Text)>> = HashMap::new();
+    for (user, channel, address) in addresses {
+        // A later version of the hub may have other channels.
+        if let Some(channel) = Channel::from_name(&channel) {
+            by_user.entry(user).or_default().push((channel, address));
         }
-        let accounts = sql!(
-            "SELECT id, username, full_name, role, is_active, email_verified, created_at, \
-             claims_at, tokens_from, '{}' AS addresses FROM users \
-             WHERE id IN (SELECT value FROM json_each($1))"
-        );
-        let accounts = db.all(accounts, values![self.0.clone()], user).await?;
-        let addressed = |account: User| {
-            let addresses =
-                by_user.remove(&account.id).map_or_else(Addresses::default, Addresses::of);
-            (account.id, User { addresses, ..account })
-        };
-        Ok(accounts.into_iter().map(addressed).collect())
     }
-}
-
-/// An address; a later version of the hub may have other channels.
-fn address(row: &Row) -> Result<(UserId, Option<(Channel, Text)>), StoreError> {
-    let channel = Channel::from_name(text(row, "channel")?);
-    let address = text(row, "address")?;
-    Ok((UserId(int(row, "user_id")?), channel.map(|channel| (channel, address.into()))))
+    let account = |row| {
+        let (id, username, full_name, role, active, known, ms, claims_ms, tokens_ms) = row;
+        let addresses = by_user.remove(&id).map_or_else(Addresses::default, Addresses::of);
+        let (is_active, is_email_verified) = (active != 0, known != 0);
+        let user = User {
+            id,
+            username,
+            full_name,
+            role,
+            addresses,
+            is_active,
+            is_email_verified,
+            created_at: timestamp(ms)?,
+            origin: origin(claims_ms)?,
+            tokens_from: timestamp(tokens_ms)?,
+        };
+        Ok((id, user))
+    };
+    rows.into_iter().map(account).collect()
 }

@@ -15,7 +15,7 @@ use bellpull_port::tickets::{AnnouncedMessage, Committed};
 use bellpull_port::{SharedTickets, StoreError};
 
 use super::ids::Counter;
-use super::readers::SHORT_READ_MAX;
+use super::readers::{SHORT_READ_MAX, Statements};
 use super::writer::{Done, Write, mismatch};
 use super::{Sqlite, nodes};
 use crate::engine::{self, Change, Dialect, NewIds, Operation, READ_MAX, Reads, sql, take, values};
@@ -32,14 +32,12 @@ impl Dialect for Sqlite {
             Reads::Searches => (&self.searches, READ_MAX),
             Reads::Within(read_max) => (&self.lists, read_max),
         };
-        readers.run(operation, read_max).await
+        let answer = readers.read(Box::new(operation), Statements::Some, read_max).await?;
+        take::<O>(answer)
     }
 
-    fn read_one<O: Operation>(
-        &self,
-        operation: O,
-    ) -> impl Future<Output = Result<O::Answer, StoreError>> + Send {
-        self.read(Reads::Short, operation)
+    async fn read_one<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
+        self.short_reads.run(operation).await
     }
 
     async fn settle(&self, what: engine::Deferred) -> Result<(), StoreError> {

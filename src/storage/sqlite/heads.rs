@@ -8,9 +8,9 @@ use bellpull_domain::inbox::Head;
 use bellpull_port::StoreError;
 
 use super::deferred::Deferred;
-use super::readers::{Readers, SHORT_READ_MAX};
+use super::readers::Readers;
 use crate::engine::{ReadRows, Row, Statement, sql, values};
-use crate::rows::int;
+use crate::rows::{int, json, text};
 
 /// The heads of these users' inboxes; inboxes without a row are left out.
 pub(super) async fn read(
@@ -19,22 +19,26 @@ pub(super) async fn read(
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Head>, StoreError> {
     let ends = deferred.ends(&users);
+    // As one JSON text: a row each costs more.
     let sql = sql!(
-        "SELECT user_id, last_seq, unread_count, delivered_seq, forgotten_seq FROM inboxes \
-         WHERE user_id IN (SELECT value FROM json_each($1))"
+        "SELECT json_group_array(json_array(user_id, last_seq, unread_count, delivered_seq, \
+         forgotten_seq)) AS heads FROM inboxes WHERE user_id IN (SELECT value FROM json_each($1))"
     );
     let users: Vec<i64> = users.into_iter().map(|user| user.0).collect();
-    let read = ReadRows { statement: Statement::new(sql, values![users]), decode: owned_head };
-    let rows = readers.run(read, SHORT_READ_MAX).await?;
-    let mut heads: HashMap<UserId, Head> = rows.into_iter().collect();
+    let read = ReadRows { statement: Statement::new(sql, values![users]), decode: heads };
+    let mut heads = readers.run(read).await?.pop().unwrap_or_default();
     for (user, end) in ends {
         end.complete(heads.entry(user).or_default());
     }
     Ok(heads)
 }
 
-fn owned_head(row: &Row) -> Result<(UserId, Head), StoreError> {
-    Ok((UserId(int(row, "user_id")?), head(row)?))
+fn heads(row: &Row) -> Result<HashMap<UserId, Head>, StoreError> {
+    let rows: Vec<(UserId, Seq, i64, Seq, Seq)> = json(text(row, "heads")?)?;
+    let head = |(user, last_seq, unread_count, delivered_seq, forgotten_seq)| {
+        (user, Head { last_seq, unread_count, delivered_seq, forgotten_seq }.mended())
+    };
+    Ok(rows.into_iter().map(head).collect())
 }
 
 /// The state of an inbox, of its columns.

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::contents::ContentCache;
 use super::error::{corrupt, unavailable};
-use super::readers::{Readers, SHORT_READ_MAX};
+use super::readers::Readers;
 use super::rows::{Columns, int, message};
 use super::statement::optional;
 use crate::engine::{ReadRows, Statement, sql, values};
@@ -45,7 +45,7 @@ pub(super) async fn first_contents(
 }
 
 async fn portion(readers: Arc<Readers>, ids: Vec<i64>) -> Result<Vec<(i64, Message)>, StoreError> {
-    readers.run(in_order(ids), SHORT_READ_MAX).await
+    readers.run(in_order(ids)).await
 }
 
 /// Reads messages in the order in which they are named: SQLite does not reorder a cross join.

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::error::unavailable;
 use super::options::open_reader;
+use super::statement::execute;
 use crate::engine::{AnyOperation, Db, Failure, Operation, SqlError, take, written};
 
 /// Callers that wait for a thread. Most reads take some milliseconds, so usually all of them are
@@ -70,10 +71,20 @@ struct Queue {
 
 type Answer = Result<Box<dyn Any + Send>, Failure>;
 
+/// How many statements a read has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Statements {
+    /// One, which sees one state by itself.
+    One,
+    /// Some, which see one state within a transaction.
+    Some,
+}
+
 /// A read and its caller.
 #[derive(Debug)]
 struct Job {
     read: Box<dyn AnyOperation>,
+    statements: Statements,
     reply: oneshot::Sender<Answer>,
     limit: Limit,
     _place: OwnedSemaphorePermit,
@@ -115,13 +126,10 @@ impl Readers {
         }
     }
 
-    /// The same for a read of a known type.
-    pub(super) async fn run<O: Operation>(
-        &self,
-        read: O,
-        read_max: Duration,
-    ) -> Result<O::Answer, StoreError> {
-        take::<O>(self.read(Box::new(read), read_max).await?)
+    /// The same for a short read of one statement.
+    pub(super) async fn run<O: Operation>(&self, read: O) -> Result<O::Answer, StoreError> {
+        let answer = self.read(Box::new(read), Statements::One, SHORT_READ_MAX).await?;
+        take::<O>(answer)
     }
 
     /// Carries out a read, which may take this long once it has a thread.
@@ -129,13 +137,18 @@ impl Readers {
     /// # Errors
     /// [`StoreError::Busy`] if too many wait, or this one has waited for too long;
     /// [`StoreError::TooSlow`] at the deadline.
-    pub(super) async fn read(&self, read: Box<dyn AnyOperation>, read_max: Duration) -> Answer {
+    pub(super) async fn read(
+        &self,
+        read: Box<dyn AnyOperation>,
+        statements: Statements,
+        read_max: Duration,
+    ) -> Answer {
         let place = self.place().await?;
         let is_dropped = Arc::new(AtomicBool::new(false));
         let waits = Waits(Arc::clone(&is_dropped));
         let limit = Limit { until: Instant::now() + read_max, is_dropped };
         let (reply, answer) = oneshot::channel();
-        self.start(Job { read, reply, limit, _place: place })?;
+        self.start(Job { read, statements, reply, limit, _place: place })?;
         let answer = answer.await.map_err(|_| unavailable("a read has panicked"))?;
         drop(waits);
         answer
@@ -218,9 +231,10 @@ impl Shared {
         }
         let mut connection = None;
         while let Some(job) = self.next() {
-            let Job { read, reply, limit, _place } = job;
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| self.answer(&mut connection, &*read, limit)));
+            let Job { read, statements, reply, limit, _place } = job;
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                self.answer(&mut connection, &*read, statements, limit)
+            }));
             match outcome {
                 Ok(answer) => drop(reply.send(answer)),
                 // Its caller sees the dropped reply; the next read has another connection.
@@ -253,6 +267,7 @@ impl Shared {
         &self,
         kept: &mut Option<Connection>,
         read: &dyn AnyOperation,
+        statements: Statements,
         limit: Limit,
     ) -> Answer {
         let failed = |error| Failure::Sql(SqlError::Sqlite(error));
@@ -267,11 +282,14 @@ impl Shared {
                 || Instant::now() >= limit.until
         };
         connection.progress_handler(STEPS, Some(is_over)).map_err(failed)?;
-        connection.execute_batch("BEGIN").map_err(failed)?;
+        let is_one = statements == Statements::One;
+        if !is_one {
+            execute(&connection, "BEGIN", ()).map_err(failed)?;
+        }
         let answer = written(read.run_any(&mut Db::Sqlite(&mut connection)));
         connection.progress_handler(0, None::<fn() -> bool>).map_err(failed)?;
         // Without it, the connection is dropped.
-        if connection.execute_batch("ROLLBACK").is_ok() {
+        if is_one || execute(&connection, "ROLLBACK", ()).is_ok() {
             *kept = Some(connection);
         }
         answer
@@ -324,11 +342,11 @@ mod tests {
     }
 
     async fn endless(readers: &Readers, time: Duration) -> Result<i64, StoreError> {
-        take::<Endless>(readers.read(Box::new(Endless), time).await?)
+        take::<Endless>(readers.read(Box::new(Endless), Statements::Some, time).await?)
     }
 
     async fn one(readers: &Readers) -> Result<i64, StoreError> {
-        take::<One>(readers.read(Box::new(One), LONG).await?)
+        take::<One>(readers.read(Box::new(One), Statements::Some, LONG).await?)
     }
 
     /// Reads that take all threads until they are dropped.
@@ -447,7 +465,7 @@ mod tests {
     async fn a_panic_fails_its_own_read_alone() {
         let store = store().await;
         for _ in 0..3 {
-            let read = store.lists.read(Box::new(Panics), LONG).await;
+            let read = store.lists.read(Box::new(Panics), Statements::Some, LONG).await;
             assert!(read.is_err());
             assert_eq!(one(&store.lists).await, Ok(1));
         }
