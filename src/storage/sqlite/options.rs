@@ -279,6 +279,7 @@ fn open(
 
 /// Sets a pragma. While another process makes the log of a new file, SQLite answers that it is
 /// busy, and does not wait as for other locks.
+#[expect(clippy::disallowed_methods, reason = "connections are opened on threads that may block")]
 fn set(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
     let until = Instant::now() + BUSY_MAX;
     loop {
