@@ -106,7 +106,7 @@ class Tabs {
     }
   }
 
-  /** Whether nobody answered. */
+  /** Whether no other tab answered. */
   #join() {
     const { since, epoch } = this.#core.at();
     return new Promise((resolve) => {

@@ -102,7 +102,6 @@ pub(in super::super) use {among, now_ms, sql};
 
 #[cfg(test)]
 mod tests {
-
     #[test]
     fn each_database_reads_its_own_way() {
         let both = sql!(

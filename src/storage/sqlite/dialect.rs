@@ -140,3 +140,49 @@ impl Dialect for Sqlite {
         nodes::database_id()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bellpull_port::AccountStore;
+    use futures_util::future::join_all;
+
+    use super::super::{SqliteStore, StoreOptions};
+    use super::*;
+    use crate::engine::{Db, Failure};
+
+    /// Writes a setting, and fails after it: by itself, or by a constraint.
+    struct Half {
+        fails_by_constraint: bool,
+    }
+
+    impl Operation for Half {
+        type Answer = ();
+
+        async fn run(&self, db: &mut Db<'_>) -> Result<(), Failure> {
+            let sql = sql!("INSERT INTO settings (name, value) VALUES ('half', '')");
+            db.execute(sql, &[]).await?;
+            if self.fails_by_constraint {
+                let sql = sql!("INSERT INTO project_members (project_id, user_id) VALUES (1, 99)");
+                db.execute(sql, &[]).await?;
+            }
+            Err(StoreError::Conflict.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_leaves_nothing_and_takes_none_of_its_group_along() {
+        let store = SqliteStore::open("sqlite::memory:", StoreOptions::default()).await.unwrap();
+        let names: Vec<String> = (0..64).map(|n| format!("whole{n}")).collect();
+        let whole = join_all(names.iter().map(|name| store.set_setting(name, "")));
+        let half = [false, true].map(|fails_by_constraint| Half { fails_by_constraint });
+        let half = join_all(half.into_iter().map(|half| store.write(half)));
+        let (whole, half) = tokio::join!(whole, half);
+        assert!(whole.iter().all(Result::is_ok), "{whole:?}");
+        assert_eq!(half, [Err(StoreError::Conflict), Err(StoreError::NotFound)]);
+        assert_eq!(store.setting("half").await, Ok(None));
+        for name in &names {
+            assert_eq!(store.setting(name).await, Ok(Some(String::new())), "{name}");
+        }
+        store.close().await;
+    }
+}
